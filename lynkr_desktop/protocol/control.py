@@ -1,0 +1,218 @@
+"""Bodies of the control API under /v1/admin, both directions. Times are Unix seconds, costs US dollars."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from lynkr_desktop.protocol.tiers import Tier
+
+EngineState = Literal["starting", "running", "paused", "draining"]
+CandidateState = Literal["ready", "loaded", "loading", "downloading", "unavailable", "unknown"]
+LocalModelState = Literal["absent", "downloading", "installed", "loading", "loaded", "failed"]
+
+
+class EngineRuntime(Struct, frozen=True, kw_only=True):
+    """The file `engine.json`: which engine serves this home. Removed on a clean stop.
+
+    `pid` together with `pid_started` (psutil's create_time) says whether it is still that process.
+    """
+
+    pid: int
+    pid_started: float
+    port: int
+    version: str
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """One `provider/model` of a tier. `reason` says why it cannot be used, and what to do about it."""
+
+    provider: str
+    model: str
+    local: bool
+    state: CandidateState = "unknown"
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """`provider/model`, the form used in configuration and in the `model` field."""
+        return f"{self.provider}/{self.model}"
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be sent to it now."""
+        return self.state != "unavailable"
+
+
+class TierStatus(Struct, frozen=True, kw_only=True):
+    """A tier as it stands. `share_today` is the part of today's requests it answered, 0..1."""
+
+    tier: Tier
+    enabled: bool
+    max_complexity: float
+    candidates: tuple[Candidate, ...] = ()
+    requests_today: int = 0
+    share_today: float = 0.0
+
+
+class ProviderStatus(Struct, frozen=True, kw_only=True):
+    """A configured provider. `reason` is empty when it is available."""
+
+    name: str
+    kind: str
+    local: bool
+    available: bool
+    reason: str = ""
+    base_url: str = ""
+
+
+class LocalModel(Struct, frozen=True, kw_only=True):
+    """A model that the embedded provider offers. Sizes are bytes, `received` counts while downloading."""
+
+    id: str
+    title: str
+    licence: str
+    publisher: str
+    size: int
+    state: LocalModelState
+    received: int = 0
+    bytes_per_s: float = 0.0
+    default: bool = False
+    path: str = ""
+    error: str = ""
+
+
+class UsageTotals(Struct, frozen=True, kw_only=True):
+    """Sums over a range. `cost` covers the priced requests only; `unpriced` counts the others."""
+
+    requests: int = 0
+    errors: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
+
+
+class UsageRow(Struct, frozen=True, kw_only=True):
+    """One group of a usage report."""
+
+    key: str
+    totals: UsageTotals
+
+
+class UsageReport(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/usage. `hours` is the cost of each of the last 24 clock hours of today, local time."""
+
+    range: str
+    by: str
+    since: float
+    until: float
+    totals: UsageTotals
+    rows: tuple[UsageRow, ...] = ()
+    hours: tuple[UsageTotals, ...] = ()
+
+
+class RequestRow(Struct, frozen=True, kw_only=True):
+    """One recorded request. `cost` None means that the price is unknown; `ttft_ms` None: no token came."""
+
+    id: str
+    at: float
+    client: str
+    protocol: str
+    session: str = ""
+    title: str = ""
+    tier: Tier | None = None
+    score: float | None = None
+    reason: str = ""
+    provider: str = ""
+    model: str = ""
+    requested_model: str = ""
+    stream: bool = False
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+    cost: float | None = None
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    status: int = 0
+    error: str = ""
+
+
+class ConfigStatus(Struct, frozen=True, kw_only=True):
+    """Which configuration is in force. `error` tells why a newer file was not taken.
+
+    `inactive` names options that were accepted and that nothing reads yet.
+    """
+
+    path: str
+    exists: bool
+    loaded_at: float
+    error: str = ""
+    inactive: tuple[str, ...] = ()
+
+
+class EngineStatus(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/status, and the payload of each `status` event.
+
+    `paused_until` is None unless paused for a limited time. `active` counts requests in flight.
+    `totals` and `hours` are today's, by the local calendar; hours[h] covers h:00 to h:59.
+    """
+
+    state: EngineState
+    version: str
+    pid: int
+    started: float
+    port: int
+    openai_url: str
+    anthropic_url: str
+    paused_until: float | None = None
+    active: int = 0
+    tiers: tuple[TierStatus, ...] = ()
+    providers: tuple[ProviderStatus, ...] = ()
+    models: tuple[LocalModel, ...] = ()
+    totals: UsageTotals = UsageTotals()
+    hours: tuple[UsageTotals, ...] = ()
+    config: ConfigStatus
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/health, without a token."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    uptime_s: float
+
+
+class TierPatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """PATCH /v1/admin/tiers/{tier}."""
+
+    enabled: bool
+
+
+class PauseRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/admin/pause. Without `seconds` it stays paused until POST /v1/admin/resume."""
+
+    seconds: float | None = None
+
+
+class ShutdownRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/admin/shutdown. Drains requests in flight unless `force`; answers at once with `active`."""
+
+    force: bool = False
+
+
+class ShutdownReply(Struct, frozen=True, kw_only=True):
+    """How many requests are still in flight as the engine begins to stop."""
+
+    active: int
+    drain_timeout_s: float
+
+
+class ControlError(Struct, frozen=True, kw_only=True):
+    """Every error of the control API: a sentence for people and a stable code for programs."""
+
+    error: str
+    code: str = "invalid"
