@@ -1,0 +1,270 @@
+"""Every option, declared once: its type, default and help. docs/configuration.md is generated from here.
+
+An option marked `planned` is accepted, so that a file written for the whole system loads as it stands, and is
+listed at start-up as not active yet.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lynkr_desktop.engine.config.units import parse_bytes, parse_duration
+from lynkr_desktop.protocol.tiers import TIERS, Tier
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+"""Seconds; written as a number or as `250ms`, `30s`, `5m`, `1h30m`, `2d`."""
+
+Size = Annotated[int, BeforeValidator(parse_bytes)]
+"""Bytes; written as a number or as `512KB`, `32MB`, `1GB` (powers of 1024)."""
+
+PLANNED: dict[str, Any] = {"planned": True}
+
+ProviderKind = Literal[
+    "ollama", "embedded", "openai", "openrouter", "openai_compatible", "azure", "anthropic", "vertex", "bedrock"
+]
+
+
+class Options(BaseModel):
+    """A group of options: immutable, and closed, so that a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class AuthOptions(Options):
+    """proxy.auth"""
+
+    token: str | None = Field(
+        None,
+        min_length=8,
+        description="The token that clients must send. Left out, one is generated at the first start and kept "
+        "in the file `token` (mode 0600) of the home folder. LYNKR_TOKEN overrides both.",
+        json_schema_extra={"secret": True},
+    )
+
+
+class ProxyOptions(Options):
+    """proxy"""
+
+    port: int = Field(8081, ge=0, le=65535, description="Port on 127.0.0.1; 0 takes a free one.")
+    api_compat: tuple[Literal["anthropic_messages", "openai_chat"], ...] = Field(
+        ("anthropic_messages", "openai_chat"), description="Client protocols that are served."
+    )
+    health_check: str = Field(
+        "/v1/admin/health", pattern="^/", description="Path of the health check; it needs no token."
+    )
+    auth: AuthOptions = Field(default_factory=AuthOptions, description="Access.")
+    max_body: Size = Field(32 * 1024**2, gt=0, description="Largest request body; a larger one is refused with 413.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names accepted beside 127.0.0.1, localhost and [::1] (against DNS rebinding)."
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="Web origins, such as https://app.example, whose pages may call the proxy."
+    )
+    drain_timeout: Duration = Field(
+        30.0, ge=0, description="How long a stop waits for requests in flight before it ends them."
+    )
+
+
+class TierOptions(Options):
+    """routing.tiers.<tier>"""
+
+    providers: tuple[str, ...] = Field(
+        (),
+        description="Models that answer this tier, best first, each as `provider/model`. `ollama/auto` is the "
+        "loaded or newest model of Ollama, `embedded/auto` the built-in one that fits this machine.",
+    )
+    max_complexity: float = Field(
+        1.0, ge=0, le=1, description="Requests that score up to this, and above the tier below, belong here."
+    )
+    enabled: bool = Field(True, description="Off sends its requests to the nearest tier; the tray can switch it too.")
+
+
+class GraphifyOptions(Options):
+    """routing.analysis.graphify"""
+
+    enabled: bool = Field(True, description="Index the workspace's code.", json_schema_extra=PLANNED)
+    languages: tuple[Literal["typescript", "javascript", "python", "rust", "go", "java", "csharp"], ...] = Field(
+        ("typescript", "python", "rust", "go", "java", "csharp"),
+        description="Languages to parse.",
+        json_schema_extra=PLANNED,
+    )
+    metrics: tuple[
+        Literal["cyclomatic_complexity", "dependency_depth", "module_cohesion", "blast_radius"], ...
+    ] = Field(
+        ("cyclomatic_complexity", "dependency_depth", "module_cohesion", "blast_radius"),
+        description="Structural metrics that enter the score.",
+        json_schema_extra=PLANNED,
+    )
+
+
+class AnalysisOptions(Options):
+    """routing.analysis"""
+
+    graphify: GraphifyOptions = Field(default_factory=GraphifyOptions, description="Structure of the code.")
+
+
+def _default_tiers() -> dict[Tier, TierOptions]:
+    local = ("ollama/auto", "embedded/auto")
+    limits = {Tier.SIMPLE: 0.35, Tier.MEDIUM: 0.65, Tier.COMPLEX: 0.85, Tier.REASONING: 1.0}
+    return {tier: TierOptions(providers=local, max_complexity=limit) for tier, limit in limits.items()}
+
+
+class RoutingOptions(Options):
+    """routing"""
+
+    tiers: dict[Tier, TierOptions] = Field(
+        default_factory=_default_tiers,
+        description="The tiers simple, medium, complex and reasoning. Without any, all use Ollama if it answers, "
+        "else the built-in model.",
+    )
+    disabled_tier: Literal["up", "down"] = Field(
+        "up", description="Where the requests of a tier that is switched off go first."
+    )
+    analysis: AnalysisOptions = Field(default_factory=AnalysisOptions, description="What the score looks at.")
+
+    @model_validator(mode="after")
+    def _thresholds_rise(self) -> RoutingOptions:
+        """A tier whose limit lies below its predecessor's could never be reached."""
+        if not self.tiers:
+            raise ValueError("at least one tier is needed")
+        limits = [(tier, self.tiers[tier].max_complexity) for tier in TIERS if tier in self.tiers]
+        for (low, a), (high, b) in zip(limits, limits[1:], strict=False):
+            if b <= a:
+                raise ValueError(f"tiers.{high}.max_complexity ({b}) must be above that of {low} ({a})")
+        return self
+
+
+class ProviderOptions(Options):
+    """providers.<name>"""
+
+    kind: ProviderKind | None = Field(
+        None, description="What it speaks; left out, the provider's name is taken as its kind."
+    )
+    base_url: str | None = Field(
+        None, pattern="^https?://", description="Where it answers, for instance http://127.0.0.1:1234/v1."
+    )
+    key_env: str | None = Field(
+        None, description="Environment variable that holds the key where the OS keyring has none."
+    )
+    models: tuple[str, ...] = Field(
+        (), description="Model names that a client may use without the provider's name before them."
+    )
+    headers: dict[str, str] = Field(default_factory=dict, description="Headers added to each request; never keys.")
+    connect_timeout: Duration = Field(5.0, gt=0, description="Longest wait for a connection.")
+    first_byte_timeout: Duration = Field(600.0, gt=0, description="Longest wait for the first byte of an answer.")
+    stall_timeout: Duration = Field(120.0, gt=0, description="Longest silence within an answer.")
+    keep_alive: str | None = Field(
+        None, description="ollama: how long a model stays loaded after its last use, such as `10m` or `-1`."
+    )
+    max_context: int = Field(
+        32768, ge=512, description="ollama: upper bound of num_ctx; the memory that it takes grows with it."
+    )
+
+
+class EmbeddedOptions(Options):
+    """embedded"""
+
+    model: str = Field(
+        "auto",
+        description="The built-in model: `auto` takes qwen2.5-coder-1.5b where memory and disk allow and "
+        "gemma-3-270m else; or one of these names, or the path of a GGUF file.",
+    )
+    auto_pull: bool = Field(
+        True, description="Download the built-in model at start when no other candidate of a tier is available."
+    )
+    context: int = Field(32768, ge=512, description="Context window in tokens.")
+    threads: int = Field(0, ge=0, description="Processor threads; 0 takes one per physical core.")
+    idle_timeout: Duration = Field(900.0, ge=0, description="Unload the model after this silence; 0 never does.")
+
+
+class OptimizationOptions(Options):
+    """optimization"""
+
+    pipeline: tuple[
+        Literal[
+            "smart_tool_selection",
+            "code_mode_meta_tools",
+            "distill_compression",
+            "sha256_lru_cache",
+            "memory_dedup",
+            "sliding_window_history",
+            "ml_headroom_sidecar",
+        ],
+        ...,
+    ] = Field((), description="Stages that shrink a prompt, in order.", json_schema_extra=PLANNED)
+
+
+class MemoryOptions(Options):
+    """memory"""
+
+    storage: str = Field(
+        "sqlite://./lynkr.db",
+        pattern="^sqlite://",
+        description="Where memories are kept.",
+        json_schema_extra=PLANNED,
+    )
+    scoring: tuple[Literal["surprise", "recency", "relevance"], ...] = Field(
+        ("surprise", "recency", "relevance"), description="What ranks a memory.", json_schema_extra=PLANNED
+    )
+    injection: Literal["context_window_slice", "off"] = Field(
+        "context_window_slice", description="How memories enter a prompt.", json_schema_extra=PLANNED
+    )
+
+
+class CircuitBreakerOptions(Options):
+    """telemetry.circuit_breaker"""
+
+    threshold: float = Field(
+        0.85, gt=0, le=1, description="Failure share that opens the breaker.", json_schema_extra=PLANNED
+    )
+    recovery: Literal["half-open"] = Field(
+        "half-open", description="How an open breaker recovers.", json_schema_extra=PLANNED
+    )
+    probe_interval: Duration = Field(
+        30.0, gt=0, description="Pause between two probes.", json_schema_extra=PLANNED
+    )
+
+
+class TelemetryOptions(Options):
+    """telemetry"""
+
+    storage: str = Field(
+        "sqlite://./lynkr.db",
+        pattern="^sqlite://",
+        description="The records of requests. A relative path starts at the home folder.",
+    )
+    retention: Duration = Field(90 * 86400.0, gt=0, description="Records older than this are deleted.")
+    metrics: str = Field("/metrics", pattern="^/", description="Path of the Prometheus metrics.")
+    circuit_breaker: CircuitBreakerOptions = Field(
+        default_factory=CircuitBreakerOptions, description="Protection against failing providers."
+    )
+    reload: str = Field(
+        "POST /v1/admin/reload", pattern="^POST /", description="Method and path that reload this file."
+    )
+
+
+class LoggingOptions(Options):
+    """logging"""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is written.")
+    max_size: Size = Field(5 * 1024**2, gt=0, description="Size at which the log file is rotated.")
+    keep: int = Field(3, ge=0, description="Rotated files that are kept.")
+
+
+class Config(Options):
+    """The whole file."""
+
+    proxy: ProxyOptions = Field(default_factory=ProxyOptions, description="The endpoint.")
+    routing: RoutingOptions = Field(default_factory=RoutingOptions, description="Which model answers what.")
+    providers: dict[str, ProviderOptions] = Field(
+        default_factory=dict,
+        description="Providers by name. The names ollama, embedded, openai, openrouter, azure, anthropic, vertex "
+        "and bedrock are there without being listed.",
+    )
+    embedded: EmbeddedOptions = Field(default_factory=EmbeddedOptions, description="The built-in local model.")
+    optimization: OptimizationOptions = Field(default_factory=OptimizationOptions, description="Smaller prompts.")
+    memory: MemoryOptions = Field(default_factory=MemoryOptions, description="What is remembered.")
+    telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions, description="Records and metrics.")
+    logging: LoggingOptions = Field(default_factory=LoggingOptions, description="The engine's log.")

@@ -1,0 +1,136 @@
+"""What every provider is to the engine. One file per provider beside this one; `registry.py` makes them."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from lynkr_desktop.engine.wire.canonical import Event, Request
+from lynkr_desktop.protocol.control import Candidate, CandidateState
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way to one model.
+
+    Attributes:
+        request: the canonical request.
+        model: the provider's own name of the model.
+        dialect: the client's protocol (`anthropic_messages`, `openai_chat`).
+        body: the client's own bytes; a provider of the same dialect forwards them, changed only where needed.
+    """
+
+    request: Request
+    model: str
+    dialect: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that a provider has now. Unknown facts are None."""
+
+    id: str
+    context_length: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    size: int | None = None
+    loaded: bool = False
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a provider, or one model of it, can be used. `reason` says why not and what to do."""
+
+    state: CandidateState
+    reason: str = ""
+    model: str = ""
+    """The concrete model where the asked one was a wildcard such as `auto`."""
+
+    @property
+    def usable(self) -> bool:
+        """False only when it is known to be of no use."""
+        return self.state != "unavailable"
+
+
+class Answer(abc.ABC):
+    """An upstream reply whose status was good: read it to the end or close it.
+
+    Iterating gives (raw, events) pairs. `raw` are the upstream's own bytes of these events; they mean
+    something to the client only when `dialect` is the client's protocol. The last event is `Stopped` or
+    `Failed`, always. `dropped` names request fields that the provider could not express.
+    """
+
+    dialect: str = ""
+    content_type: str = ""
+    dropped: tuple[str, ...] = ()
+
+    @abc.abstractmethod
+    def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
+        """The reply, piece by piece, as it arrives."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Ends it at once: closes the upstream connection if the reply is not complete."""
+
+
+class Provider(abc.ABC):
+    """A source of models."""
+
+    name: str
+    kind: str
+    local: bool = False
+    base_url: str = ""
+
+    async def start(self) -> None:  # noqa: B027 - not every provider has something to start
+        """Called once when the configuration comes into force; must not wait for the network."""
+
+    @abc.abstractmethod
+    async def availability(self, model: str = "") -> Availability:
+        """Whether `model` can be used, from what is known (cached for a few seconds). Never raises."""
+
+    @abc.abstractmethod
+    async def models(self) -> list[ModelInfo]:
+        """The models that are there now; an unreachable provider has none. Never raises."""
+
+    @abc.abstractmethod
+    async def send(self, call: Call) -> Answer:
+        """Sends a request and waits for the upstream's status.
+
+        Raises:
+            WireError: with the upstream's status, or 502 (broken), 503 (unreachable), 504 (too slow).
+        """
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Ends connections and child processes."""
+
+    async def candidate(self, model: str) -> Candidate:
+        """`model` of this provider as it stands."""
+        found = await self.availability(model)
+        return Candidate(
+            provider=self.name,
+            model=found.model or model,
+            local=self.local,
+            state=found.state,
+            reason=found.reason,
+        )
+
+
+@dataclass(slots=True)
+class EventAnswer(Answer):
+    """An answer made of ready events; for replies that came whole."""
+
+    events: list[Event]
+    raw: bytes = b""
+    dialect: str = ""
+    content_type: str = "application/json"
+    dropped: tuple[str, ...] = field(default=())
+
+    async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
+        """All at once."""
+        yield self.raw, self.events
+
+    async def close(self) -> None:
+        """Nothing is open."""

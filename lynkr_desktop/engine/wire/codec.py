@@ -1,0 +1,68 @@
+"""The two shapes of a codec: what speaks to clients, and what speaks to providers.
+
+A protocol that stands on both sides (OpenAI Chat) implements both. Stream coders are objects with state for
+one reply; they take and give whatever arrives, split at any byte.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lynkr_desktop.engine.wire.canonical import Event, Reply, Request
+from lynkr_desktop.engine.wire.errors import WireError
+
+
+class StreamEncoder(Protocol):
+    """Canonical events to a client's stream."""
+
+    def encode(self, event: Event) -> bytes:
+        """Bytes to send for this event; may be empty."""
+
+
+class StreamDecoder(Protocol):
+    """A provider's stream to canonical events."""
+
+    def feed(self, chunk: bytes) -> list[tuple[bytes, list[Event]]]:
+        """Takes the next bytes; gives (raw, events) per complete message of the stream."""
+
+    def finish(self) -> list[Event]:
+        """Tells that the stream has ended; gives `Failed` when it ended too early."""
+
+
+class ClientCodec(Protocol):
+    """One client protocol."""
+
+    name: str
+
+    def decode_request(self, body: bytes) -> Request:
+        """Raises `InvalidRequest` with the path of what is wrong."""
+
+    def stream_encoder(self, request: Request) -> StreamEncoder:
+        """A fresh encoder for one reply."""
+
+    def encode_reply(self, reply: Reply, request: Request) -> bytes:
+        """A reply that is not streamed."""
+
+    def encode_error(self, error: WireError, request_id: str) -> bytes:
+        """The body of an error response."""
+
+    def encode_stream_error(self, error: WireError) -> bytes:
+        """An error after the stream has begun."""
+
+
+class ProviderCodec(Protocol):
+    """One upstream protocol."""
+
+    name: str
+
+    def encode_request(self, request: Request, model: str) -> bytes:
+        """The body to send for `model`."""
+
+    def decode_reply(self, body: bytes) -> list[Event]:
+        """A reply that is not streamed, as events. Raises `WireError` when it is none."""
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A fresh decoder for one reply."""
+
+    def decode_error(self, status: int, body: bytes) -> WireError:
+        """An error response, with its message."""
