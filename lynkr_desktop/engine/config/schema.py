@@ -6,6 +6,7 @@ listed at start-up as not active yet.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -22,7 +23,15 @@ Size = Annotated[int, BeforeValidator(parse_bytes)]
 PLANNED: dict[str, Any] = {"planned": True}
 
 ProviderKind = Literal[
-    "ollama", "embedded", "openai", "openrouter", "openai_compatible", "azure", "anthropic", "vertex", "bedrock"
+    "ollama",
+    "embedded",
+    "openai",
+    "openrouter",
+    "openai_compatible",
+    "azure",
+    "anthropic",
+    "vertex",
+    "bedrock",
 ]
 
 
@@ -38,8 +47,8 @@ class AuthOptions(Options):
     token: str | None = Field(
         None,
         min_length=8,
-        description="The token that clients must send. Left out, one is generated at the first start and kept "
-        "in the file `token` (mode 0600) of the home folder. LYNKR_TOKEN overrides both.",
+        description="The token that clients must send. Left out, one is generated at the first start and "
+        "kept in the file `token` (mode 0600) of the home folder. LYNKR_TOKEN overrides both.",
         json_schema_extra={"secret": True},
     )
 
@@ -55,7 +64,9 @@ class ProxyOptions(Options):
         "/v1/admin/health", pattern="^/", description="Path of the health check; it needs no token."
     )
     auth: AuthOptions = Field(default_factory=AuthOptions, description="Access.")
-    max_body: Size = Field(32 * 1024**2, gt=0, description="Largest request body; a larger one is refused with 413.")
+    max_body: Size = Field(
+        32 * 1024**2, gt=0, description="Largest request body; a larger one is refused with 413."
+    )
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names accepted beside 127.0.0.1, localhost and [::1] (against DNS rebinding)."
     )
@@ -72,23 +83,27 @@ class TierOptions(Options):
 
     providers: tuple[str, ...] = Field(
         (),
-        description="Models that answer this tier, best first, each as `provider/model`. `ollama/auto` is the "
-        "loaded or newest model of Ollama, `embedded/auto` the built-in one that fits this machine.",
+        description="Models that answer this tier, best first, each as `provider/model`. `ollama/auto` is "
+        "the loaded or newest model of Ollama, `embedded/auto` the built-in one that fits this machine.",
     )
     max_complexity: float = Field(
         1.0, ge=0, le=1, description="Requests that score up to this, and above the tier below, belong here."
     )
-    enabled: bool = Field(True, description="Off sends its requests to the nearest tier; the tray can switch it too.")
+    enabled: bool = Field(
+        True, description="Off sends its requests to the nearest tier; the tray can switch it too."
+    )
 
 
 class GraphifyOptions(Options):
     """routing.analysis.graphify"""
 
     enabled: bool = Field(True, description="Index the workspace's code.", json_schema_extra=PLANNED)
-    languages: tuple[Literal["typescript", "javascript", "python", "rust", "go", "java", "csharp"], ...] = Field(
-        ("typescript", "python", "rust", "go", "java", "csharp"),
-        description="Languages to parse.",
-        json_schema_extra=PLANNED,
+    languages: tuple[Literal["typescript", "javascript", "python", "rust", "go", "java", "csharp"], ...] = (
+        Field(
+            ("typescript", "python", "rust", "go", "java", "csharp"),
+            description="Languages to parse.",
+            json_schema_extra=PLANNED,
+        )
     )
     metrics: tuple[
         Literal["cyclomatic_complexity", "dependency_depth", "module_cohesion", "blast_radius"], ...
@@ -116,8 +131,8 @@ class RoutingOptions(Options):
 
     tiers: dict[Tier, TierOptions] = Field(
         default_factory=_default_tiers,
-        description="The tiers simple, medium, complex and reasoning. Without any, all use Ollama if it answers, "
-        "else the built-in model.",
+        description="The tiers simple, medium, complex and reasoning. Without any, all use Ollama if it "
+        "answers, else the built-in model.",
     )
     disabled_tier: Literal["up", "down"] = Field(
         "up", description="Where the requests of a tier that is switched off go first."
@@ -130,7 +145,7 @@ class RoutingOptions(Options):
         if not self.tiers:
             raise ValueError("at least one tier is needed")
         limits = [(tier, self.tiers[tier].max_complexity) for tier in TIERS if tier in self.tiers]
-        for (low, a), (high, b) in zip(limits, limits[1:], strict=False):
+        for (low, a), (high, b) in pairwise(limits):
             if b <= a:
                 raise ValueError(f"tiers.{high}.max_complexity ({b}) must be above that of {low} ({a})")
         return self
@@ -151,9 +166,13 @@ class ProviderOptions(Options):
     models: tuple[str, ...] = Field(
         (), description="Model names that a client may use without the provider's name before them."
     )
-    headers: dict[str, str] = Field(default_factory=dict, description="Headers added to each request; never keys.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers added to each request; never keys."
+    )
     connect_timeout: Duration = Field(5.0, gt=0, description="Longest wait for a connection.")
-    first_byte_timeout: Duration = Field(600.0, gt=0, description="Longest wait for the first byte of an answer.")
+    first_byte_timeout: Duration = Field(
+        600.0, gt=0, description="Longest wait for the first byte of an answer."
+    )
     stall_timeout: Duration = Field(120.0, gt=0, description="Longest silence within an answer.")
     keep_alive: str | None = Field(
         None, description="ollama: how long a model stays loaded after its last use, such as `10m` or `-1`."
@@ -172,11 +191,14 @@ class EmbeddedOptions(Options):
         "gemma-3-270m else; or one of these names, or the path of a GGUF file.",
     )
     auto_pull: bool = Field(
-        True, description="Download the built-in model at start when no other candidate of a tier is available."
+        True,
+        description="Download the built-in model at start when no other candidate of a tier is available.",
     )
     context: int = Field(32768, ge=512, description="Context window in tokens.")
     threads: int = Field(0, ge=0, description="Processor threads; 0 takes one per physical core.")
-    idle_timeout: Duration = Field(900.0, ge=0, description="Unload the model after this silence; 0 never does.")
+    idle_timeout: Duration = Field(
+        900.0, ge=0, description="Unload the model after this silence; 0 never does."
+    )
 
 
 class OptimizationOptions(Options):
@@ -248,7 +270,9 @@ class TelemetryOptions(Options):
 class LoggingOptions(Options):
     """logging"""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is written.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is written."
+    )
     max_size: Size = Field(5 * 1024**2, gt=0, description="Size at which the log file is rotated.")
     keep: int = Field(3, ge=0, description="Rotated files that are kept.")
 
@@ -260,11 +284,15 @@ class Config(Options):
     routing: RoutingOptions = Field(default_factory=RoutingOptions, description="Which model answers what.")
     providers: dict[str, ProviderOptions] = Field(
         default_factory=dict,
-        description="Providers by name. The names ollama, embedded, openai, openrouter, azure, anthropic, vertex "
-        "and bedrock are there without being listed.",
+        description="Providers by name. The names ollama, embedded, openai, openrouter, azure, anthropic, "
+        "vertex and bedrock are there without being listed.",
     )
-    embedded: EmbeddedOptions = Field(default_factory=EmbeddedOptions, description="The built-in local model.")
-    optimization: OptimizationOptions = Field(default_factory=OptimizationOptions, description="Smaller prompts.")
+    embedded: EmbeddedOptions = Field(
+        default_factory=EmbeddedOptions, description="The built-in local model."
+    )
+    optimization: OptimizationOptions = Field(
+        default_factory=OptimizationOptions, description="Smaller prompts."
+    )
     memory: MemoryOptions = Field(default_factory=MemoryOptions, description="What is remembered.")
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions, description="Records and metrics.")
     logging: LoggingOptions = Field(default_factory=LoggingOptions, description="The engine's log.")
