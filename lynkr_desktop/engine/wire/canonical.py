@@ -143,6 +143,8 @@ class Request(Struct, frozen=True):
         max_tokens: None when the client named no limit.
         extra: top-level fields that the canonical model has no word for; a provider that speaks the
             client's protocol sends them on, another names them in `x-lynkr-dropped`.
+        inexpressible: paths of what the canonical model cannot carry although the answer depends on it
+            (audio, `n` above 1, logprobs); only a provider of the client's own protocol can take it.
     """
 
     model: str
@@ -163,6 +165,15 @@ class Request(Struct, frozen=True):
     user: str = ""
     metadata: Json = {}
     extra: Json = {}
+    inexpressible: tuple[str, ...] = ()
+
+    @property
+    def last_user_text(self) -> str:
+        """The text of the newest user turn that has any; empty when there is none."""
+        for message in reversed(self.messages):
+            if message.role == "user" and (text := message.text):
+                return text
+        return ""
 
     @property
     def system_text(self) -> str:

@@ -23,35 +23,41 @@ class SseSplitter:
     """Server-sent events from chunks (WHATWG HTML, 9.2.6): LF, CRLF and CR line ends, comments, any split."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._scanned = 0
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Takes the next bytes and gives the events that are complete."""
-        buffer = self._buffer + chunk if self._buffer else chunk
+        self._buffer += chunk
         events: list[ServerSentEvent] = []
         start = 0
-        while (cut := _event_end(buffer, start)) >= 0:
-            events.append(_parse_event(buffer[start:cut]))
-            start = cut
-        self._buffer = buffer[start:]
-        if len(self._buffer) > MAX_MESSAGE:
+        # A mark may straddle two chunks, so the scan goes back by its length less one.
+        scan = max(0, self._scanned - 2)
+        marks = _MARKS if b"\r" in self._buffer else _MARKS[:1]
+        while (cut := _event_end(self._buffer, scan, marks)) >= 0:
+            events.append(_parse_event(bytes(self._buffer[start:cut])))
+            start = scan = cut
+        if start:
+            del self._buffer[:start]
+        self._scanned = len(self._buffer)
+        if self._scanned > MAX_MESSAGE:
             raise WireError("The upstream sent a message of more than 64 MB without an end.")
         return events
 
     def finish(self) -> list[ServerSentEvent]:
         """The last event, where the stream ended without the blank line after it."""
-        rest, self._buffer = self._buffer, b""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
         return [_parse_event(rest + b"\n\n")] if rest.strip() else []
 
 
-def _event_end(buffer: bytes, start: int) -> int:
-    """Index behind the blank line that ends the event at `start`, or -1."""
-    best = -1
-    for mark in (b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r"):
-        found = buffer.find(mark, start)
-        if found >= 0 and (best < 0 or found + len(mark) < best):
-            best = found + len(mark)
-    return best
+_MARKS = (b"\n\n", b"\n\r\n", b"\r\r")
+
+
+def _event_end(buffer: bytearray, start: int, marks: tuple[bytes, ...]) -> int:
+    """Index behind the next blank line from `start`, or -1."""
+    ends = [found + len(mark) for mark in marks if (found := buffer.find(mark, start)) >= 0]
+    return min(ends, default=-1)
 
 
 def _parse_event(raw: bytes) -> ServerSentEvent:
@@ -74,18 +80,24 @@ class LineSplitter:
     """Lines from chunks, for newline-delimited JSON."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Takes the next bytes and gives the lines that are complete, without their ends, none empty."""
-        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        end = chunk.rfind(b"\n") + 1
+        lines: list[bytes] = []
+        if end:
+            lines = bytes(self._buffer + chunk[:end]).split(b"\n")
+            self._buffer.clear()
+        self._buffer += chunk[end:]
         if len(self._buffer) > MAX_MESSAGE:
             raise WireError("The upstream sent a line of more than 64 MB without an end.")
         return [line for line in (raw.strip() for raw in lines) if line]
 
     def finish(self) -> list[bytes]:
         """The last line, where the stream ended without a newline."""
-        rest, self._buffer = self._buffer.strip(), b""
+        rest = bytes(self._buffer).strip()
+        self._buffer.clear()
         return [rest] if rest else []
 
 
