@@ -82,6 +82,8 @@ class Provider(abc.ABC):
     kind: str
     local: bool = False
     base_url: str = ""
+    dialect: str = ""
+    """The client protocol whose bodies it can take as they are; empty for none."""
 
     async def start(self) -> None:  # noqa: B027 - not every provider has something to start
         """Called once when the configuration comes into force; must not wait for the network."""

@@ -111,7 +111,7 @@ def _delta(index: int, delta: Json) -> bytes:
 
 
 def _start(event: Started) -> bytes:
-    message = {
+    message: Json = {
         "id": _message_id(event.id),
         "type": "message",
         "role": "assistant",
@@ -181,7 +181,7 @@ def _encode_block(block: Text | Thinking | RedactedThinking | ToolUse) -> Json:
 
 
 def encode_usage(usage: Usage) -> Json:
-    """The `usage` object; its input_tokens leave out what the prompt cache read or wrote, as Anthropic counts."""
+    """The `usage` object; as Anthropic counts, input_tokens leave out what the cache read or wrote."""
     cached, written = usage.cached_tokens, usage.cache_write_tokens
     return {
         "input_tokens": max(0, usage.input_tokens - cached - written),

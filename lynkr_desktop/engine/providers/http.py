@@ -1,0 +1,187 @@
+"""HTTP to providers: time limits, errors as `WireError`, and answers that end when they are closed."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from lynkr_desktop.engine.config.schema import ProviderOptions
+from lynkr_desktop.engine.providers.base import Answer
+from lynkr_desktop.engine.wire.canonical import Event, Failed
+from lynkr_desktop.engine.wire.codec import ProviderCodec, StreamDecoder
+from lynkr_desktop.engine.wire.errors import WireError
+
+MAX_REPLY = 64 * 1024 * 1024
+"""Bytes of a reply that is not streamed, at most."""
+
+SessionFactory = Callable[[], aiohttp.ClientSession]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits of one provider, in seconds."""
+
+    connect: float
+    first_byte: float
+    stall: float
+
+    @classmethod
+    def of(cls, options: ProviderOptions) -> Limits:
+        """The limits that the configuration sets."""
+        return cls(options.connect_timeout, options.first_byte_timeout, options.stall_timeout)
+
+
+async def post(
+    session: aiohttp.ClientSession,
+    url: str,
+    body: bytes,
+    *,
+    name: str,
+    headers: Mapping[str, str],
+    limits: Limits,
+    codec: ProviderCodec,
+) -> aiohttp.ClientResponse:
+    """Sends a JSON body and waits for a good status.
+
+    Raises:
+        WireError: the upstream's own error, or 503 unreachable, 502 broken, 504 too slow.
+    """
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect)
+    try:
+        async with asyncio.timeout(limits.first_byte):
+            response = await session.post(
+                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+            )
+    except aiohttp.ConnectionTimeoutError as error:
+        raise unreachable(name, url, f"no connection within {limits.connect:g} s") from error
+    except TimeoutError as error:
+        message = f"{name} sent nothing within {limits.first_byte:g} s."
+        raise WireError(message, status=504, kind="timeout") from error
+    except aiohttp.ClientConnectorError as error:
+        raise unreachable(name, url, error.os_error.strerror or "no connection") from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise WireError(f"{name} broke the connection before it answered.") from error
+    if response.status == 200:
+        return response
+    raise await _error_of(response, name, codec, limits)
+
+
+def unreachable(name: str, url: str, why: str) -> WireError:
+    """The error for a provider that does not take connections."""
+    origin = "/".join(url.split("/", 3)[:3])
+    return WireError(f"{name} cannot be reached at {origin}: {why}.", status=503, kind="unavailable")
+
+
+async def _error_of(
+    response: aiohttp.ClientResponse, name: str, codec: ProviderCodec, limits: Limits
+) -> WireError:
+    try:
+        async with asyncio.timeout(limits.stall):
+            body = await response.content.read(64 * 1024)
+    except (aiohttp.ClientError, TimeoutError):
+        body = b""
+    finally:
+        response.close()
+    status = response.status if response.status >= 400 else 502
+    error = codec.decode_error(status, body)
+    error.message = f"{name} answered {response.status}: {error.message}"
+    error.retry_after = retry_after(response.headers)
+    return error
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None without one."""
+    value = headers.get("retry-after")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+class StreamedAnswer(Answer):
+    """A streamed reply, decoded as it arrives. A stream that breaks or stalls ends with `Failed`."""
+
+    content_type = "text/event-stream"
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        decoder: StreamDecoder,
+        *,
+        name: str,
+        dialect: str = "",
+        stall: float,
+    ) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._name = name
+        self._stall = stall
+        self._complete = False
+        self.dialect = dialect
+
+    async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
+        """The reply, piece by piece."""
+        content = self._response.content
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(None) as limit:
+                while True:
+                    limit.reschedule(loop.time() + self._stall)
+                    chunk = await content.readany()
+                    if not chunk:
+                        break
+                    limit.reschedule(None)
+                    for raw, events in self._decoder.feed(chunk):
+                        yield raw, events
+        except TimeoutError:
+            yield b"", [Failed(f"{self._name} sent nothing for {self._stall:g} s.", 504, "timeout")]
+            return
+        except aiohttp.ClientError:
+            yield b"", [Failed(f"{self._name} broke the connection before its answer was complete.")]
+            return
+        except WireError as error:
+            yield b"", [Failed(f"{self._name}: {error.message}", error.status, error.kind)]
+            return
+        self._complete = True
+        rest = self._decoder.finish()
+        if rest:
+            yield b"", rest
+
+    async def close(self) -> None:
+        """Closes the connection unless the reply was read to its end; then it is kept for the next request."""
+        if self._complete:
+            self._response.release()
+        else:
+            self._response.close()
+
+
+async def read_all(response: aiohttp.ClientResponse, name: str, stall: float) -> bytes:
+    """The whole body of a reply that is not streamed. Raises `WireError`."""
+    parts = bytearray()
+    try:
+        while True:
+            async with asyncio.timeout(stall):
+                chunk = await response.content.readany()
+            if not chunk:
+                break
+            parts += chunk
+            if len(parts) > MAX_REPLY:
+                raise WireError(f"{name} answered with more than 64 MB.")
+    except TimeoutError as error:
+        raise WireError(f"{name} sent nothing for {stall:g} s.", status=504, kind="timeout") from error
+    except aiohttp.ClientError as error:
+        raise WireError(f"{name} broke the connection before its answer was complete.") from error
+    finally:
+        response.release() if response.content.at_eof() else response.close()
+    return bytes(parts)

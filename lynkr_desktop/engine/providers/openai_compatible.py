@@ -1,0 +1,182 @@
+"""Anything that speaks OpenAI Chat: OpenAI, OpenRouter, LM Studio, vLLM, llama.cpp, Groq, DeepSeek."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from msgspec import Raw
+
+from lynkr_desktop.engine.config.schema import ProviderOptions
+from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
+from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post, read_all
+from lynkr_desktop.engine.wire.canonical import Event
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
+
+BASE_URLS = {"openai": "https://api.openai.com/v1", "openrouter": "https://openrouter.ai/api/v1"}
+
+_MODELS_FRESH_FOR = 60.0
+_LIST_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+class OpenAICompatibleProvider(Provider):
+    """A provider behind POST {base_url}/chat/completions.
+
+    Args:
+        name: the provider's name in the configuration.
+        kind: `openai`, `openrouter` or `openai_compatible`.
+        options: its options; `base_url` is required for `openai_compatible`.
+        session: gives the shared HTTP session.
+        find_key: looks the key up (OS keyring, environment); it may block and runs in a thread.
+        key_hint: where a person would put the key, for messages.
+    """
+
+    dialect = "openai_chat"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        kind: str,
+        options: ProviderOptions,
+        session: SessionFactory,
+        find_key: Callable[[], str | None] = lambda: None,
+        key_hint: str = "",
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.base_url = (options.base_url or BASE_URLS.get(kind, "")).rstrip("/")
+        self.local = is_loopback(self.base_url)
+        self._options = options
+        self._limits = Limits.of(options)
+        self._session = session
+        self._find_key = find_key
+        self._key_hint = key_hint
+        self._key: str | None = None
+        self._key_lookup: asyncio.Task[str | None] | None = None
+        self._codec = OpenAIChatUpstream()
+        self._headers: dict[str, str] = {}
+        self._models: tuple[float, list[ModelInfo]] = (0.0, [])
+
+    async def start(self) -> None:
+        """Begins to look the key up; the keyring may be slow to answer."""
+        self._key_lookup = asyncio.create_task(asyncio.to_thread(self._find_key), name=f"key of {self.name}")
+
+    async def availability(self, model: str = "") -> Availability:
+        """Available when it has its key, or needs none."""
+        if not self.base_url:
+            return Availability(
+                "unavailable", f"{self.name} has no base_url. Set providers.{self.name}.base_url."
+            )
+        if self._key_lookup is not None:
+            self._key = await asyncio.shield(self._key_lookup)
+            self._key_lookup = None
+        if self._key is None and self.base_url == BASE_URLS.get(self.kind):
+            return Availability("unavailable", f"{self.name} has no key. {self._key_hint}".rstrip())
+        return Availability("ready")
+
+    async def models(self) -> list[ModelInfo]:
+        """What GET {base_url}/models lists, kept for a minute."""
+        if not (await self.availability()).usable:
+            return []
+        at, known = self._models
+        if time.monotonic() - at < _MODELS_FRESH_FOR and at:
+            return known
+        try:
+            url = f"{self.base_url}/models"
+            async with self._session().get(
+                url, headers=self._request_headers(), timeout=_LIST_TIMEOUT
+            ) as response:
+                body = await response.read()
+            listed = [ModelInfo(entry.id) for entry in msgspec.json.decode(body, type=_ModelList).data]
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+            listed = [ModelInfo(model) for model in self._options.models]
+        self._models = (time.monotonic(), listed)
+        return listed
+
+    async def send(self, call: Call) -> Answer:
+        """Sends a request; the body of a client of the same protocol goes on with only its model changed."""
+        found = await self.availability(call.model)
+        if not found.usable:
+            raise WireError(found.reason, status=503, kind="unavailable")
+        body, usage_added = self._body(call)
+        response = await post(
+            self._session(),
+            f"{self.base_url}/chat/completions",
+            body,
+            name=self.name,
+            headers=self._request_headers(),
+            limits=self._limits,
+            codec=self._codec,
+        )
+        dialect = self.dialect if call.request.stream else ""
+        if response.content_type == "text/event-stream":
+            decoder = self._codec.stream_decoder()
+            answer = _UsageHidden if usage_added else StreamedAnswer
+            return answer(response, decoder, name=self.name, dialect=dialect, stall=self._limits.stall)
+        whole = await read_all(response, self.name, self._limits.stall)
+        try:
+            events = self._codec.decode_reply(whole)
+        except WireError as error:
+            error.message = f"{self.name}: {error.message}"
+            raise
+        return EventAnswer(events, whole, dialect="" if call.request.stream else self.dialect)
+
+    async def close(self) -> None:
+        """Gives up a key lookup that still runs; the connections are the session's."""
+        if self._key_lookup is not None:
+            self._key_lookup.cancel()
+
+    def _request_headers(self) -> dict[str, str]:
+        if not self._headers:
+            self._headers = {"content-type": "application/json", **self._options.headers}
+            if self._key:
+                self._headers["authorization"] = f"Bearer {self._key}"
+        return self._headers
+
+    def _body(self, call: Call) -> tuple[bytes, bool]:
+        """The body to send, and whether usage was asked for on the client's behalf."""
+        if call.dialect != self.dialect:
+            return self._codec.encode_request(call.request, call.model), False
+        if call.request.model == call.model:
+            return call.body, False
+        fields = msgspec.json.decode(call.body, type=dict[str, Raw])
+        fields["model"] = Raw(msgspec.json.encode(call.model))
+        ask_usage = call.request.stream and not call.request.include_usage
+        if ask_usage:
+            fields["stream_options"] = Raw(b'{"include_usage":true}')
+        return msgspec.json.encode(fields), ask_usage
+
+
+class _UsageHidden(StreamedAnswer):
+    """A stream whose usage chunk was asked for by us: the client must not see it."""
+
+    async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
+        """The reply without the chunk that only carries usage."""
+        async for raw, events in super().__aiter__():
+            yield (b"" if b'"choices":[]' in raw.replace(b" ", b"") else raw), events
+
+
+class _ListedModel(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ListedModel]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
