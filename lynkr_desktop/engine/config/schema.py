@@ -7,9 +7,17 @@ listed at start-up as not active yet.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lynkr_desktop.engine.config.units import parse_bytes, parse_duration
 from lynkr_desktop.protocol.tiers import TIERS, Tier
@@ -21,6 +29,8 @@ Size = Annotated[int, BeforeValidator(parse_bytes)]
 """Bytes; written as a number or as `512KB`, `32MB`, `1GB` (powers of 1024)."""
 
 PLANNED: dict[str, Any] = {"planned": True}
+SECRET: dict[str, Any] = {"secret": True}
+"""Marks an option whose value must never appear in a message, a log or an answer."""
 
 ProviderKind = Literal[
     "ollama",
@@ -35,10 +45,52 @@ ProviderKind = Literal[
 ]
 
 
+PROVIDER_KINDS: tuple[str, ...] = get_args(ProviderKind)
+
+WELL_KNOWN_PROVIDERS = tuple(kind for kind in PROVIDER_KINDS if kind != "openai_compatible")
+"""Providers that a tier may name without listing them; an openai_compatible one needs its base_url."""
+
+
+class OptionError(ValueError):
+    """A rule across several options is broken.
+
+    Args:
+        loc: the option at fault, from where the rule stands downwards.
+        message: what is wrong with it.
+        choices: names of which one was probably meant by `written`.
+        written: what stands there instead.
+    """
+
+    def __init__(
+        self, loc: tuple[str | int, ...], message: str, *, choices: tuple[str, ...] = (), written: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.loc = loc
+        self.choices = choices
+        self.written = written
+
+
 class Options(BaseModel):
     """A group of options: immutable, and closed, so that a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_means_default(cls, data: Any) -> Any:
+        """A key with nothing after it (all its lines are commented out, say) keeps its default."""
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `yes` and `on` as true, which pydantic would take for the number 1."""
+        field = cls.model_fields.get(info.field_name or "")
+        if isinstance(value, bool) and field is not None and field.annotation in (int, float):
+            raise ValueError(f"a number is needed, not {'yes' if value else 'no'}")
+        return value
 
 
 class AuthOptions(Options):
@@ -49,7 +101,7 @@ class AuthOptions(Options):
         min_length=8,
         description="The token that clients must send. Left out, one is generated at the first start and "
         "kept in the file `token` (mode 0600) of the home folder. LYNKR_TOKEN overrides both.",
-        json_schema_extra={"secret": True},
+        json_schema_extra=SECRET,
     )
 
 
@@ -143,12 +195,17 @@ class RoutingOptions(Options):
     def _thresholds_rise(self) -> RoutingOptions:
         """A tier whose limit lies below its predecessor's could never be reached."""
         if not self.tiers:
-            raise ValueError("at least one tier is needed")
+            raise OptionError(("tiers",), "at least one tier is needed")
         limits = [(tier, self.tiers[tier].max_complexity) for tier in TIERS if tier in self.tiers]
         for (low, a), (high, b) in pairwise(limits):
             if b <= a:
-                raise ValueError(f"tiers.{high}.max_complexity ({b}) must be above that of {low} ({a})")
+                raise OptionError(
+                    ("tiers", high.value, "max_complexity"), f"{b:g} must be above {low}'s, which is {a:g}"
+                )
         return self
+
+
+ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 
 
 class ProviderOptions(Options):
@@ -167,14 +224,16 @@ class ProviderOptions(Options):
         (), description="Model names that a client may use without the provider's name before them."
     )
     headers: dict[str, str] = Field(
-        default_factory=dict, description="Headers added to each request; never keys."
+        default_factory=dict,
+        description="Headers added to each request; never keys.",
+        json_schema_extra=SECRET,
     )
     connect_timeout: Duration = Field(5.0, gt=0, description="Longest wait for a connection.")
     first_byte_timeout: Duration = Field(
         600.0, gt=0, description="Longest wait for the first byte of an answer."
     )
     stall_timeout: Duration = Field(120.0, gt=0, description="Longest silence within an answer.")
-    keep_alive: str | None = Field(
+    keep_alive: Annotated[str, Field(coerce_numbers_to_str=True)] | None = Field(
         None, description="ollama: how long a model stays loaded after its last use, such as `10m` or `-1`."
     )
     max_context: int = Field(
@@ -223,7 +282,7 @@ class MemoryOptions(Options):
 
     storage: str = Field(
         "sqlite://./lynkr.db",
-        pattern="^sqlite://",
+        pattern="^sqlite://.+",
         description="Where memories are kept.",
         json_schema_extra=PLANNED,
     )
@@ -254,7 +313,7 @@ class TelemetryOptions(Options):
 
     storage: str = Field(
         "sqlite://./lynkr.db",
-        pattern="^sqlite://",
+        pattern="^sqlite://.+",
         description="The records of requests. A relative path starts at the home folder.",
     )
     retention: Duration = Field(90 * 86400.0, gt=0, description="Records older than this are deleted.")
@@ -274,7 +333,7 @@ class LoggingOptions(Options):
         "info", description="Least severity that is written."
     )
     max_size: Size = Field(5 * 1024**2, gt=0, description="Size at which the log file is rotated.")
-    keep: int = Field(3, ge=0, description="Rotated files that are kept.")
+    keep: int = Field(3, ge=1, description="Rotated files that are kept.")
 
 
 class Config(Options):
@@ -282,7 +341,7 @@ class Config(Options):
 
     proxy: ProxyOptions = Field(default_factory=ProxyOptions, description="The endpoint.")
     routing: RoutingOptions = Field(default_factory=RoutingOptions, description="Which model answers what.")
-    providers: dict[str, ProviderOptions] = Field(
+    providers: dict[ProviderName, ProviderOptions] = Field(
         default_factory=dict,
         description="Providers by name. The names ollama, embedded, openai, openrouter, azure, anthropic, "
         "vertex and bedrock are there without being listed.",
@@ -296,3 +355,35 @@ class Config(Options):
     memory: MemoryOptions = Field(default_factory=MemoryOptions, description="What is remembered.")
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions, description="Records and metrics.")
     logging: LoggingOptions = Field(default_factory=LoggingOptions, description="The engine's log.")
+
+    @model_validator(mode="after")
+    def _providers_are_known(self) -> Config:
+        """Every provider has a kind, and every model of a tier names a provider that is there."""
+        for name, options in self.providers.items():
+            kind = options.kind or name
+            if kind not in PROVIDER_KINDS:
+                raise OptionError(
+                    ("providers", name),
+                    f"'{name}' needs a `kind`, for instance openai_compatible, since its name is not one",
+                    choices=PROVIDER_KINDS,
+                    written=name,
+                )
+            if kind == "openai_compatible" and not options.base_url:
+                raise OptionError(("providers", name), "an openai_compatible provider needs its `base_url`")
+        known = tuple(dict.fromkeys((*self.providers, *WELL_KNOWN_PROVIDERS)))
+        for tier, tier_options in self.routing.tiers.items():
+            for index, written in enumerate(tier_options.providers):
+                loc = ("routing", "tiers", tier.value, "providers", index)
+                provider, slash, model = written.partition("/")
+                if not (provider and slash and model.strip() == model and model):
+                    raise OptionError(
+                        loc, f"'{written}' must have the form provider/model, as in ollama/auto"
+                    )
+                if provider not in known:
+                    raise OptionError(
+                        loc,
+                        f"unknown provider '{provider}' in '{written}'; list it under providers to use it",
+                        choices=known,
+                        written=provider,
+                    )
+        return self
