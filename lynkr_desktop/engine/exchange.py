@@ -1,0 +1,163 @@
+"""One request on its way through the engine: what is known of it so far, and the record it becomes."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lynkr_desktop.engine.routing.router import Decision, Target
+from lynkr_desktop.engine.routing.score import clean_text
+from lynkr_desktop.engine.wire.canonical import Request, Usage
+from lynkr_desktop.engine.wire.codec import ClientCodec
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.control import RequestRow
+
+_CLIENTS = (
+    ("claude-cli", "Claude Code"),
+    ("claude-code", "Claude Code"),
+    ("codex", "Codex"),
+    ("openhands", "OpenHands"),
+    ("litellm", "LiteLLM"),
+    ("cursor", "Cursor"),
+    ("cline", "Cline"),
+    ("aider", "aider"),
+    ("continue", "Continue"),
+    ("opencode", "opencode"),
+    ("anthropic/", "Anthropic SDK"),
+    ("openai/", "OpenAI SDK"),
+    ("curl/", "curl"),
+)
+_SESSION_HEADERS = ("x-lynkr-session", "x-litellm-session-id", "x-claude-code-session-id")
+_SESSION_IN_USER = re.compile(r"session_(?:id\W+)?([0-9a-fA-F-]{8,64})")
+_TITLE = 100
+_SHORT = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """The state of one request. Steps fill it in, in order; `row()` can be asked for at any time."""
+
+    codec: ClientCodec
+    headers: Mapping[str, str]
+    id: str = field(default_factory=lambda: f"req_{uuid.uuid4().hex[:20]}")
+    at: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.perf_counter)
+    body: bytes = b""
+    request: Request | None = None
+    decision: Decision | None = None
+    target: Target | None = None
+    local: bool = False
+    usage: Usage | None = None
+    cost: float | None = None
+    first_token_at: float | None = None
+    status: int = 0
+    error: str = ""
+    dropped: tuple[str, ...] = ()
+
+    def mark_first_token(self) -> None:
+        """Notes that the first content arrived."""
+        self.first_token_at = time.perf_counter()
+
+    def fail(self, error: WireError) -> None:
+        """Notes how it ended badly."""
+        self.status = error.status
+        self.error = error.message
+
+    @property
+    def client(self) -> str:
+        """Which program asks, by its User-Agent."""
+        agent = self.headers.get("user-agent", "").lower()
+        for mark, name in _CLIENTS:
+            if mark in agent:
+                return name
+        return agent.split("/", 1)[0][:40] or "unknown"
+
+    @property
+    def session(self) -> str:
+        """The client's own name for the conversation, empty where it gives none."""
+        for header in _SESSION_HEADERS:
+            if value := self.headers.get(header):
+                return value[:_SHORT]
+        user = self.request.user if self.request is not None else ""
+        found = _SESSION_IN_USER.search(user) if user else None
+        return found.group(1) if found else ""
+
+    @property
+    def title(self) -> str:
+        """The first line of what a person asked last."""
+        if self.request is None:
+            return ""
+        for message in reversed(self.request.messages):
+            if message.role == "user" and (text := clean_text(message)):
+                line = text.split("\n", 1)[0].strip()
+                return line if len(line) <= _TITLE else line[: _TITLE - 1] + "…"
+        return ""
+
+    def row(self) -> RequestRow:
+        """The record of it as it stands."""
+        now = time.perf_counter()
+        request, decision, target = self.request, self.decision, self.target
+        usage = self.usage or Usage()
+        return RequestRow(
+            id=self.id,
+            at=self.at,
+            client=self.client,
+            protocol=self.codec.name,
+            session=self.session,
+            title=self.title,
+            tier=(target.tier if target is not None else None) or (decision.tier if decision else None),
+            score=decision.score.value if decision and decision.score else None,
+            reason=decision.reason if decision else "",
+            provider=target.provider if target else "",
+            model=target.model if target else "",
+            requested_model=request.model[:_SHORT] if request else "",
+            stream=request.stream if request else False,
+            input_tokens=usage.input_tokens,
+            cached_tokens=usage.cached_tokens,
+            output_tokens=usage.output_tokens,
+            estimated=usage.estimated,
+            cost=self.cost,
+            latency_ms=(now - self.began) * 1e3,
+            ttft_ms=(self.first_token_at - self.began) * 1e3 if self.first_token_at else None,
+            status=self.status,
+            error=self.error[:1000],
+        )
+
+
+def response_headers(exchange: Exchange) -> dict[str, str]:
+    """The headers that tell a client what was decided."""
+    headers = {"x-request-id": exchange.id, "x-lynkr-cache": "bypass", "x-lynkr-tokens-saved": "0"}
+    decision, target = exchange.decision, exchange.target
+    if decision is not None:
+        if decision.score is not None:
+            headers["x-lynkr-complexity-score"] = f"{decision.score.value:.4f}"
+        headers["x-lynkr-route-reason"] = header_text(decision.reason)
+    if target is not None:
+        headers["x-lynkr-provider"] = header_text(target.provider)
+        headers["x-lynkr-model"] = header_text(target.model)
+        tier = target.tier or (decision.tier if decision else None)
+        if tier is not None:
+            headers["x-lynkr-tier"] = tier.upper()
+    if exchange.cost is not None:
+        headers["x-litellm-response-cost"] = f"{exchange.cost:.10f}".rstrip("0").rstrip(".")
+    if exchange.dropped:
+        headers["x-lynkr-dropped"] = header_text(", ".join(exchange.dropped))
+    return headers
+
+
+def header_text(text: str) -> str:
+    """Text that may stand in a header: printable ASCII, one line, bounded."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:500]
+
+
+def estimate_tokens(body: bytes) -> int:
+    """A rough count for a provider that reports none: JSON of code and prose is about 3.6 bytes a token."""
+    return max(1, round(len(body) / 3.6))
+
+
+def output_estimate(characters: int) -> int:
+    """Tokens in an answer of so many characters, roughly."""
+    return round(characters / 3.6)

@@ -1,0 +1,341 @@
+"""The way of a request through the engine: every step, in its order, in `Flow.handle`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from lynkr_desktop.engine.exchange import (
+    Exchange,
+    estimate_tokens,
+    output_estimate,
+    response_headers,
+)
+from lynkr_desktop.engine.guards import read_body
+from lynkr_desktop.engine.providers.base import Answer, Call
+from lynkr_desktop.engine.routing.router import Target
+from lynkr_desktop.engine.snapshot import Snapshot
+from lynkr_desktop.engine.wire.canonical import (
+    Event,
+    Failed,
+    Reply,
+    ReplyFold,
+    Started,
+    Stopped,
+    TextDelta,
+    ThinkingDelta,
+    ToolInputDelta,
+    Usage,
+)
+from lynkr_desktop.engine.wire.codec import ClientCodec
+from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError
+
+log = logging.getLogger(__name__)
+
+CLIENT_GONE = 499
+# What another model may do better; a request that is wrong in itself is not sent elsewhere.
+_TRY_NEXT = frozenset({401, 402, 403, 404, 408, 409, 429, 500, 501, 502, 503, 504, 529})
+
+
+class Host(Protocol):
+    """What the flow needs of the engine."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force, with its router, guard and providers."""
+
+    def enter(self, exchange: Exchange) -> None:
+        """A request came in."""
+
+    def admit(self) -> None:
+        """Raises `WireError` 503 while paused or draining."""
+
+    def routed(self, exchange: Exchange) -> None:
+        """A request goes out to `exchange.target`."""
+
+    def price(self, exchange: Exchange) -> float | None:
+        """The cost of `exchange.usage`, None when the price is unknown."""
+
+    def leave(self, exchange: Exchange) -> None:
+        """A request has ended; it is recorded."""
+
+
+@dataclass(slots=True)
+class _Whole:
+    """An upstream answer that was read to its end."""
+
+    reply: Reply
+    raw: bytes
+
+
+@dataclass(slots=True)
+class _Open:
+    """An upstream answer whose first events are known and good."""
+
+    answer: Answer
+    pieces: AsyncIterator[tuple[bytes, list[Event]]]
+    first: list[tuple[bytes, list[Event]]]
+
+
+class Flow:
+    """Takes requests of every client protocol through the same steps."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def handle(self, http: web.Request, codec: ClientCodec) -> web.StreamResponse:
+        """Answers one request; whatever happens, it is answered in its own protocol and recorded."""
+        snapshot = self._host.snapshot
+        exchange = Exchange(codec=codec, headers=http.headers)
+        self._host.enter(exchange)
+        try:
+            snapshot.guard.check(http)
+            self._host.admit()
+            exchange.body = await read_body(http, snapshot.config.proxy.max_body)
+            exchange.request = codec.decode_request(exchange.body)
+            exchange.decision = snapshot.router.decide(exchange.request, http.headers.get("x-lynkr-tier", ""))
+            answer = await self._ask(exchange, snapshot)
+            if isinstance(answer, _Whole):
+                return self._deliver_whole(exchange, answer)
+            return await self._deliver_stream(http, exchange, answer)
+        except WireError as error:
+            exchange.fail(error)
+            return error_response(exchange, error)
+        except (asyncio.CancelledError, ConnectionError):
+            exchange.status = exchange.status or CLIENT_GONE
+            exchange.error = exchange.error or "The client went away."
+            raise
+        except Exception:
+            log.exception("request %s failed inside the engine", exchange.id)
+            error = WireError(
+                f"Lynkr failed inside. Its log has the details under {exchange.id}.",
+                status=500,
+                kind="internal",
+            )
+            exchange.fail(error)
+            return error_response(exchange, error)
+        finally:
+            self._host.leave(exchange)
+
+    # ------------------------------------------------------------ upstream
+
+    async def _ask(self, exchange: Exchange, snapshot: Snapshot) -> _Whole | _Open:
+        """Tries the targets in turn until one begins to answer well."""
+        assert exchange.decision is not None
+        tried: list[tuple[Target, WireError]] = []
+        for target in exchange.decision.targets:
+            provider = snapshot.providers[target.provider]
+            found = await provider.availability(target.model)
+            if not found.usable:
+                status = 404 if "not installed" in found.reason else 503
+                kind = "not_found" if status == 404 else "unavailable"
+                tried.append((target, WireError(found.reason, status=status, kind=kind)))
+                continue
+            exchange.target = Target(target.provider, found.model or target.model, target.tier)
+            exchange.local = provider.local
+            self._host.routed(exchange)
+            try:
+                return await self._attempt(exchange, snapshot)
+            except WireError as error:
+                if error.status not in _TRY_NEXT:
+                    raise
+                log.info("%s: %s did not answer: %s", exchange.id, target.name, error.message)
+                tried.append((target, error))
+        raise _none_left(tried)
+
+    async def _attempt(self, exchange: Exchange, snapshot: Snapshot) -> _Whole | _Open:
+        request, target = exchange.request, exchange.target
+        assert request is not None
+        assert target is not None
+        provider = snapshot.providers[target.provider]
+        if provider.dialect != exchange.codec.name and request.inexpressible:
+            named = ", ".join(request.inexpressible)
+            raise InvalidRequest(f"{target.name} cannot be given: {named}.", request.inexpressible[0])
+        answer = await provider.send(Call(request, target.model, exchange.codec.name, exchange.body))
+        exchange.dropped = answer.dropped
+        if request.stream:
+            return await self._begin(answer)
+        fold = ReplyFold()
+        raw = b""
+        try:
+            async for piece, events in answer:
+                raw = piece if answer.dialect == exchange.codec.name else b""
+                for event in events:
+                    fold.add(event)
+        finally:
+            await answer.close()
+        reply = fold.result()
+        if isinstance(reply, Failed):
+            raise WireError(reply.message, status=reply.status, kind=reply.kind)
+        return _Whole(reply, raw)
+
+    async def _begin(self, answer: Answer) -> _Open:
+        """Reads up to the first content, so that what fails at once still gets a status of its own."""
+        pieces = aiter(answer)
+        first: list[tuple[bytes, list[Event]]] = []
+        try:
+            async for raw, events in pieces:
+                first.append((raw, events))
+                for event in events:
+                    if isinstance(event, Failed):
+                        raise WireError(event.message, status=event.status, kind=event.kind)
+                if any(not isinstance(event, Started) for event in events):
+                    break
+        except BaseException:
+            await answer.close()
+            raise
+        return _Open(answer, pieces, first)
+
+    # ------------------------------------------------------------ client
+
+    def _deliver_whole(self, exchange: Exchange, whole: _Whole) -> web.Response:
+        reply, request, target = whole.reply, exchange.request, exchange.target
+        assert request is not None
+        assert target is not None
+        usage = reply.usage
+        if usage.estimated:
+            characters = sum(len(msgspec.json.encode(block)) for block in reply.content)
+            usage = _estimated(exchange, usage, characters)
+        exchange.usage = usage
+        exchange.cost = self._host.price(exchange)
+        exchange.status = 200
+        body = whole.raw
+        if not body:
+            reply = msgspec.structs.replace(reply, usage=usage, model=reply.model or target.model)
+            body = exchange.codec.encode_reply(reply, request)
+        return web.Response(body=body, headers=response_headers(exchange), content_type="application/json")
+
+    async def _deliver_stream(
+        self, http: web.Request, exchange: Exchange, opened: _Open
+    ) -> web.StreamResponse:
+        request, target = exchange.request, exchange.target
+        assert request is not None
+        assert target is not None
+        exchange.status = 200
+        if exchange.local:
+            exchange.cost = 0.0
+        response = web.StreamResponse(headers=response_headers(exchange))
+        response.content_type = "text/event-stream"
+        response.headers["cache-control"] = "no-cache"
+        delivery = _Delivery(exchange, opened.answer.dialect == exchange.codec.name)
+        try:
+            await response.prepare(http)
+            for raw, events in opened.first:
+                await response.write(delivery.out(raw, events))
+            async for raw, events in opened.pieces:
+                if out := delivery.out(raw, events):
+                    await response.write(out)
+            if out := delivery.end():
+                await response.write(out)
+            await response.write_eof()
+        finally:
+            await opened.answer.close()
+            exchange.usage = delivery.usage
+            exchange.cost = self._host.price(exchange)
+        return response
+
+
+class _Delivery:
+    """Turns the pieces of one upstream answer into the client's bytes and keeps count of them."""
+
+    def __init__(self, exchange: Exchange, untouched: bool) -> None:
+        assert exchange.request is not None
+        self._exchange = exchange
+        self._untouched = untouched
+        self._encoder = exchange.codec.stream_encoder(exchange.request)
+        self._characters = 0
+        self._stopped: Stopped | None = None
+        self._failed = False
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens so far: as reported, else estimated from what went through."""
+        usage = self._stopped.usage if self._stopped is not None else Usage(estimated=True)
+        return _estimated(self._exchange, usage, self._characters) if usage.estimated else usage
+
+    def out(self, raw: bytes, events: list[Event]) -> bytes:
+        """The bytes for the client; an upstream's failure becomes an error of the client's protocol."""
+        encoded = b""
+        for event in events:
+            if self._failed:
+                break
+            if isinstance(event, Failed):
+                self._failed = True
+                self._exchange.status, self._exchange.error = event.status, event.message
+                error = WireError(event.message, status=event.status, kind=event.kind)
+                return encoded + self._exchange.codec.encode_stream_error(error)
+            event = self._seen(event)
+            if not self._untouched:
+                encoded += self._encoder.encode(event)
+        return b"" if self._failed else (raw if self._untouched else encoded)
+
+    def end(self) -> bytes:
+        """What is still owed at the end of the upstream's answer: an error, if it never stopped or failed."""
+        if self._stopped is not None or self._failed:
+            return b""
+        return self.out(b"", [Failed("The model's answer broke off before its end.")])
+
+    def _seen(self, event: Event) -> Event:
+        exchange = self._exchange
+        match event:
+            case TextDelta() | ThinkingDelta():
+                self._characters += len(event.text)
+            case ToolInputDelta():
+                self._characters += len(event.json)
+            case Started():
+                usage = event.usage or Usage(input_tokens=estimate_tokens(exchange.body), estimated=True)
+                model = event.model or (exchange.target.model if exchange.target else "")
+                return Started(event.id, model, usage)
+            case Stopped():
+                self._stopped = event
+                if event.usage.estimated:
+                    return Stopped(event.reason, self.usage, event.stop_sequence)
+                return event
+            case _:
+                return event
+        if exchange.first_token_at is None:
+            exchange.mark_first_token()
+        return event
+
+
+def _estimated(exchange: Exchange, usage: Usage, characters: int) -> Usage:
+    return msgspec.structs.replace(
+        usage,
+        input_tokens=usage.input_tokens or estimate_tokens(exchange.body),
+        output_tokens=usage.output_tokens or output_estimate(characters),
+        estimated=True,
+    )
+
+
+def _none_left(tried: list[tuple[Target, WireError]]) -> WireError:
+    if len(tried) == 1:
+        return tried[0][1]
+    reasons = "; ".join(f"{target.name}: {error.message}" for target, error in tried)
+    sent = [error for _, error in tried if error.status != 503]
+    last = sent[-1] if sent else WireError("", status=503, kind="unavailable")
+    waits = [error.retry_after for _, error in tried if error.retry_after is not None]
+    return WireError(
+        f"No model could answer. Tried {reasons}" if tried else "No model is configured for this request.",
+        status=last.status,
+        kind=last.kind,
+        retry_after=min(waits, default=None),
+    )
+
+
+def error_response(exchange: Exchange, error: WireError) -> web.Response:
+    """An error in the client's protocol."""
+    headers = response_headers(exchange)
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    return web.Response(
+        status=error.status,
+        body=exchange.codec.encode_error(error, exchange.id),
+        headers=headers,
+        content_type="application/json",
+    )

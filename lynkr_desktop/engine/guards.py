@@ -1,0 +1,112 @@
+"""Who may talk to the engine: the access token, the Host and the Origin of a request, the size of its body."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from lynkr_desktop.engine.wire.errors import WireError
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Guard:
+    """Checks requests before anything reads their bodies.
+
+    A page in a browser can send requests to this machine, and a name that it controls can be made to resolve
+    to 127.0.0.1; the checks of Origin and Host stop both even where the token is known.
+    """
+
+    def __init__(self, token: str, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+        self._token = token.encode()
+        self._hosts = _LOOPBACK | {host.lower() for host in hosts}
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
+        # Clients repeat the same few values; only accepted ones are remembered, so this stays small.
+        self._good_hosts: set[str] = set()
+
+    def check(self, request: web.Request) -> None:
+        """Lets a request pass. Raises `WireError` 401 or 403."""
+        self.check_source(request)
+        self.check_token(request)
+
+    def check_source(self, request: web.Request) -> None:
+        """The part that needs no token: Host and Origin."""
+        host = request.headers.get("Host", "")
+        if host not in self._good_hosts:
+            if _hostname(host) not in self._hosts:
+                raise WireError(
+                    f"The host {host[:100]!r} is not served here. Use http://127.0.0.1, or list the name in "
+                    "proxy.allowed_hosts.",
+                    status=403,
+                    kind="permission",
+                )
+            if len(self._good_hosts) < 64:
+                self._good_hosts.add(host)
+        origin = request.headers.get("Origin")
+        if origin is not None and not self.allows_origin(origin):
+            raise WireError(
+                f"Pages of {origin[:100]!r} may not call Lynkr. List the origin in proxy.allowed_origins to "
+                "permit it.",
+                status=403,
+                kind="permission",
+            )
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether pages of this origin may call: pages served by this machine, and those configured."""
+        if origin.lower().rstrip("/") in self._origins:
+            return True
+        try:
+            return (urlsplit(origin).hostname or "") in _LOOPBACK
+        except ValueError:
+            return False
+
+    def check_token(self, request: web.Request) -> None:
+        """The token, in any of the three headers that clients can set."""
+        headers = request.headers
+        offered = [headers.get("x-lynkr-token"), headers.get("x-api-key")]
+        scheme, _, bearer = headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            offered.append(bearer.strip())
+        for value in offered:
+            if value and hmac.compare_digest(value.encode("utf-8", "surrogateescape"), self._token):
+                return
+        what = "is wrong" if any(offered) else "is missing"
+        raise WireError(
+            f"The access token {what}. Send it as `Authorization: Bearer …`, `x-api-key` or `x-lynkr-token`; "
+            "the tray menu under Copy endpoint, or `lynkr status --token`, shows it.",
+            status=401,
+            kind="authentication",
+        )
+
+
+def _hostname(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The whole body. Raises `WireError` 413 as soon as it is known to be larger than `limit` bytes."""
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    while chunk := await request.content.readany():
+        if not body and length is not None and len(chunk) == length:
+            return chunk
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> WireError:
+    return WireError(
+        f"The body is larger than {limit / 1024**2:g} MB. Raise proxy.max_body to accept it.",
+        status=413,
+        kind="too_large",
+    )
