@@ -1,0 +1,231 @@
+"""The provider codec of /api/chat: replies, streams and errors in."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from lynkr_desktop.engine.wire.canonical import (
+    BlockStarted,
+    BlockStopped,
+    Event,
+    Failed,
+    Request,
+    Started,
+    Stopped,
+    StopReason,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolInputDelta,
+    ToolUse,
+    Usage,
+    parse_arguments,
+)
+from lynkr_desktop.engine.wire.errors import WireError, kind_of
+from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.framing import LineSplitter
+from lynkr_desktop.engine.wire.ollama.outgoing import ChatBody, think_of
+
+
+class OllamaUpstream:
+    """The provider codec of POST {base_url}/api/chat."""
+
+    name = "ollama"
+
+    def encode_request(self, request: Request, model: str) -> bytes:
+        """The body for `model`, with everything that depends on the server left to its defaults."""
+        return ChatBody(request, model).encode(think=think_of(request.reasoning), stream=request.stream)
+
+    def decode_reply(self, body: bytes) -> list[Event]:
+        """A reply that is not streamed, as events. Raises `WireError` when it is none."""
+        decoder = OllamaStreamDecoder()
+        events = [event for _, events in decoder.feed(body + b"\n") for event in events] + decoder.finish()
+        if len(events) == 1 and isinstance(events[0], Failed):
+            raise WireError(events[0].message, status=events[0].status, kind=events[0].kind)
+        return events
+
+    def stream_decoder(self) -> OllamaStreamDecoder:
+        """A fresh decoder for one reply."""
+        return OllamaStreamDecoder()
+
+    def decode_error(self, status: int, body: bytes) -> WireError:
+        """The error of a bad status, with Ollama's own message where it has one."""
+        try:
+            value = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            value = None
+        message = value.get("error") if isinstance(value, dict) else None
+        if not isinstance(message, str) or not message:
+            message = f"no reason given (HTTP {status})"
+        return WireError(message, status=status, kind=kind_of(status))
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: Any = None
+
+
+class _ToolCall(Struct):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Message(Struct):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Line(Struct):
+    model: str | None = None
+    message: _Message | None = None
+    done: bool = False
+    done_reason: str | None = None
+    error: Any = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+
+
+_LINE = msgspec.json.Decoder(_Line)
+
+
+class OllamaStreamDecoder:
+    """Lines of /api/chat to canonical events.
+
+    Args:
+        prompt_estimate: tokens to report for the prompt where Ollama reports none, as older versions do for
+            a prompt that was wholly cached.
+    """
+
+    def __init__(self, *, prompt_estimate: int = 0) -> None:
+        self._splitter = LineSplitter()
+        self._prompt_estimate = prompt_estimate
+        self._started = False
+        self._open: type[Text] | type[Thinking] | None = None
+        self._next = 0
+        self._call_ids: set[str] = set()
+        self._answered = False
+        self.ended = False
+        self.prompt_tokens: int | None = None
+        """Tokens of the prompt that Ollama read, once it has said so."""
+
+    def feed(self, chunk: bytes) -> list[tuple[bytes, list[Event]]]:
+        """Takes the next bytes; gives (raw, events) per complete line."""
+        return [(line + b"\n", self._decode(line)) for line in self._splitter.feed(chunk)]
+
+    def finish(self) -> list[Event]:
+        """Tells that the stream has ended; one that ended without `done` has failed."""
+        events = [event for line in self._splitter.finish() for event in self._decode(line)]
+        if not self.ended:
+            events += self._fail("Ollama's answer broke off before its end.")
+        return events
+
+    def _decode(self, raw: bytes) -> list[Event]:
+        if self.ended:
+            return []
+        try:
+            line = _LINE.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._fail("Ollama sent a line that is no part of a chat.")
+        if line.error is not None:
+            message = (
+                line.error if isinstance(line.error, str) and line.error else "Ollama reported an error."
+            )
+            return self._fail(message, _status_of(message))
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            events.append(Started(f"msg_{uuid.uuid4().hex[:24]}", line.model or ""))
+        if line.message is not None:
+            events += self._content(line.message)
+        if line.done:
+            events += self._end(line)
+        return events
+
+    def _content(self, message: _Message) -> list[Event]:
+        events: list[Event] = []
+        if message.thinking:
+            events += self._into(Thinking)
+            events.append(ThinkingDelta(self._next - 1, message.thinking))
+        if message.content:
+            events += self._into(Text)
+            events.append(TextDelta(self._next - 1, message.content))
+            self._answered = True
+        for call in message.tool_calls or ():
+            events += self._tool_call(call)
+        return events
+
+    def _tool_call(self, call: _ToolCall) -> list[Event]:
+        function = call.function or _Function()
+        arguments = function.arguments
+        if isinstance(arguments, str):
+            arguments = parse_arguments(arguments)
+        elif not isinstance(arguments, dict):
+            arguments = {} if arguments is None else {"raw": arguments}
+        call_id = call.id
+        if not call_id or call_id in self._call_ids:
+            call_id = f"call_{uuid.uuid4().hex[:24]}"
+        self._call_ids.add(call_id)
+        events = self._close()
+        index, self._next = self._next, self._next + 1
+        return [
+            *events,
+            BlockStarted(index, ToolUse(call_id, function.name or "", {})),
+            ToolInputDelta(index, encode_json(arguments).decode()),
+            BlockStopped(index),
+        ]
+
+    def _into(self, kind: type[Text] | type[Thinking]) -> list[Event]:
+        """Opens a block of text or thinking unless one of this kind is open."""
+        if self._open is kind:
+            return []
+        events = self._close()
+        self._open = kind
+        events.append(BlockStarted(self._next, kind("")))
+        self._next += 1
+        return events
+
+    def _close(self) -> list[Event]:
+        if self._open is None:
+            return []
+        self._open = None
+        return [BlockStopped(self._next - 1)]
+
+    def _end(self, line: _Line) -> list[Event]:
+        events = self._close()
+        self.prompt_tokens = line.prompt_eval_count
+        reason: StopReason = "max_tokens" if line.done_reason == "length" else "end_turn"
+        if self._call_ids:
+            reason = "tool_use"
+        elif not self._answered and reason == "end_turn":
+            what = "only its reasoning and no answer" if self._next else "an empty answer"
+            return events + self._fail(f"The model returned {what}.")
+        self.ended = True
+        counted = line.prompt_eval_count is not None and line.prompt_eval_count > 0
+        usage = Usage(
+            input_tokens=line.prompt_eval_count or 0 if counted else self._prompt_estimate,
+            output_tokens=max(0, line.eval_count or 0),
+            estimated=not counted,
+        )
+        return [*events, Stopped(reason, usage)]
+
+    def _fail(self, message: str, status: int = 502) -> list[Event]:
+        self.ended = True
+        return [Failed(message, status, kind_of(status))]
+
+
+def _status_of(message: str) -> int:
+    """The status that an error within HTTP 200 would have had."""
+    text = message.lower()
+    if "not found" in text:
+        return 404
+    if "does not support" in text or "exceeds the context length" in text:
+        return 400
+    if "server busy" in text or "more system memory" in text:
+        return 503
+    return 502
