@@ -5,9 +5,11 @@ Two nets: shapes that secrets usually have, and the very values that this proces
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
+import stat
 import sys
 import threading
 from collections.abc import Iterable
@@ -39,7 +41,7 @@ _KEY_PREFIXES = (
 )
 _PATTERN = re.compile(
     # name: value, name=value, "name": "value"; with or without the scheme of an Authorization header
-    rf"(?P<name>\b(?:{_NAMES})\b\\?[\"']?\s{{0,4}}(?:[:=]|,(?=\s?b?[\"']))\s{{0,4}}(?:b(?=[\"']))?\\?[\"']?)"
+    rf"(?P<name>(?<![A-Za-z0-9])(?:{_NAMES})\b\\?[\"']?\s{{0,4}}(?:[:=]|,(?=\s?b?[\"']))\s{{0,4}}(?:b(?=[\"']))?\\?[\"']?)"
     r"(?:(?:bearer|basic|token|digest)\s+)?[^\s\"',;&<>\\(){}\[\]*][^\s\"',;&<>\\]*"
     r"|(?P<bearer>\bbearer\s+)[\w.~+/=-]{4,}"
     r"|(?P<basic>\bbasic\s+)(?-i:(?=\S*[A-Z0-9=]))[\w+/=-]{8,}"
@@ -208,9 +210,15 @@ class _LogFile(RotatingFileHandler):
             return os.open(path, flags, 0o600)
 
         file = open(self.baseFilename, "a", encoding="utf-8", errors="backslashreplace", opener=private)  # noqa: SIM115
-        if hasattr(os, "fchmod"):
+        status = os.fstat(file.fileno())
+        if os.name == "posix" and stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
             os.fchmod(file.fileno(), 0o600)
         return file
+
+    def close(self) -> None:
+        """Closes the file; what a full disk did not take is lost."""
+        with contextlib.suppress(OSError):
+            super().close()
 
     def doRollover(self) -> None:  # noqa: N802 - logging's own name
         """Rotates; where another program holds the file (Windows), it grows on until it is let go."""
