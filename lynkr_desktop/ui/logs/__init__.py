@@ -1,0 +1,1 @@
+"""The page that follows the engine's log file, alive or dead."""

@@ -1,0 +1,77 @@
+"""The lines of the log as a list model: bounded, filtered by level and text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtGui import QColor
+
+from lynkr_desktop.ui.logs.tail import LEVELS, LogLine
+from lynkr_desktop.ui.theme.theme import theme
+
+MOST_LINES = 60_000
+_DROP = 10_000
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class LogLines(QAbstractListModel):
+    """Holds the newest lines and shows those that pass the filter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._all: list[LogLine] = []
+        self._shown: list[LogLine] = []
+        self._level = 0
+        self._text = ""
+
+    @property
+    def shown(self) -> list[LogLine]:
+        """The lines that pass the filter, oldest first."""
+        return self._shown
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no line at all, filter or not."""
+        return not self._all
+
+    def append(self, lines: list[LogLine]) -> None:
+        """Adds lines at the end; the oldest go when there are too many."""
+        self._all += lines
+        if len(self._all) > MOST_LINES:
+            del self._all[:_DROP]
+            self.filter(self._level, self._text)
+            return
+        fresh = list(self._passing(lines))
+        if fresh:
+            first = len(self._shown)
+            self.beginInsertRows(QModelIndex(), first, first + len(fresh) - 1)
+            self._shown += fresh
+            self.endInsertRows()
+
+    def filter(self, level: int, text: str) -> None:
+        """Shows records of a level (index into LEVELS) or above that hold a text, whatever its case."""
+        self.beginResetModel()
+        self._level, self._text = level, text.casefold()
+        self._shown = list(self._passing(self._all))
+        self.endResetModel()
+
+    def rowCount(self, parent: _Index | None = None) -> int:  # noqa: N802
+        """How many lines are shown."""
+        return 0 if parent is not None and parent.isValid() else len(self._shown)
+
+    def data(self, index: _Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+        """The line, and its colour from WARNING on."""
+        if not 0 <= index.row() < len(self._shown):
+            return None
+        line = self._shown[index.row()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return line.text
+        if role == Qt.ItemDataRole.ForegroundRole and line.level >= LEVELS.index("WARNING"):
+            return QColor(theme.colors.danger)
+        return None
+
+    def _passing(self, lines: Iterable[LogLine]) -> Iterable[LogLine]:
+        level, text = self._level, self._text
+        return (line for line in lines if line.level >= level and (not text or text in line.text.casefold()))

@@ -1,0 +1,100 @@
+"""What can keep the engine from serving, in words: what happened, what it means, what to do."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication
+
+from lynkr_desktop.ui import format as fmt
+from lynkr_desktop.ui.control_client import ControlFailure
+from lynkr_desktop.ui.engine_model import Problem, Remedy
+from lynkr_desktop.ui.engine_process import StartFailure
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Problems", text)
+
+
+def failed_to_start(failure: StartFailure, delay: float | None) -> Problem:
+    """The engine said that it cannot start. `delay` is None when nothing changes without a person."""
+    if failure.code == "port_in_use":
+        return _port_in_use(failure)
+    if failure.code == "config":
+        return Problem(
+            title=_tr("The configuration cannot be used"),
+            text=_tr("{why} Mend the file, then start again.").format(why=_sentence(failure.message)),
+            details=_details(failure),
+            remedy=Remedy("start"),
+        )
+    text = _sentence(failure.message)
+    if delay is not None:
+        text += " " + _next_try(delay)
+    return Problem(
+        title=_tr("The engine cannot start"), text=text, details=_details(failure), remedy=Remedy("start")
+    )
+
+
+def crashed(code: int | None, delay: float) -> Problem:
+    """The engine ended unasked."""
+    cause = (
+        ""
+        if code is None
+        else _tr(" (signal {n})").format(n=-code)
+        if code < 0
+        else _tr(" (exit code {n})").format(n=code)
+    )
+    return Problem(
+        title=_tr("The engine stopped unexpectedly") + cause,
+        text=_tr("Requests in flight were cut off; what was recorded is kept.") + " " + _next_try(delay),
+        details=_tr("engine exit{cause}").format(cause=cause),
+    )
+
+
+def not_answering(pid: int, port: int) -> Problem:
+    """The process lives and its port is silent."""
+    return Problem(
+        title=_tr("The engine does not answer"),
+        text=_tr(
+            "Process {pid} is there, but port {port} is silent. Wait if the computer is busy, or restart it."
+        ).format(pid=pid, port=port),
+        remedy=Remedy("restart"),
+    )
+
+
+def refused(failure: ControlFailure) -> Problem:
+    """The engine answers, but not to us."""
+    return Problem(
+        title=_tr("The engine refuses this window"),
+        text=_tr("{why} If its token was changed, restart it.").format(why=_sentence(failure.message)),
+        details=f"{failure.code}: {failure.message}",
+        remedy=Remedy("restart"),
+    )
+
+
+def _port_in_use(failure: StartFailure) -> Problem:
+    port = failure.port or 0
+    if failure.holder:
+        held = _tr("{holder} listens there, so the engine cannot.").format(holder=failure.holder)
+    else:
+        held = _tr("Another program listens there, so the engine cannot.")
+    remedy = Remedy("port", failure.suggested_port) if failure.suggested_port else Remedy("start")
+    return Problem(
+        title=_tr("Port {port} is taken").format(port=port),
+        text=held + " " + _tr("Use another port, or end that program and start again."),
+        details=_details(failure),
+        remedy=remedy,
+    )
+
+
+def _next_try(delay: float) -> str:
+    if delay < 1:
+        return _tr("It is being started again.")
+    return _tr("The next try is in {time}.").format(time=fmt.duration(delay))
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", ":", "?")) else text + "."
+
+
+def _details(failure: StartFailure) -> str:
+    return "\n".join(part for part in (f"{failure.code}: {failure.message}", failure.details) if part)

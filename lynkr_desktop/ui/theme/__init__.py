@@ -1,0 +1,1 @@
+"""How everything looks: tokens declared once, and what makes palette, fonts, stylesheet and icons of them."""

@@ -1,0 +1,220 @@
+"""Every colour and every size of the interface. Nothing else in the UI holds a literal of either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from lynkr_desktop.protocol.tiers import Tier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colors:
+    """One theme. Values are #RRGGBB.
+
+    Attributes:
+        control: outline of check boxes, switches and inputs.
+        border: outline of buttons.
+        track: ground of bars; `code` that of code and logs.
+        tier_edges: 1 px outline of a mark; it, not the fill, carries the contrast.
+        warning / risk: fills of medium and high risk, alike in both themes.
+        ramp: five steps from nothing to everything.
+    """
+
+    dark: bool
+    window: str
+    surface: str
+    line: str
+    text: str
+    muted: str
+    accent: str
+    on_accent: str
+    selected: str
+    hover: str
+    control: str
+    border: str
+    track: str
+    code: str
+    ok: str
+    danger: str
+    diff_add: str
+    diff_delete: str
+    diff_add_sign: str
+    diff_delete_sign: str
+    ramp: tuple[str, str, str, str, str]
+    tier_edges: Mapping[Tier, str]
+    warning: str = "#E69F00"
+    risk: str = "#D55E00"
+    on_risk: str = "#111315"
+
+
+TIER_FILLS: Mapping[Tier, str] = MappingProxyType(
+    {
+        Tier.SIMPLE: "#009E73",
+        Tier.MEDIUM: "#0072B2",
+        Tier.COMPLEX: "#CC79A7",
+        Tier.REASONING: "#E69F00",
+    }
+)
+
+LIGHT = Colors(
+    dark=False,
+    window="#F7F8FA",
+    surface="#FFFFFF",
+    line="#DDE1E7",
+    text="#1B1F24",
+    muted="#59636E",
+    accent="#0F766E",
+    on_accent="#FFFFFF",
+    selected="#E8EEEF",
+    hover="#EFF2F4",
+    control="#7B848E",
+    border="#C5CBD3",
+    track="#E3E7EC",
+    code="#F3F5F7",
+    ok="#008F68",
+    danger="#A34200",
+    diff_add="#DFF3EB",
+    diff_delete="#FBE6DA",
+    diff_add_sign="#006B4E",
+    diff_delete_sign="#A34200",
+    ramp=("#EEF1F4", "#D3E6E3", "#A3CEC8", "#559E96", "#0F766E"),
+    tier_edges=MappingProxyType(
+        {
+            Tier.SIMPLE: "#007A59",
+            Tier.MEDIUM: "#005A8E",
+            Tier.COMPLEX: "#A3517F",
+            Tier.REASONING: "#9A6A00",
+        }
+    ),
+)
+
+DARK = Colors(
+    dark=True,
+    window="#15181C",
+    surface="#1D2126",
+    line="#323941",
+    text="#E6EAEE",
+    muted="#9AA5B1",
+    accent="#2DD4BF",
+    on_accent="#0B1F1C",
+    selected="#273034",
+    hover="#22272D",
+    control="#6E7985",
+    border="#434C56",
+    track="#2C333B",
+    code="#171A1F",
+    ok="#1FBF92",
+    danger="#FF9159",
+    diff_add="#16342B",
+    diff_delete="#3D2519",
+    diff_add_sign="#5FD3AE",
+    diff_delete_sign="#FF9E66",
+    ramp=("#262C33", "#1F4541", "#1C6660", "#1F958A", "#2DD4BF"),
+    tier_edges=MappingProxyType(
+        {
+            Tier.SIMPLE: "#1FBF92",
+            Tier.MEDIUM: "#3F9FDC",
+            Tier.COMPLEX: "#E0A3C6",
+            Tier.REASONING: "#F5BC4A",
+        }
+    ),
+)
+
+
+class Space:
+    """Gaps on the 4 px grid."""
+
+    XS = 4
+    S = 8
+    M = 12
+    L = 16
+    PAGE_TOP = 20
+    XL = 24
+
+
+class Size:
+    """Heights, widths and radii in device-independent pixels."""
+
+    HAIRLINE = 1
+    RADIUS = 6
+    CONTROL = 32
+    DENSE = 28
+    WINDOW = (980, 680)
+    WINDOW_MIN = (720, 480)
+    COLLAPSE_BELOW = 860
+    SINGLE_COLUMN_BELOW = 660
+    NAV = 184
+    NAV_COLLAPSED = 56
+    NAV_ITEM = 32
+    NAV_FOOT = 60
+    ICON = 20
+    ICON_SMALL = 16
+    MARK = 12
+    EMPTY_ICON = 24
+    EMPTY_TEXT = 280
+    EMPTY_CARD = 200
+    STATE_DOT = 12
+    ENDPOINT_ROW = 52
+    CARD_HEAD = 41
+    TIER_ROW = 44
+    EVENT_ROW = 24
+    TABLE_ROW = 32
+    MENU_ROW = 28
+    SWITCH = (28, 16)
+    SWITCH_KNOB = 10
+    SHARE_BAR = 4
+    PROGRESS = 4
+    CHART_BAR = 48
+    CHART_GAP = 3
+    CHART_EMPTY = 1
+    FOCUS = 2
+    TRAY = 22
+    TRAY_SIZES = (16, 22, 24, 32, 44, 48, 64)
+    LOG_ROW = 20
+    SCROLL_BAR = 10
+
+
+class Column:
+    """Column widths of the tier table and of the event list."""
+
+    TIER = 108
+    HEALTH = 86
+    SHARE = 76
+    TIME = 46
+    SIDE = 267
+    MAIN = 468
+
+
+@dataclass(frozen=True)
+class TypeStyle:
+    """A text style: pixel size, line height in pixels, weight (CSS scale), fixed pitch or not."""
+
+    size: int
+    line: int
+    weight: int = 400
+    mono: bool = False
+
+
+class Type:
+    """The type scale."""
+
+    CAPTION = TypeStyle(11, 16)
+    BODY = TypeStyle(13, 20)
+    STRONG = TypeStyle(13, 20, 500)
+    HEAVY = TypeStyle(13, 20, 600)
+    SECTION = TypeStyle(15, 20, 600)
+    TITLE = TypeStyle(20, 28, 600)
+    FIGURE = TypeStyle(28, 32, 600)
+    MONO = TypeStyle(12, 20, mono=True)
+    MONO_SMALL = TypeStyle(11, 16, mono=True)
+
+
+class Motion:
+    """Durations in milliseconds."""
+
+    PANEL = 150
+    COPIED = 1500
+    COALESCE = 100
+    NOTICE = 20_000

@@ -1,0 +1,1 @@
+"""The tray icon, its menu, and what happens on a desktop that has no tray."""

@@ -1,0 +1,1 @@
+"""The main window and its pages. Views read the engine model and call the actions; they hold no state."""
