@@ -143,34 +143,29 @@ def parse_keep_alive(value: Any) -> float:
 # ---------------------------------------------------------------- tokens
 
 
-def count_tokens(text: str) -> int:
-    """A stand-in for a tokenizer: one token per four bytes, rounded up."""
-    return math.ceil(len(text.encode()) / 4)
+def count_tokens(text: str, bytes_per_token: float = 4.0) -> int:
+    """A stand-in for a tokenizer: so many bytes are a token."""
+    return math.ceil(len(text.encode()) / bytes_per_token)
 
 
-def message_tokens(message: Json) -> int:
-    """Tokens of one message in its template; an image counts 768, as Ollama reckons."""
-    calls = message.get("tool_calls") or []
-    return (
-        4
-        + count_tokens(message.get("content") or "")
-        + count_tokens(message.get("thinking") or "")
-        + sum(count_tokens(json.dumps(call.get("function", {}))) for call in calls)
-        + 768 * len(message.get("images") or [])
-    )
+def prompt_tokens(messages: list[Json], tools: list[Json] | None, bytes_per_token: float) -> int:
+    """Tokens of a whole prompt in its template; an image counts 768, as Ollama reckons."""
+    texts = [json.dumps(tools)] if tools else []
+    for message in messages:
+        texts += [message.get("content") or "", message.get("thinking") or ""]
+        texts += [json.dumps(call.get("function", {})) for call in message.get("tool_calls") or ()]
+    images = sum(len(message.get("images") or ()) for message in messages)
+    return sum(count_tokens(text, bytes_per_token) for text in texts) + 4 * len(messages) + 768 * images
 
 
-def prompt_tokens(messages: list[Json], tools: list[Json] | None) -> int:
-    """Tokens of a whole prompt."""
-    return sum(map(message_tokens, messages)) + (count_tokens(json.dumps(tools)) if tools else 0)
-
-
-def fit(messages: list[Json], tools: list[Json] | None, num_ctx: int) -> tuple[list[Json], int]:
+def fit(
+    messages: list[Json], tools: list[Json] | None, num_ctx: int, bytes_per_token: float
+) -> tuple[list[Json], int]:
     """Cuts a prompt to the window as Ollama does, without a word: the oldest turns go first, system messages
     and the last turn stay, and what is still too long is cut inside. Gives what is left and its tokens."""
     for start in range(len(messages)):
         kept = [message for message in messages[:start] if message.get("role") == "system"] + messages[start:]
-        size = prompt_tokens(kept, tools)
+        size = prompt_tokens(kept, tools, bytes_per_token)
         if size <= num_ctx:
             return kept, size
     return kept, num_ctx

@@ -13,7 +13,10 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class FakeModel:
-    """An installed model. `load_seconds` is how long its first request waits."""
+    """An installed model. `load_seconds` is how long its first request waits.
+
+    `think_levels` is whether it takes levels of thinking; `remote` ones are answered by ollama.com.
+    """
 
     name: str
     capabilities: tuple[str, ...] | None = ("completion", "tools")
@@ -26,6 +29,8 @@ class FakeModel:
     num_ctx: int | None = None
     load_seconds: float = 0.0
     think_levels: bool = True
+    bytes_per_token: float = 4.0
+    remote: bool = False
 
     def __post_init__(self) -> None:
         if ":" not in self.name:

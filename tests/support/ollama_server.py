@@ -79,6 +79,7 @@ class OllamaServer:
         self.replies: deque[Reply] = deque()
         self.answer: Callable[[Json], Reply] = lambda _: text("This", " is", " a", " reply.")
         self.received: list[Received] = []
+        self.asked = asyncio.Event()
         self.loaded: dict[str, Loaded] = {}
         self.loads: list[tuple[str, int]] = []
         self.url = ""
@@ -225,9 +226,9 @@ class OllamaServer:
                 return await self._load_only(model, body, ChatShape(body["model"], self.call_ids))
             self._check_capabilities(model, body)
             messages = body["messages"]
-            received.prompt_tokens = prompt_tokens(messages, body.get("tools"))
+            received.prompt_tokens = prompt_tokens(messages, body.get("tools"), model.bytes_per_token)
             num_ctx, load_ns = await self._load(model, body)
-            kept, received.evaluated = self._fit(messages, body, num_ctx)
+            kept, received.evaluated = self._fit(messages, body, model, num_ctx)
         except Refused as refused:
             received.end("error")
             return _error(refused.status, str(refused))
@@ -250,9 +251,9 @@ class OllamaServer:
                 raise Refused(f'"{body["model"]}" does not support generate')
             turns = [{"role": "system", "content": body["system"]}] if body.get("system") else []
             turns.append({"role": "user", "content": body["prompt"], "images": body.get("images") or []})
-            received.prompt_tokens = prompt_tokens(turns, None)
+            received.prompt_tokens = prompt_tokens(turns, None, model.bytes_per_token)
             num_ctx, load_ns = await self._load(model, body)
-            kept, received.evaluated = self._fit(turns, body, num_ctx)
+            kept, received.evaluated = self._fit(turns, body, model, num_ctx)
         except Refused as refused:
             received.end("error")
             return _error(refused.status, str(refused))
@@ -329,13 +330,15 @@ class OllamaServer:
         await self._load(model, body)
         return web.json_response(shape.line(done=True, done_reason="load"))
 
-    def _fit(self, messages: list[Json], body: Json, num_ctx: int) -> tuple[list[Json], int]:
-        kept, size = fit(messages, body.get("tools"), num_ctx)
+    def _fit(
+        self, messages: list[Json], body: Json, model: FakeModel, num_ctx: int
+    ) -> tuple[list[Json], int]:
+        tools = body.get("tools")
         if self.honours_truncate and body.get("truncate") is False:
-            whole = prompt_tokens(messages, body.get("tools"))
+            whole = prompt_tokens(messages, tools, model.bytes_per_token)
             if whole > num_ctx:
                 raise Refused("the input length exceeds the context length")
-        return kept, size
+        return fit(messages, tools, num_ctx, model.bytes_per_token)
 
     async def _reply(
         self,
@@ -418,6 +421,8 @@ class OllamaServer:
             body = raw
         received = Received(request.method, request.path, dict(request.headers), body)
         self.received.append(received)
+        if received.path == "/api/chat":
+            self.asked.set()
         return received
 
 
@@ -442,9 +447,11 @@ def _timestamp(seconds: float) -> str:
 
 
 def _listed(model: FakeModel) -> Json:
+    remote = {"remote_model": model.name, "remote_host": "https://ollama.com:443"} if model.remote else {}
     return {
         "name": model.name,
         "model": model.name,
+        **remote,
         "modified_at": _timestamp(model.modified),
         "size": model.size,
         "digest": model.digest,

@@ -179,9 +179,10 @@ class OllamaProvider(Provider):
                 codec=self._codec,
             )
         except WireError as error:
-            if error.kind == "unavailable" and isinstance(error.__cause__, aiohttp.ClientError):
+            if isinstance(error.__cause__, aiohttp.ClientError):
                 self._catalog.forget()
-                error.message = unanswered(self.base_url)
+                if error.status == 503:
+                    error.message = unanswered(self.base_url)
             raise
         answer = OllamaAnswer(
             response,

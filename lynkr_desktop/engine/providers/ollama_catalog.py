@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,6 +123,7 @@ class OllamaCatalog:
         self._taken = float("-inf")
         self._asking = asyncio.Lock()
         self._facts: dict[tuple[str, str], Facts] = {}
+        self._showing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def snapshot(self) -> Snapshot:
         """The server now, at most two seconds old. Never raises."""
@@ -143,15 +145,18 @@ class OllamaCatalog:
     async def facts(self, model: Installed) -> Facts:
         """What `model` can do; nothing is known where the server does not answer. Never raises."""
         key = (model.name, model.digest)
-        if key not in self._facts:
-            try:
-                shown = await self._fetch("/api/show", _Show, {"model": model.name})
-            except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, ValueError):
-                return Facts()
-            # The digest changes when the model is pulled anew: what was known of the old one goes.
-            self._facts = {known: facts for known, facts in self._facts.items() if known[0] != model.name}
-            self._facts[key] = _read_facts(shown)
-        return self._facts[key]
+        if key in self._facts:
+            return self._facts[key]
+        async with self._showing[model.name]:
+            if key not in self._facts:
+                try:
+                    shown = await self._fetch("/api/show", _Show, {"model": model.name})
+                except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, ValueError):
+                    return Facts()
+                # The digest changes when the model is pulled anew: what was known of the old one goes.
+                self._facts = {known: facts for known, facts in self._facts.items() if known[0] != model.name}
+                self._facts[key] = _read_facts(shown)
+            return self._facts[key]
 
     async def _ask(self) -> Snapshot:
         try:
