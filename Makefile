@@ -1,0 +1,30 @@
+# Two commands matter: `make run` and `make test`. What they do is in tools/dev.py (standard library only),
+# which also works without make: python3 tools/dev.py run
+PYTHON ?= python3
+DEV = $(PYTHON) tools/dev.py
+
+.PHONY: run test lint format bench screenshots docs clean
+
+run:  ## install into .venv and start Lynkr: the tray where there is a display, else `lynkr serve`
+	@$(DEV) run $(ARGS)
+
+test:  ## install what the tests need, check the code, run every test
+	@$(DEV) test $(ARGS)
+
+lint:  ## ruff, mypy, import contracts
+	@$(DEV) lint
+
+format:  ## put the code into its standard form
+	@$(DEV) format
+
+bench:  ## the proxy's overhead beside a bare pass-through
+	@$(DEV) bench $(ARGS)
+
+screenshots:  ## draw the windows in light and dark into docs/pictures
+	@$(DEV) screenshots
+
+docs:  ## write the generated documents anew
+	@$(DEV) docs
+
+clean:
+	rm -rf .venv .venv-* .test-env build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
