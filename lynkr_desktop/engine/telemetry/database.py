@@ -1,0 +1,177 @@
+"""The SQLite file of the records: where it is, its schema, and what happens when it cannot be used."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sqlite3
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from lynkr_desktop.protocol.control import RequestRow
+
+log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT = 2.0
+"""Seconds to wait for another process that is writing."""
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE requests (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        at REAL NOT NULL,
+        client TEXT NOT NULL,
+        protocol TEXT NOT NULL,
+        session TEXT NOT NULL,
+        title TEXT NOT NULL,
+        tier TEXT,
+        score REAL,
+        reason TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        requested_model TEXT NOT NULL,
+        stream INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
+        cost REAL,
+        latency_ms REAL NOT NULL,
+        ttft_ms REAL,
+        status INTEGER NOT NULL,
+        error TEXT NOT NULL
+    );
+    CREATE INDEX requests_at ON requests (at);
+    CREATE INDEX requests_id ON requests (id);
+    """,
+)
+"""Script n brings a file of version n to version n + 1. Append only."""
+
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+COLUMNS: tuple[str, ...] = RequestRow.__struct_fields__
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class RecordsError(Exception):
+    """The records cannot be read. The message says why."""
+
+
+class NewerSchemaError(sqlite3.DatabaseError):
+    """The file was written by a later version of Lynkr."""
+
+
+def database_path(storage: str, home: Path) -> Path:
+    """The file that `telemetry.storage` means.
+
+    Args:
+        storage: `sqlite://FILE`; FILE is relative to `home` unless it starts with `/` or `~`.
+        home: the home folder.
+    """
+    file = storage.removeprefix("sqlite://")
+    if re.match(r"/[A-Za-z]:[/\\]", file):  # sqlite:///C:/folder/file
+        file = file[1:]
+    return Path(os.path.normpath(home / Path(file).expanduser()))
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Opens the file, creating and migrating it as needed. A file that cannot be used is moved aside.
+
+    Raises:
+        sqlite3.Error: it cannot be opened now (locked, disk full, no permission).
+        OSError: its folder cannot be made, or it cannot be moved aside.
+    """
+    try:
+        return _open(path)
+    except NewerSchemaError as error:
+        aside = move_aside(path, "newer")
+        log.error("%s; it was kept as %s and new records begin", error, aside.name)
+    except sqlite3.DatabaseError as error:
+        if not is_damaged(error):
+            raise
+        aside = move_aside(path, "corrupt")
+        log.error("the records %s are damaged (%s); kept as %s, new ones begin", path, error, aside.name)
+    return _open(path)
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Opens the file read-only, also while an engine writes to it.
+
+    Raises:
+        RecordsError: there is none, or it cannot be read.
+    """
+    if not path.is_file():
+        raise RecordsError(f"There are no records yet ({path} does not exist).")
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = _connect(f"file:{quote(path.as_posix())}?mode=ro", uri=True)
+        version = _version(connection)
+        _check_version(path, version)
+        if version < SCHEMA_VERSION:
+            raise RecordsError(
+                f"The records {path} are of an older version. Start the engine once to update them."
+            )
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise RecordsError(f"The records {path} cannot be read: {error}.") from error
+    return connection
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file itself is broken, so that trying again is of no use."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and (code & 0xFF) in _DAMAGED
+
+
+def move_aside(path: Path, word: str) -> Path:
+    """Renames the file and its journals to `name.word-TIME` and returns the new name."""
+    aside = path.with_name(f"{path.name}.{word}-{time.strftime('%Y%m%d-%H%M%S')}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = aside.with_name(f"{aside.name.split('_')[0]}_{number}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The records hold beginnings of prompts; SQLite gives its journals the mode of the file.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = _connect(str(path))
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        version = _version(connection)
+        _check_version(path, version)
+        for number in range(version, SCHEMA_VERSION):
+            connection.executescript(
+                f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+            )
+        connection.execute(f"SELECT {', '.join(COLUMNS)} FROM requests LIMIT 1").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(name, uri=uri, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_version(path: Path, version: int) -> None:
+    if version > SCHEMA_VERSION:
+        raise NewerSchemaError(f"the records {path} were written by a later version of Lynkr")

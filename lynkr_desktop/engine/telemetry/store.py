@@ -1,0 +1,297 @@
+"""The records of all requests: taken in at once, written by one thread in batches, read by others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec.structs import astuple
+
+from lynkr_desktop.engine.telemetry import queries
+from lynkr_desktop.engine.telemetry.database import (
+    COLUMNS,
+    RecordsError,
+    is_damaged,
+    move_aside,
+    open_for_reading,
+    open_for_writing,
+)
+from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
+from lynkr_desktop.engine.telemetry.today import Today, TodayCounter
+from lynkr_desktop.protocol.control import RequestRow, UsageReport
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 500
+BATCH_SECONDS = 0.1
+"""A crash of this process loses at most what came in so lately."""
+
+MAX_WAITING = 20_000
+"""Rows kept in memory while the file cannot be written; more are lost, and counted."""
+
+_RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+_RETENTION_EVERY = 3600.0
+_DELETE_AT_ONCE = 2000
+_LONGEST_TEXT = 4096
+_LARGEST_INTEGER = 2**63 - 1
+_ROW_AT_FAULT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+_INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+
+T = TypeVar("T")
+
+
+class Records:
+    """The records in one SQLite file.
+
+    Args:
+        path: the file; see `database.database_path`.
+        retention: seconds after which records are deleted.
+        clock: the time in Unix seconds.
+    """
+
+    def __init__(self, path: Path, retention: float, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._retention = retention
+        self._clock = clock
+        self._today = TodayCounter(clock)
+        self._waiting: deque[RequestRow] = deque()
+        self._flushes: deque[Future[None]] = deque()
+        self._lost = 0
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._closing = False
+        self._connection: sqlite3.Connection | None = None
+        self._thread: threading.Thread | None = None
+        self._loaded = False
+        self._failures = 0
+        self._retry_at = 0.0
+        self._swept_at = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not in the file yet."""
+        return len(self._waiting)
+
+    @property
+    def lost(self) -> int:
+        """Rows that could not be kept since the start."""
+        return self._lost
+
+    async def start(self) -> None:
+        """Opens the file, loads today's figures and starts to write. Whatever fails stops nothing."""
+        await asyncio.to_thread(self._open)
+        self._thread = threading.Thread(target=self._write_on, name="lynkr-records", daemon=True)
+        self._thread.start()
+
+    def record(self, row: RequestRow) -> None:
+        """Takes a row. Never waits, and may be called from any thread."""
+        self._today.add(row)
+        waiting = self._waiting
+        if len(waiting) >= MAX_WAITING:
+            self._lost += 1
+            return
+        waiting.append(row)
+        if not self._wake.is_set():
+            self._wake.set()
+        if len(waiting) == BATCH_ROWS:
+            self._hurry.set()
+
+    def today(self) -> Today:
+        """Today's figures, from memory."""
+        return self._today.today()
+
+    async def recent(self, limit: int, before: str | None = None) -> list[RequestRow]:
+        """The newest requests first; with `before`, those older than the one with that id."""
+        return await self._read(lambda connection: queries.recent(connection, limit, before))
+
+    async def get(self, request_id: str) -> RequestRow | None:
+        """The request with that id."""
+        return await self._read(lambda connection: queries.get(connection, request_id))
+
+    async def usage(self, range: UsageRange, by: UsageGroup) -> UsageReport:  # noqa: A002 - the API's own word
+        """Sums over a range, whole and by group."""
+        return await self._read(lambda connection: queries.usage(connection, range, by, self._clock()))
+
+    async def flush(self) -> None:
+        """Returns when all rows taken so far are in the file, or when writing them has failed for now."""
+        if self._thread is None or not self._thread.is_alive():
+            return
+        done: Future[None] = Future()
+        self._flushes.append(done)
+        self._hurry.set()
+        self._wake.set()
+        await asyncio.wrap_future(done)
+
+    def close(self) -> None:
+        """Writes what is left and ends the thread; waits a few seconds at most."""
+        self._closing = True
+        self._hurry.set()
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(10.0)
+        if self._waiting:
+            log.error("%d records could not be written to %s", len(self._waiting), self._path)
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        await self.flush()
+
+        def read() -> T:
+            with closing(open_for_reading(self._path)) as connection:
+                try:
+                    return query(connection)
+                except sqlite3.Error as error:
+                    raise RecordsError(f"The records {self._path} cannot be read: {error}.") from error
+
+        return await asyncio.to_thread(read)
+
+    # ------------------------------------------------------------ the writer's thread
+
+    def _open(self) -> None:
+        try:
+            self._connected()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_for_writing(self._path)
+        if not self._loaded:
+            today = date.fromtimestamp(self._clock())
+            self._today.load(
+                queries.hours_of_day(self._connection, today), queries.tiers_of_day(self._connection, today)
+            )
+            self._loaded = True
+        return self._connection
+
+    def _write_on(self) -> None:
+        while not self._closing:
+            self._wake.wait(_RETENTION_EVERY)
+            self._hurry.wait(BATCH_SECONDS)
+            self._wake.clear()
+            self._hurry.clear()
+            flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+            self._write_all(force=bool(flushes))
+            _finish(flushes)
+            self._delete_old()
+            if self._waiting and not self._closing:
+                self._wait_for_retry()
+        self._write_all(force=True)
+        _finish(self._flushes)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _wait_for_retry(self) -> None:
+        """Rows wait because writing failed; new ones do not make it come sooner, a flush or the end does."""
+        self._hurry.wait(max(0.0, self._retry_at - time.monotonic()))
+        self._wake.set()
+
+    def _write_all(self, *, force: bool) -> None:
+        if not force and time.monotonic() < self._retry_at:
+            return
+        while self._waiting:
+            batch = [self._waiting[index] for index in range(min(BATCH_ROWS, len(self._waiting)))]
+            try:
+                self._write(self._connected(), batch)
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error)
+                return
+            for _ in batch:
+                self._waiting.popleft()
+            if self._failures:
+                log.info("the records %s can be written again", self._path)
+            self._failures, self._retry_at = 0, 0.0
+
+    def _write(self, connection: sqlite3.Connection, batch: list[RequestRow]) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            try:
+                connection.executemany(_INSERT, map(_values, batch))
+            except _ROW_AT_FAULT:
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
+                self._write_singly(connection, batch)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _write_singly(self, connection: sqlite3.Connection, batch: list[RequestRow]) -> None:
+        """One row that cannot be stored must not hold up the others for ever."""
+        for row in batch:
+            try:
+                connection.execute(_INSERT, _values(row))
+            except _ROW_AT_FAULT as error:
+                self._lost += 1
+                log.error("the record of request %r cannot be stored: %s", row.id, error)
+
+    def _failed(self, error: Exception) -> None:
+        delay = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
+        self._failures += 1
+        self._retry_at = time.monotonic() + delay
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if isinstance(error, sqlite3.Error) and is_damaged(error):
+            try:
+                aside = move_aside(self._path, "corrupt")
+            except OSError as problem:
+                log.error("the damaged records %s cannot be moved aside: %s", self._path, problem.strerror)
+                return
+            log.error("the records %s are damaged (%s); kept as %s", self._path, error, aside.name)
+            self._retry_at = 0.0
+        elif self._failures == 1:
+            log.error(
+                "the records %s cannot be written (%s); up to %d are kept in memory until they can",
+                self._path,
+                error,
+                MAX_WAITING,
+            )
+
+    def _delete_old(self) -> None:
+        now = time.monotonic()
+        if self._connection is None or (self._swept_at and now - self._swept_at < _RETENTION_EVERY):
+            return
+        oldest = self._clock() - self._retention
+        statement = "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE at < ? LIMIT ?)"
+        try:
+            while self._connection.execute(statement, (oldest, _DELETE_AT_ONCE)).rowcount == _DELETE_AT_ONCE:
+                if self._waiting:
+                    return  # goes on after these
+        except sqlite3.Error as error:
+            self._failed(error)
+            return
+        self._swept_at = now
+
+
+def _finish(flushes: Iterable[Future[None]]) -> None:
+    for done in flushes:
+        if done.set_running_or_notify_cancel():
+            done.set_result(None)
+
+
+def _values(row: RequestRow) -> tuple[Any, ...]:
+    return tuple(_storable(value) for value in astuple(row))
+
+
+def _storable(value: Any) -> Any:
+    """What SQLite can hold: valid text of bounded length, 64-bit integers, finite numbers."""
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else 0.0
+    if isinstance(value, int):
+        return max(-_LARGEST_INTEGER, min(value, _LARGEST_INTEGER))
+    return value
