@@ -4,8 +4,8 @@
 
 Everything is a process of its own on loopback: a minimal upstream, the floor (aiohttp server and client with
 nothing between them, once on asyncio's loop and once on uvloop), and `lynkr serve` with everything on: token,
-Host and Origin checks, routing by score, records in SQLite, metrics. The rounds alternate between them, so that
-a machine whose speed drifts treats all alike. Compare ratios, not figures of different runs.
+Host and Origin checks, routing by score, records in SQLite, metrics. The rounds alternate between them, so
+that a machine whose speed drifts treats all alike. Compare ratios, not figures of different runs.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import psutil
 
@@ -53,8 +54,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Wakes the waiter when a response with a Content-Length is whole."""
@@ -179,7 +179,7 @@ def start_lynkr(upstream: int, home: Path) -> Subject:
     tiers = {"simple": 0.35, "medium": 0.65, "complex": 0.85, "reasoning": 1.0}
     lines = [
         "proxy: {auth: {token: " + TOKEN + "}}",
-        "providers: {fake: {kind: openai_compatible, base_url: http://127.0.0.1:%d/v1}}" % upstream,
+        f"providers: {{fake: {{kind: openai_compatible, base_url: http://127.0.0.1:{upstream}/v1}}}}",
         "routing:",
         "  tiers:",
         *(f"    {name}: {tier.format(limit=limit)}" for name, limit in tiers.items()),

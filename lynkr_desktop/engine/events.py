@@ -18,6 +18,7 @@ class EventHub:
         self._ring: deque[tuple[int, EngineEvent]] = deque(maxlen=RING)
         self._last = 0
         self._listeners: set[asyncio.Event] = set()
+        self._closed = False
 
     @property
     def last_id(self) -> int:
@@ -36,6 +37,12 @@ class EventHub:
         for listener in self._listeners:
             listener.set()
 
+    def close(self) -> None:
+        """Ends every listener's stream after what it has not read yet."""
+        self._closed = True
+        for listener in self._listeners:
+            listener.set()
+
     def holds(self, after: int) -> bool:
         """Whether every event after id `after` is still there."""
         if after > self._last:
@@ -43,7 +50,7 @@ class EventHub:
         return after == self._last or (bool(self._ring) and self._ring[0][0] <= after + 1)
 
     async def follow(self, after: int) -> AsyncIterator[list[tuple[int, EngineEvent]]]:
-        """Batches of events with ids above `after`, for ever. A slow listener skips what left the ring."""
+        """Batches of events with ids above `after`, until `close`; a slow listener skips some."""
         wake = asyncio.Event()
         self._listeners.add(wake)
         try:
@@ -58,6 +65,8 @@ class EventHub:
                     batch.reverse()
                     after = batch[-1][0]
                     yield batch
+                elif self._closed:
+                    return
                 else:
                     await wake.wait()
         finally:

@@ -113,13 +113,13 @@ class Flow:
             raise
         except Exception:
             log.exception("request %s failed inside the engine", exchange.id)
-            error = WireError(
+            inside = WireError(
                 f"Lynkr failed inside. Its log has the details under {exchange.id}.",
                 status=500,
                 kind="internal",
             )
-            exchange.fail(error)
-            return error_response(exchange, error)
+            exchange.fail(inside)
+            return error_response(exchange, inside)
         finally:
             self._host.leave(exchange)
 
@@ -133,8 +133,7 @@ class Flow:
             provider = snapshot.providers[target.provider]
             found = await provider.availability(target.model)
             if not found.usable:
-                status = 404 if "not installed" in found.reason else 503
-                kind = "not_found" if status == 404 else "unavailable"
+                status, kind = (404, "not_found") if found.missing else (503, "unavailable")
                 tried.append((target, WireError(found.reason, status=status, kind=kind)))
                 continue
             exchange.target = Target(target.provider, found.model or target.model, target.tier)

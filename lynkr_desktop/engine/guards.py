@@ -1,4 +1,4 @@
-"""Who may talk to the engine: the access token, the Host and the Origin of a request, the size of its body."""
+"""Who may talk to the engine: access token, Host and Origin of a request, and the size of its body."""
 
 from __future__ import annotations
 

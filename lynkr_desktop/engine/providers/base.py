@@ -47,6 +47,8 @@ class Availability:
     reason: str = ""
     model: str = ""
     """The concrete model where the asked one was a wildcard such as `auto`."""
+    missing: bool = False
+    """The provider answers, but has no such model."""
 
     @property
     def usable(self) -> bool:

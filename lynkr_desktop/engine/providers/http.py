@@ -159,7 +159,7 @@ class StreamedAnswer(Answer):
             yield b"", rest
 
     async def close(self) -> None:
-        """Closes the connection unless the reply was read to its end; then it is kept for the next request."""
+        """Closes the connection, unless the reply was read to its end: then it is kept for reuse."""
         if self._complete:
             self._response.release()
         else:

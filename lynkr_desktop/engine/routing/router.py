@@ -108,12 +108,12 @@ class Router:
         if tier is not wanted:
             state = "switched off" if wanted in self.options.tiers else "not configured"
             why = f"{why}; {wanted} is {state}, so {tier}"
-        targets = [
-            Target(provider, model, place)
-            for place in order
-            for provider, _, model in (name.partition("/") for name in self.options.tiers[place].providers)
-        ]
-        return Decision(tier, tuple(dict.fromkeys(targets)), why, measured)
+        targets: dict[str, Target] = {}
+        for place in order:
+            for name in self.options.tiers[place].providers:
+                provider, _, model = name.partition("/")
+                targets.setdefault(name, Target(provider, model, place))
+        return Decision(tier, tuple(targets.values()), why, measured)
 
     def _order(self, wanted: Tier) -> list[Tier]:
         """The enabled tiers: the wanted one, then up, then down; a switched-off one leans as configured."""

@@ -143,7 +143,7 @@ def score(request: Request) -> Score:
             found.append(Contribution(name, value, round(points, 4), reason))
 
     words = len(text.split())
-    add("length", words, min(0.18, words / 1500), f"{words} words")
+    add("length", words, min(0.18, words / 1500), f"{words} word{'s' if words != 1 else ''}")
     for signal in _SIGNALS:
         hits = len(signal.pattern.findall(text))
         add(signal.name, hits, signal.points if hits else 0.0, signal.reason)

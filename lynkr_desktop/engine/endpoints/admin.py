@@ -1,0 +1,226 @@
+"""The control API under /v1/admin: what the tray and the `lynkr` command use, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast, get_args
+
+import msgspec
+from aiohttp import web
+
+from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.guards import read_body
+from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.protocol.control import PauseRequest, ShutdownRequest, TierPatch
+from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
+from lynkr_desktop.protocol.tiers import Tier
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MAX_CONTROL_BODY = 64 * 1024
+HEARTBEAT_S = 15.0
+
+
+class Admin:
+    """The handlers, one per call."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add_routes(self, app: web.Application) -> None:
+        """Adds every path. Only the plain health check is open without a token."""
+        router = app.router
+        health_paths = {"/v1/admin/health", self._engine.snapshot.config.proxy.health_check}
+        for path in sorted(health_paths):
+            router.add_get(path, self.health)
+        for method, path, handler in (
+            ("GET", "/v1/admin/ready", self.ready),
+            ("GET", "/v1/admin/status", self.status),
+            ("GET", "/v1/admin/events", self.events),
+            ("POST", "/v1/admin/reload", self.reload),
+            ("PATCH", "/v1/admin/tiers/{tier}", self.patch_tier),
+            ("POST", "/v1/admin/pause", self.pause),
+            ("POST", "/v1/admin/resume", self.resume),
+            ("POST", "/v1/admin/shutdown", self.shutdown),
+            ("GET", "/v1/admin/requests", self.requests),
+            ("GET", "/v1/admin/requests/{id}", self.request),
+            ("GET", "/v1/admin/usage", self.usage),
+            ("GET", "/v1/admin/models", self.models),
+            ("POST", "/v1/admin/models/{id}/pull", self.pull),
+            ("DELETE", "/v1/admin/models/{id}/pull", self.cancel_pull),
+            ("DELETE", "/v1/admin/models/{id}", self.remove_model),
+        ):
+            router.add_route(method, path, self._guarded(handler))
+        telemetry = self._engine.snapshot.config.telemetry
+        router.add_get(telemetry.metrics, self._guarded(self.metrics))
+        reload_path = telemetry.reload.removeprefix("POST ").strip()
+        if reload_path != "/v1/admin/reload":
+            router.add_post(reload_path, self._guarded(self.reload))
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self._engine.snapshot.guard.check(request)
+            return await handler(request)
+
+        return handle
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/health."""
+        self._engine.snapshot.guard.check_source(request)
+        if request.query.get("deep", "").lower() in ("1", "true"):
+            return await self._guarded(self.ready)(request)
+        return reply(self._engine.health())
+
+    async def ready(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/ready: 200 when some model of some tier can be used, else 503 with the reasons."""
+        status = await self._engine.status()
+        usable = any(
+            candidate.usable for tier in status.tiers if tier.enabled for candidate in tier.candidates
+        )
+        body = {"ready": usable, "state": status.state, "providers": status.providers, "store": "ok"}
+        return reply(body, 200 if usable else 503)
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/status."""
+        return reply(await self._engine.status())
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/events: server-sent events, resumed by Last-Event-ID."""
+        hub = self._engine.hub
+        response = web.StreamResponse(headers={"cache-control": "no-cache"})
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        last = request.headers.get("Last-Event-ID", "")
+        after = int(last) if last.isdecimal() and hub.holds(int(last)) else hub.last_id
+        await response.write(_sse(after, StatusEvent(await self._engine.status())))
+        batches = hub.follow(after)
+        pending = asyncio.ensure_future(anext(batches))
+        try:
+            while True:
+                done, _ = await asyncio.wait({pending}, timeout=HEARTBEAT_S)
+                if not done:
+                    await response.write(b": still here\n\n")
+                    continue
+                await response.write(b"".join(_sse(number, event) for number, event in pending.result()))
+                pending = asyncio.ensure_future(anext(batches))
+        except (ConnectionError, StopAsyncIteration):
+            return response
+        finally:
+            pending.cancel()
+
+    async def reload(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/admin/reload: 200, or 422 with what is wrong in the file; then the old one stays."""
+        status = await self._engine.reload()
+        return reply(status, 422 if status.error else 200)
+
+    async def patch_tier(self, request: web.Request) -> web.StreamResponse:
+        """PATCH /v1/admin/tiers/{tier}."""
+        name = request.match_info["tier"].lower()
+        patch = await _body(request, TierPatch)
+        try:
+            tier = Tier(name)
+        except ValueError as error:
+            raise WireError(f"There is no tier {name[:40]!r}.", status=404, kind="not_found") from error
+        await self._engine.switch_tier(tier, patch.enabled)
+        return reply(await self._engine.status())
+
+    async def pause(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/admin/pause."""
+        wanted = await _body(request, PauseRequest)
+        if wanted.seconds is not None and not 0 < wanted.seconds <= 366 * 86400:
+            raise WireError("seconds must be above 0 and at most a year.", status=400, kind="invalid_request")
+        self._engine.pause(wanted.seconds)
+        return reply(await self._engine.status())
+
+    async def resume(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/admin/resume."""
+        self._engine.resume()
+        return reply(await self._engine.status())
+
+    async def shutdown(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/admin/shutdown: answers at once; the engine ends when the requests in flight have."""
+        wanted = await _body(request, ShutdownRequest)
+        return reply(self._engine.request_stop(force=wanted.force), 202)
+
+    async def requests(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/requests?limit=50&before=ID: the newest first."""
+        limit = _number(request, "limit", 50, 1, 1000)
+        rows = await self._engine.records.recent(limit, request.query.get("before"))
+        return reply({"requests": rows})
+
+    async def request(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/requests/{id}."""
+        row = await self._engine.records.get(request.match_info["id"])
+        if row is None:
+            raise WireError("There is no request with this id.", status=404, kind="not_found")
+        return reply(row)
+
+    async def usage(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/usage?range=today&by=tier."""
+        span = cast("UsageRange", _choice(request, "range", "today", UsageRange))
+        by = cast("UsageGroup", _choice(request, "by", "tier", UsageGroup))
+        return reply(await self._engine.records.usage(span, by))
+
+    async def models(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/models: the built-in models."""
+        return reply({"models": self._engine.local_models()})
+
+    async def pull(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/admin/models/{id}/pull: begins the download; progress comes as `model.pull` events."""
+        self._engine.embedded.start_pull(request.match_info["id"])
+        return reply({"models": self._engine.local_models()}, 202)
+
+    async def cancel_pull(self, request: web.Request) -> web.StreamResponse:
+        """DELETE /v1/admin/models/{id}/pull: stops the download; what has arrived is kept."""
+        self._engine.embedded.cancel_pull(request.match_info["id"])
+        return reply({"models": self._engine.local_models()})
+
+    async def remove_model(self, request: web.Request) -> web.StreamResponse:
+        """DELETE /v1/admin/models/{id}: deletes the file."""
+        await self._engine.embedded.remove(request.match_info["id"])
+        return reply({"models": self._engine.local_models()})
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """GET /metrics, in Prometheus' text format."""
+        body, content_type = self._engine.metrics.render()
+        return web.Response(body=body, headers={"content-type": content_type})
+
+
+def reply(body: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(status=status, body=encode_json(body), content_type="application/json")
+
+
+async def _body(request: web.Request, kind: type[T]) -> T:
+    data = await read_body(request, MAX_CONTROL_BODY) or b"{}"
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"The body does not fit: {error}.", status=400, kind="invalid_request") from error
+
+
+def _number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or not low <= int(text[:9]) <= high:
+        message = f"{name} must be a number from {low} to {high}."
+        raise WireError(message, status=400, kind="invalid_request", param=name)
+    return int(text)
+
+
+def _choice(request: web.Request, name: str, default: str, choices: Any) -> str:
+    value = request.query.get(name, default)
+    if value not in get_args(choices):
+        message = f"{name} must be one of {', '.join(get_args(choices))}."
+        raise WireError(message, status=400, kind="invalid_request", param=name)
+    return value
+
+
+def _sse(number: int, event: EngineEvent) -> bytes:
+    name = event.__struct_config__.tag
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, str(name).encode(), encode_json(event))

@@ -1,0 +1,87 @@
+"""The client protocols: each path with its codec, and the list of models."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.flow import Flow
+from lynkr_desktop.engine.routing.router import AUTO
+from lynkr_desktop.engine.wire.anthropic import AnthropicClient
+from lynkr_desktop.engine.wire.codec import ClientCodec
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.openai_chat import OpenAIChatClient
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CODECS: dict[str, ClientCodec] = {
+    "/v1/messages": AnthropicClient(),
+    "/v1/chat/completions": OpenAIChatClient(),
+}
+
+
+def codec_for(path: str) -> ClientCodec:
+    """The codec whose error shape a path's clients expect."""
+    if path.startswith("/v1/messages"):
+        return CODECS["/v1/messages"]
+    return CODECS["/v1/chat/completions"]
+
+
+def add_routes(app: web.Application, engine: Engine) -> None:
+    """Adds the paths of every client protocol."""
+    flow = Flow(engine)
+    for path, codec in CODECS.items():
+        app.router.add_post(path, _protocol(engine, flow, codec))
+    app.router.add_get("/v1/models", _models(engine))
+    app.router.add_get("/v1/models/{model:.+}", _models(engine))
+
+
+def _protocol(engine: Engine, flow: Flow, codec: ClientCodec) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if codec.name not in engine.snapshot.config.proxy.api_compat:
+            message = f"{codec.name} is switched off. Add it to proxy.api_compat."
+            raise WireError(message, status=404, kind="not_found")
+        return await flow.handle(request, codec)
+
+    return handle
+
+
+def _models(engine: Engine) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        """GET /v1/models and /v1/models/{id}: what is really there now, and `auto-route`.
+
+        The entries carry the fields of both OpenAI's and Anthropic's lists.
+        """
+        engine.snapshot.guard.check(request)
+        listed = [AUTO, *(f"{provider}/{model.id}" for provider, model in await engine.list_models())]
+        entries = [
+            {
+                "id": name,
+                "object": "model",
+                "created": int(engine.started),
+                "owned_by": name.partition("/")[0] if "/" in name else "lynkr",
+                "type": "model",
+                "display_name": name,
+                "created_at": "1970-01-01T00:00:00Z",
+            }
+            for name in listed
+        ]
+        wanted = request.match_info.get("model")
+        if wanted is None:
+            body = {
+                "object": "list",
+                "data": entries,
+                "has_more": False,
+                "first_id": listed[0],
+                "last_id": listed[-1],
+            }
+            return web.Response(body=encode_json(body), content_type="application/json")
+        for entry in entries:
+            if entry["id"] == wanted:
+                return web.Response(body=encode_json(entry), content_type="application/json")
+        raise WireError(f"There is no model {wanted[:100]!r} here.", status=404, kind="not_found")
+
+    return handle

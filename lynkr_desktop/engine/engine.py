@@ -1,0 +1,483 @@
+"""The composition root: built from a configuration, started, reloaded, drained, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Mapping
+
+import aiohttp
+import msgspec
+
+import lynkr_desktop
+from lynkr_desktop.engine.config.loader import ConfigError, LoadedConfig, load_config
+from lynkr_desktop.engine.config.schema import Config
+from lynkr_desktop.engine.events import EventHub
+from lynkr_desktop.engine.exchange import Exchange
+from lynkr_desktop.engine.guards import Guard
+from lynkr_desktop.engine.providers.base import ModelInfo, Provider
+from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
+from lynkr_desktop.engine.providers.embedded.store import ModelStore
+from lynkr_desktop.engine.providers.registry import Tools, build_providers, kind_of
+from lynkr_desktop.engine.routing.router import Router
+from lynkr_desktop.engine.security.redaction import Secrets, setup_logging
+from lynkr_desktop.engine.security.token import resolve_token
+from lynkr_desktop.engine.snapshot import Snapshot
+from lynkr_desktop.engine.switches import Switches
+from lynkr_desktop.engine.tasks import Tasks
+from lynkr_desktop.engine.telemetry.database import database_path
+from lynkr_desktop.engine.telemetry.metrics import Metrics
+from lynkr_desktop.engine.telemetry.prices import Prices
+from lynkr_desktop.engine.telemetry.store import Records
+from lynkr_desktop.engine.watch.config_file import ConfigFileWatcher
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.paths import Paths
+from lynkr_desktop.protocol.control import (
+    Candidate,
+    ConfigStatus,
+    EngineState,
+    EngineStatus,
+    Health,
+    LocalModel,
+    ProviderStatus,
+    ShutdownReply,
+    TierStatus,
+)
+from lynkr_desktop.protocol.events import (
+    ConfigReloaded,
+    ModelPull,
+    RequestFinished,
+    RequestStarted,
+    StatusEvent,
+)
+from lynkr_desktop.protocol.tiers import TIERS, Tier
+
+log = logging.getLogger(__name__)
+
+_STATUS_PAUSE_S = 0.25
+_STATUS_REFRESH_S = 5.0
+
+
+class Engine:
+    """Everything behind the HTTP side. Made once per process; `start` before use, `stop` at the end.
+
+    Args:
+        paths: where its files are.
+        environ: the environment; read by this process's parts only through here.
+        port: overrides proxy.port.
+    """
+
+    def __init__(
+        self, paths: Paths, environ: Mapping[str, str] | None = None, port: int | None = None
+    ) -> None:
+        self.paths = paths
+        self.started = time.time()
+        self.hub = EventHub()
+        self.metrics = Metrics(lynkr_desktop.__version__)
+        self.metrics.in_flight.set_function(lambda: self._active)
+        self.prices = Prices()
+        self.records: Records
+        self.token = ""
+        self.port = port
+        self._environ = os.environ if environ is None else environ
+        self._snapshot: Snapshot
+        self._switches = Switches(paths.state)
+        self._secrets = Secrets()
+        self._store = ModelStore(paths.models)
+        self._tasks = Tasks()
+        self._watcher: ConfigFileWatcher | None = None
+        self._local_session: aiohttp.ClientSession
+        self._cloud_session: aiohttp.ClientSession
+        self._tools: Tools
+        self._reloading = asyncio.Lock()
+        self._dirty = asyncio.Event()
+        self._models_told: tuple[LocalModel, ...] = ()
+        self._active = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._state: EngineState = "starting"
+        self._paused_until: float | None = None
+        self._resume_timer: asyncio.TimerHandle | None = None
+        self._settled = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Loads the configuration and opens everything but the port.
+
+        Raises:
+            ConfigError: the file is wrong; at the first start there is no older one to keep.
+            OSError: the home folder cannot be written.
+        """
+        loaded = load_config(self.paths.config)
+        config = loaded.config
+        self.paths.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.token = resolve_token(self.paths, config.proxy.auth.token, self._environ)
+        self._secrets.add(self.token)
+        setup_logging(self.paths, config.logging, self._secrets)
+        if self.port is None:
+            self.port = config.proxy.port
+        database = database_path(config.telemetry.storage, self.paths.home)
+        self.records = Records(database, config.telemetry.retention)
+        await self.records.start()
+        self.metrics.watch_records(lambda: self.records.waiting, lambda: self.records.lost)
+        self._local_session = _session(trust_env=False)
+        self._cloud_session = _session(trust_env=True)
+        self._tools = Tools(
+            local_session=lambda: self._local_session,
+            cloud_session=lambda: self._cloud_session,
+            store=self._store,
+            on_change=self._local_models_changed,
+            environ=self._environ,
+        )
+        self._switches.load()
+        self._snapshot = await self._build(loaded, None)
+        self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
+        self._watcher.start()
+        self._tasks.spawn(self._publish_status(), "status events")
+        self._tasks.spawn(self.prices.warm(), "price table")
+        self._tasks.spawn(self._pull_if_needed(), "first model")
+        self._state = "running"
+        for name in loaded.inactive:
+            log.info("option %s is accepted and not active yet", name)
+
+    async def stop(self) -> None:
+        """Waits for the requests in flight within proxy.drain_timeout, then closes everything."""
+        self._state = "draining"
+        self.changed()
+        force = asyncio.ensure_future(self._force.wait())
+        idle = asyncio.ensure_future(self._idle.wait())
+        await asyncio.wait(
+            {force, idle},
+            timeout=self.snapshot.config.proxy.drain_timeout,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        force.cancel()
+        idle.cancel()
+        if self._active:
+            log.warning("%d requests were still in flight at the end and are cut off", self._active)
+        self.hub.close()
+
+    async def close(self) -> None:
+        """Closes what is open; the HTTP side has ended by now."""
+        if self._watcher is not None:
+            await self._watcher.stop()
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
+        await self._tasks.close()
+        await asyncio.gather(*(provider.close() for provider in self._snapshot.providers.values()))
+        await self._local_session.close()
+        await self._cloud_session.close()
+        await asyncio.to_thread(self.records.close)
+
+    def request_stop(self, *, force: bool = False) -> ShutdownReply:
+        """Begins to stop; `force` ends the wait for requests in flight."""
+        self._state = "draining"
+        self._stop.set()
+        if force:
+            self._force.set()
+        self.changed()
+        return ShutdownReply(active=self._active, drain_timeout_s=self.snapshot.config.proxy.drain_timeout)
+
+    async def wait_for_stop(self) -> None:
+        """Returns once somebody asked it to stop."""
+        await self._stop.wait()
+
+    async def settled(self) -> None:
+        """Returns once it is known whether a first model must be downloaded."""
+        await self._settled.wait()
+
+    @property
+    def pid(self) -> int:
+        """This process."""
+        return os.getpid()
+
+    # ------------------------------------------------------------ configuration
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force."""
+        return self._snapshot
+
+    async def _build(self, loaded: LoadedConfig, old: Snapshot | None) -> Snapshot:
+        config = loaded.config
+        providers = build_providers(
+            config, self._tools, old.config if old else None, old.providers if old else None
+        )
+        for name, provider in providers.items():
+            if old is None or old.providers.get(name) is not provider:
+                await provider.start()
+        known = {model: name for name, options in config.providers.items() for model in options.models}
+        return Snapshot(
+            config=config,
+            status=ConfigStatus(
+                path=str(loaded.path), exists=loaded.exists, loaded_at=time.time(), inactive=loaded.inactive
+            ),
+            guard=Guard(self.token, config.proxy.allowed_hosts, config.proxy.allowed_origins),
+            router=Router(config.routing, frozenset(providers), known, self._switches.tiers),
+            providers=providers,
+        )
+
+    async def reload(self) -> ConfigStatus:
+        """Takes the file as it is now, whole; a wrong one changes nothing and is told in `error`."""
+        async with self._reloading:
+            old = self._snapshot
+            try:
+                loaded = load_config(self.paths.config)
+                self.token = resolve_token(self.paths, loaded.config.proxy.auth.token, self._environ)
+                self._secrets.add(self.token)
+                setup_logging(self.paths, loaded.config.logging, self._secrets)
+                self._snapshot = await self._build(loaded, old)
+            except (ConfigError, OSError) as error:
+                status = msgspec.structs.replace(old.status, error=str(error))
+                self._snapshot = dataclasses.replace(old, status=status)
+                log.warning("the configuration was not taken: %s", error)
+            else:
+                status = self._snapshot.status
+                log.info("the configuration was loaded from %s", loaded.path)
+                self._tasks.spawn(self._close_old(old), "close old providers")
+            self.hub.publish(ConfigReloaded(path=status.path, error=status.error))
+            self.changed()
+            return status
+
+    async def _close_old(self, old: Snapshot) -> None:
+        """Closes the providers that the new configuration dropped, when nothing uses them any more."""
+        gone = [
+            provider
+            for name, provider in old.providers.items()
+            if self._snapshot.providers.get(name) is not provider
+        ]
+        if gone:
+            await self._idle.wait()
+            await asyncio.gather(*(provider.close() for provider in gone))
+
+    async def _file_changed(self) -> None:
+        await self.reload()
+
+    # ------------------------------------------------------------ switches
+
+    async def switch_tier(self, tier: Tier, enabled: bool) -> None:
+        """Switches a tier at once and for good. Raises `WireError` 404 when there is no such tier."""
+        if tier not in self.snapshot.config.routing.tiers:
+            raise WireError(f"The configuration has no tier {tier}.", status=404, kind="not_found")
+        await asyncio.to_thread(self._switches.set, tier, enabled)
+        log.info("tier %s was switched %s", tier, "on" if enabled else "off")
+        self.changed()
+
+    def pause(self, seconds: float | None) -> None:
+        """Refuses requests for a time, or until `resume`."""
+        self.resume()
+        self._state = "paused"
+        if seconds is not None:
+            self._paused_until = time.time() + seconds
+            self._resume_timer = asyncio.get_running_loop().call_later(seconds, self.resume)
+        self.changed()
+
+    def resume(self) -> None:
+        """Takes requests again."""
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
+        self._resume_timer = self._paused_until = None
+        if self._state == "paused":
+            self._state = "running"
+            self.changed()
+
+    # ------------------------------------------------------------ requests (flow.Host)
+
+    def enter(self, exchange: Exchange) -> None:
+        """Counts a request in."""
+        self._active += 1
+        self._idle.clear()
+
+    def admit(self) -> None:
+        """Raises `WireError` 503 while paused or draining."""
+        if self._state == "running":
+            return
+        if self._state == "paused":
+            until = self._paused_until
+            end = (
+                "until you resume it"
+                if until is None
+                else f"until {time.strftime('%H:%M', time.localtime(until))}"
+            )
+            raise WireError(
+                f"Lynkr is paused {end}. Resume it in the tray menu.",
+                status=503,
+                kind="unavailable",
+                retry_after=None if until is None else max(1.0, until - time.time()),
+            )
+        raise WireError("Lynkr is stopping.", status=503, kind="unavailable", retry_after=2)
+
+    def routed(self, exchange: Exchange) -> None:
+        """Tells listeners where a request goes."""
+        if self.hub.listening:
+            self.hub.publish(RequestStarted(exchange.row()))
+            self.changed()
+
+    def price(self, exchange: Exchange) -> float | None:
+        """The cost of what an exchange used so far."""
+        target, usage = exchange.target, exchange.usage
+        if target is None or usage is None:
+            return None
+        if exchange.local:
+            return 0.0
+        kind = self.snapshot.providers[target.provider].kind
+        return self.prices.cost(kind, target.provider, target.model, usage)
+
+    def leave(self, exchange: Exchange) -> None:
+        """Counts a request out and records it."""
+        self._active -= 1
+        if not self._active:
+            self._idle.set()
+        row = exchange.row()
+        self.records.record(row)
+        self.metrics.observe(row)
+        if self.hub.listening:
+            self.hub.publish(RequestFinished(row))
+            self.changed()
+
+    # ------------------------------------------------------------ state
+
+    def changed(self) -> None:
+        """Something that `status` shows has changed."""
+        self._dirty.set()
+
+    def health(self) -> Health:
+        """That it lives."""
+        return Health(version=lynkr_desktop.__version__, uptime_s=round(time.time() - self.started, 3))
+
+    @property
+    def embedded(self) -> EmbeddedProvider:
+        """The built-in models."""
+        provider = self.snapshot.providers["embedded"]
+        if not isinstance(provider, EmbeddedProvider):
+            raise WireError(
+                "The provider embedded is configured as another kind.", status=404, kind="not_found"
+            )
+        return provider
+
+    def local_models(self) -> tuple[LocalModel, ...]:
+        """The built-in models as they stand."""
+        provider = self.snapshot.providers.get("embedded")
+        return provider.local_models() if isinstance(provider, EmbeddedProvider) else ()
+
+    async def list_models(self) -> list[tuple[str, ModelInfo]]:
+        """Every model that is there now, with its provider's name."""
+        providers = list(self.snapshot.providers.values())
+        lists = await asyncio.gather(*(provider.models() for provider in providers))
+        return [
+            (provider.name, model)
+            for provider, models in zip(providers, lists, strict=True)
+            for model in models
+        ]
+
+    async def status(self) -> EngineStatus:
+        """The whole state."""
+        snapshot = self.snapshot
+        today = self.records.today()
+        providers, tiers = await asyncio.gather(
+            asyncio.gather(*(self._provider_status(provider) for provider in snapshot.providers.values())),
+            asyncio.gather(*(self._candidates(tier, snapshot.config) for tier in TIERS)),
+        )
+        counted = sum(today.tiers.values())
+        url = f"http://127.0.0.1:{self.port}"
+        return EngineStatus(
+            state=self._state,
+            version=lynkr_desktop.__version__,
+            pid=self.pid,
+            started=self.started,
+            port=self.port or 0,
+            openai_url=f"{url}/v1",
+            anthropic_url=url,
+            paused_until=self._paused_until,
+            active=self._active,
+            tiers=tuple(
+                TierStatus(
+                    tier=tier,
+                    enabled=snapshot.router.enabled(tier),
+                    max_complexity=snapshot.config.routing.tiers[tier].max_complexity,
+                    candidates=candidates,
+                    requests_today=today.tiers.get(tier, 0),
+                    share_today=today.tiers.get(tier, 0) / counted if counted else 0.0,
+                )
+                for tier, candidates in zip(TIERS, tiers, strict=True)
+                if tier in snapshot.config.routing.tiers
+            ),
+            providers=tuple(providers),
+            models=self.local_models(),
+            totals=today.totals,
+            hours=tuple(today.hours),
+            config=snapshot.status,
+        )
+
+    async def _provider_status(self, provider: Provider) -> ProviderStatus:
+        found = await provider.availability()
+        return ProviderStatus(
+            name=provider.name,
+            kind=provider.kind,
+            local=provider.local,
+            available=found.usable,
+            reason=found.reason,
+            base_url=provider.base_url,
+        )
+
+    async def _candidates(self, tier: Tier, config: Config) -> tuple[Candidate, ...]:
+        options = config.routing.tiers.get(tier)
+        names = [name.partition("/") for name in options.providers] if options else []
+        providers = self.snapshot.providers
+        return tuple(await asyncio.gather(*(providers[name].candidate(model) for name, _, model in names)))
+
+    async def _publish_status(self) -> None:
+        """Tells listeners of changes, also of those that nobody announces: an Ollama that went away."""
+        last: EngineStatus | None = None
+        while True:
+            try:
+                async with asyncio.timeout(_STATUS_REFRESH_S):
+                    await self._dirty.wait()
+            except TimeoutError:
+                pass
+            self._dirty.clear()
+            if self.hub.listening:
+                status = await self.status()
+                if status != last:
+                    self.hub.publish(StatusEvent(status))
+                    last = status
+            await asyncio.sleep(_STATUS_PAUSE_S)
+
+    def _local_models_changed(self) -> None:
+        models = self.local_models()
+        for model in models:
+            if model not in self._models_told:
+                self.hub.publish(ModelPull(model))
+        self._models_told = models
+        self.changed()
+
+    async def _pull_if_needed(self) -> None:
+        """Downloads the built-in model when a tier names it and nothing else can answer."""
+        config = self.snapshot.config
+        try:
+            if config.embedded.auto_pull:
+                await self._pull_first(config)
+        finally:
+            self._settled.set()
+
+    async def _pull_first(self, config: Config) -> None:
+        candidates = [candidate for tier in TIERS for candidate in await self._candidates(tier, config)]
+        if any(candidate.usable for candidate in candidates):
+            return
+        for candidate in candidates:
+            if kind_of(candidate.provider, config) == "embedded":
+                self.embedded.start_pull(candidate.model)
+                return
+
+
+def _session(*, trust_env: bool) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=300)
+    return aiohttp.ClientSession(
+        connector=connector, trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
+    )

@@ -1,0 +1,189 @@
+"""Runs one engine in this process: the port, the signals, and the file that tells others of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import psutil
+from aiohttp import web
+
+import lynkr_desktop
+from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.server import build_app
+from lynkr_desktop.paths import Paths
+from lynkr_desktop.protocol.control import EngineRuntime
+
+log = logging.getLogger(__name__)
+
+
+class PortBusy(Exception):
+    """The port is taken. `holder` names the program, `suggested` is a free port."""
+
+    def __init__(self, port: int, holder: str, suggested: int) -> None:
+        super().__init__(
+            f"Port {port} is in use by {holder}. Stop it, or start Lynkr with --port {suggested}, "
+            "or set proxy.port."
+        )
+        self.port = port
+        self.holder = holder
+        self.suggested = suggested
+
+
+class AlreadyRunning(Exception):
+    """Another engine serves this home."""
+
+    def __init__(self, runtime: EngineRuntime) -> None:
+        super().__init__(f"Lynkr already runs on port {runtime.port} (process {runtime.pid}).")
+        self.runtime = runtime
+
+
+async def serve(engine: Engine, on_ready: Callable[[Engine], Awaitable[None]]) -> None:
+    """Serves until a signal or the control API ends it.
+
+    Raises:
+        PortBusy: nothing was started.
+        AlreadyRunning: nothing was started.
+        ConfigError: the configuration file is wrong.
+    """
+    other = running_engine(engine.paths)
+    if other is not None:
+        raise AlreadyRunning(other)
+    await engine.start()
+    runner: web.AppRunner | None = None
+    try:
+        listener = _listen(engine.port or 0)
+        engine.port = listener.getsockname()[1]
+        runner = web.AppRunner(
+            build_app(engine),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=0.5,
+            handle_signals=False,
+        )
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=1024).start()
+        _write_runtime(engine)
+        _on_signals(engine)
+        log.info("Lynkr %s serves on port %d", lynkr_desktop.__version__, engine.port)
+        ready = asyncio.create_task(_ready(on_ready, engine), name="ready")
+        await engine.wait_for_stop()
+        await engine.stop()
+        ready.cancel()
+    finally:
+        if runner is not None:
+            await runner.cleanup()
+            _remove_runtime(engine.paths)
+        await engine.close()
+        log.info("Lynkr has stopped")
+
+
+async def _ready(on_ready: Callable[[Engine], Awaitable[None]], engine: Engine) -> None:
+    await on_ready(engine)
+
+
+def _listen(port: int) -> socket.socket:
+    """A listening socket on 127.0.0.1. Raises `PortBusy`."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            # There, SO_REUSEADDR would share a port that another program holds.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES) and port:
+            raise PortBusy(port, port_holder(port), _free_port(port)) from error
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def port_holder(port: int) -> str:
+    """Who listens on a port: `nginx (process 12)`, or "another program" where the system does not tell."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            address = connection.laddr
+            if connection.status != psutil.CONN_LISTEN or not address or not connection.pid:
+                continue
+            if address.port == port:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another program"
+
+
+def _free_port(after: int) -> int:
+    """The next port that can be bound, else any."""
+    for port in (*range(after + 1, min(after + 20, 65536)), 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    return 0
+
+
+def _on_signals(engine: Engine) -> None:
+    """The first SIGINT or SIGTERM drains, the second ends at once."""
+    loop = asyncio.get_running_loop()
+    asked = 0
+
+    def stop() -> None:
+        nonlocal asked
+        asked += 1
+        engine.request_stop(force=asked > 1)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:
+            # Windows' loops have no signal handlers of their own.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+
+
+# ---------------------------------------------------------------- the runtime file
+
+
+def running_engine(paths: Paths) -> EngineRuntime | None:
+    """The engine that serves this home, None when there is none or its file is left over."""
+    try:
+        runtime = msgspec.json.decode(paths.runtime.read_bytes(), type=EngineRuntime)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    try:
+        process = psutil.Process(runtime.pid)
+        same = (
+            abs(process.create_time() - runtime.pid_started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.Error:
+        return None
+    return runtime if same and runtime.pid != os.getpid() else None
+
+
+def _write_runtime(engine: Engine) -> None:
+    runtime = EngineRuntime(
+        pid=os.getpid(),
+        pid_started=psutil.Process().create_time(),
+        port=engine.port or 0,
+        version=lynkr_desktop.__version__,
+    )
+    temporary = engine.paths.runtime.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.encode(runtime))
+    os.replace(temporary, engine.paths.runtime)
+
+
+def _remove_runtime(paths: Paths) -> None:
+    """Removes the file if it is ours."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        runtime = msgspec.json.decode(paths.runtime.read_bytes(), type=EngineRuntime)
+        if runtime.pid == os.getpid():
+            paths.runtime.unlink()

@@ -1,0 +1,83 @@
+"""The HTTP side: one application, its routes, and one place where errors get a client's shape."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from aiohttp import hdrs, web
+
+from lynkr_desktop.engine.endpoints.admin import Admin, reply
+from lynkr_desktop.engine.endpoints.llm import Handler, add_routes, codec_for
+from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.wire.errors import WireError, kind_of
+from lynkr_desktop.protocol.control import ControlError
+
+log = logging.getLogger(__name__)
+
+
+def build_app(engine: Engine) -> web.Application:
+    """The application with every route."""
+
+    @web.middleware
+    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.method == hdrs.METH_OPTIONS and hdrs.ORIGIN in request.headers:
+                return _preflight(engine, request)
+            return await handler(request)
+        except WireError as error:
+            return _shaped(request, error)
+        except web.HTTPException as error:
+            return _shaped(request, WireError(error.reason, status=error.status, kind=kind_of(error.status)))
+        except Exception:
+            log.exception("%s %s failed inside the engine", request.method, request.path)
+            inside = WireError("Lynkr failed inside. Its log has the details.", status=500, kind="internal")
+            return _shaped(request, inside)
+
+    async def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and engine.snapshot.guard.allows_origin(origin):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.VARY] = hdrs.ORIGIN
+
+    app = web.Application(middlewares=[errors])
+    app.on_response_prepare.append(allow_origin)
+    add_routes(app, engine)
+    Admin(engine).add_routes(app)
+    app.router.add_route("*", "/{path:.*}", _nothing_here)
+    return app
+
+
+async def _nothing_here(request: web.Request) -> web.StreamResponse:
+    raise WireError(
+        f"There is nothing at {request.method} {request.path[:200]}. Lynkr serves POST /v1/messages, "
+        "POST /v1/chat/completions, GET /v1/models and /v1/admin.",
+        status=404,
+        kind="not_found",
+    )
+
+
+def _preflight(engine: Engine, request: web.Request) -> web.Response:
+    """The answer to a browser that asks before it calls (Fetch, CORS preflight)."""
+    engine.snapshot.guard.check_source(request)
+    return web.Response(
+        status=204,
+        headers={
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PATCH, DELETE",
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*")[
+                :1000
+            ],
+            hdrs.ACCESS_CONTROL_MAX_AGE: "600",
+        },
+    )
+
+
+def _shaped(request: web.Request, error: WireError) -> web.Response:
+    """An error outside the flow of a request, in the shape of whoever uses the path."""
+    if request.path.startswith("/v1/") and not request.path.startswith("/v1/admin"):
+        request_id = f"req_{uuid.uuid4().hex[:20]}"
+        body = codec_for(request.path).encode_error(error, request_id)
+        response = web.Response(status=error.status, body=body, content_type="application/json")
+        response.headers["x-request-id"] = request_id
+        return response
+    return reply(ControlError(error=error.message, code=error.kind), error.status)

@@ -1,0 +1,144 @@
+"""Prometheus metrics of the engine, in a registry of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from lynkr_desktop.protocol.control import RequestRow
+
+LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+TTFT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+MOST_MODELS = 100
+"""Models with series of their own; names come from clients, so their number must not grow without bound."""
+
+OTHER = "other"
+
+
+class _Series:
+    """The children of all metrics for one (tier, provider, model, status class)."""
+
+    __slots__ = ("cached", "cost", "input", "latency", "output", "requests", "ttft", "unpriced")
+
+    def __init__(self, metrics: Metrics, tier: str, provider: str, model: str, status: str) -> None:
+        self.requests = metrics.requests.labels(tier, provider, model, status)
+        self.input = metrics.tokens.labels(provider, model, "input")
+        self.cached = metrics.tokens.labels(provider, model, "cached")
+        self.output = metrics.tokens.labels(provider, model, "output")
+        self.cost = metrics.cost.labels(provider, model)
+        self.unpriced = metrics.unpriced.labels(provider, model)
+        self.latency = metrics.latency.labels(tier, provider)
+        self.ttft = metrics.ttft.labels(tier, provider)
+
+
+class Metrics:
+    """All metrics; `observe` a finished request, `render` on a scrape.
+
+    Args:
+        version: of the engine, for `lynkr_build_info`.
+    """
+
+    def __init__(self, version: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "lynkr_requests",
+            "Finished requests.",
+            ["tier", "provider", "model", "status"],
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "lynkr_tokens",
+            "Tokens by kind; cached ones are part of input.",
+            ["provider", "model", "kind"],
+            registry=registry,
+        )
+        self.cost = Counter(
+            "lynkr_cost_dollars",
+            "Cost of priced requests in US dollars.",
+            ["provider", "model"],
+            registry=registry,
+        )
+        self.unpriced = Counter(
+            "lynkr_unpriced_requests",
+            "Requests whose price is unknown.",
+            ["provider", "model"],
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "lynkr_request_seconds",
+            "Time from a request to the end of its reply.",
+            ["tier", "provider"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.ttft = Histogram(
+            "lynkr_first_token_seconds",
+            "Time from a request to the first token of its reply.",
+            ["tier", "provider"],
+            buckets=TTFT_BUCKETS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("lynkr_requests_in_flight", "Requests being answered.", registry=registry)
+        self.records_waiting = Gauge(
+            "lynkr_records_waiting", "Records that are not in the database yet.", registry=registry
+        )
+        self.records_lost = Gauge(
+            "lynkr_records_lost", "Records that could not be kept since the start.", registry=registry
+        )
+        Gauge("lynkr_build_info", "The version that runs.", ["version"], registry=registry).labels(
+            version
+        ).set(1)
+        Gauge("lynkr_start_time_seconds", "Unix time of the start.", registry=registry).set(time.time())
+        self._series: dict[tuple[str | None, str, str, int], _Series] = {}
+        self._models: set[tuple[str, str]] = set()
+
+    def watch_records(self, waiting: Callable[[], int], lost: Callable[[], int]) -> None:
+        """Takes two figures of the records at each scrape."""
+        self.records_waiting.set_function(waiting)
+        self.records_lost.set_function(lost)
+
+    def observe(self, row: RequestRow) -> None:
+        """Counts a finished request."""
+        key = (row.tier, row.provider, row.model, row.status // 100)
+        series = self._series.get(key) or self._new_series(key)
+        series.requests.inc()
+        if row.input_tokens > 0:
+            series.input.inc(row.input_tokens)
+        if row.cached_tokens > 0:
+            series.cached.inc(row.cached_tokens)
+        if row.output_tokens > 0:
+            series.output.inc(row.output_tokens)
+        if row.cost is None:
+            if row.input_tokens or row.output_tokens:
+                series.unpriced.inc()
+        elif row.cost > 0:
+            series.cost.inc(row.cost)
+        series.latency.observe(row.latency_ms / 1000)
+        if row.ttft_ms is not None:
+            series.ttft.observe(row.ttft_ms / 1000)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics and their content type, in the format that the Accept header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _new_series(self, key: tuple[str | None, str, str, int]) -> _Series:
+        tier, provider, model, status = key
+        if (provider, model) not in self._models:
+            if len(self._models) < MOST_MODELS:
+                self._models.add((provider, model))
+            else:
+                # It is not kept under its own name here either, or this table would grow instead.
+                provider = provider if any(provider == known for known, _ in self._models) else OTHER
+                key = (tier, provider, OTHER, status)
+                model = OTHER
+                if key in self._series:
+                    return self._series[key]
+        series = self._series[key] = _Series(
+            self, tier or "", provider, model, f"{status}xx" if status else "none"
+        )
+        return series
