@@ -1,0 +1,89 @@
+"""Prices: right where they are known, None where not, never from the network."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lynkr_desktop.engine.telemetry.prices import Prices
+from lynkr_desktop.engine.wire.canonical import Usage
+
+USAGE = Usage(input_tokens=1_000_000, output_tokens=100_000)
+
+
+@pytest.fixture
+def prices(monkeypatch: pytest.MonkeyPatch) -> Prices:
+    def no_network(*_: object) -> None:
+        raise AssertionError("prices must not use the network")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    return Prices()
+
+
+def test_known_models_have_their_published_price(prices: Prices) -> None:
+    assert prices.cost("openai", "openai", "gpt-4o", USAGE) == pytest.approx(2.50 + 1.00)
+    assert prices.cost("azure", "azure", "gpt-4o", USAGE) == pytest.approx(2.50 + 1.00)
+    assert prices.cost("openai", "openai", "o3-mini", USAGE) == pytest.approx(1.10 + 0.44)
+    assert prices.cost("anthropic", "anthropic", "claude-opus-4", USAGE) == pytest.approx(15 + 7.5)
+    assert prices.cost("vertex", "vertex", "gemini-2.0-flash", USAGE) is not None
+    assert prices.cost("openai_compatible", "groq", "llama-3.3-70b-versatile", USAGE) is not None
+
+
+def test_cached_tokens_have_their_own_price(prices: Prices) -> None:
+    usage = Usage(input_tokens=1_000_000, cached_tokens=400_000, cache_write_tokens=100_000)
+    cost = prices.cost("anthropic", "anthropic", "claude-opus-4", usage)
+    assert cost == pytest.approx(0.5 * 15 + 0.4 * 1.5 + 0.1 * 18.75)
+    assert prices.cost(
+        "openai", "openai", "gpt-4o", Usage(input_tokens=1_000_000, cached_tokens=1_000_000)
+    ) == (pytest.approx(1.25))
+
+
+def test_openrouter_finds_a_model_with_and_without_its_vendor(prices: Prices) -> None:
+    usage = Usage(input_tokens=100_000, output_tokens=10_000)
+    full = prices.cost("openrouter", "openrouter", "anthropic/claude-sonnet-4.5", usage)
+    assert full == pytest.approx(0.3 + 0.15)
+    assert prices.cost("openrouter", "openrouter", "claude-sonnet-4.5", usage) == full
+
+
+def test_long_prompts_have_the_price_of_long_prompts(prices: Prices) -> None:
+    assert prices.cost("openrouter", "openrouter", "anthropic/claude-sonnet-4.5", USAGE) == pytest.approx(
+        6 + 2.25
+    )
+
+
+def test_local_models_cost_nothing_and_unknown_ones_are_unknown(prices: Prices) -> None:
+    assert prices.cost("ollama", "ollama", "gpt-4o", USAGE) == 0.0
+    assert prices.cost("embedded", "embedded", "qwen", USAGE) == 0.0
+    assert prices.cost("openai", "openai", "no-such-model", USAGE) is None
+    assert prices.cost("openai", "openai", "", USAGE) is None
+    assert prices.cost("openai_compatible", "lmstudio", "gpt-4o", USAGE) is None
+    assert prices.cost("bedrock", "bedrock", "anthropic.claude", USAGE) is None
+
+
+@given(st.builds(Usage, *[st.integers(-5, 10**12)] * 5))
+def test_any_usage_has_a_price_that_is_not_negative(usage: Usage) -> None:
+    cost = Prices().cost("anthropic", "anthropic", "claude-opus-4", usage)
+    assert cost is not None
+    assert cost >= 0
+
+
+async def test_the_table_is_loaded_in_a_thread_and_only_when_needed() -> None:
+    code = (
+        "import sys, asyncio\n"
+        "from lynkr_desktop.engine.telemetry.prices import Prices\n"
+        "prices = Prices()\n"
+        "assert 'genai_prices' not in sys.modules\n"
+        "asyncio.run(prices.warm())\n"
+        "assert 'genai_prices.data' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)  # noqa: ASYNC221 - a fresh interpreter
+    prices = Prices()
+    await prices.warm()
+    assert not any("genai" in thread.name.lower() for thread in threading.enumerate())
