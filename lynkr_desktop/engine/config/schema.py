@@ -183,8 +183,8 @@ class RoutingOptions(Options):
 
     tiers: dict[Tier, TierOptions] = Field(
         default_factory=_default_tiers,
-        description="The tiers simple, medium, complex and reasoning. Without any, all use Ollama if it "
-        "answers, else the built-in model.",
+        description="The tiers simple, medium, complex and reasoning. Without any, all four use Ollama if it "
+        "answers, else the built-in model, with max_complexity 0.35, 0.65, 0.85 and 1.",
     )
     disabled_tier: Literal["up", "down"] = Field(
         "up", description="Where the requests of a tier that is switched off go first."
