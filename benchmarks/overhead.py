@@ -140,6 +140,8 @@ async def first_token(port: int, model: str) -> float:
             raise RuntimeError(f"the stream ended without content: {seen[:300]!r}")
         seen += chunk
     elapsed = (time.perf_counter() - began) * 1e3
+    while b"[DONE]" not in seen and (chunk := await reader.read(65536)):
+        seen += chunk
     writer.close()
     return elapsed
 

@@ -108,7 +108,7 @@ class Flow:
             exchange.fail(error)
             return error_response(exchange, error)
         except (asyncio.CancelledError, ConnectionError):
-            exchange.status = exchange.status or CLIENT_GONE
+            exchange.status = CLIENT_GONE
             exchange.error = exchange.error or "The client went away."
             raise
         except Exception:

@@ -1,0 +1,191 @@
+"""The engine for tests: in this process on a free port, or as the real `lynkr serve` in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import yaml
+
+from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.serve import serve
+from lynkr_desktop.paths import Paths, resolve_paths
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TOKEN = "lk_test_token_for_tests"
+LIMITS = {"simple": 0.35, "medium": 0.65, "complex": 0.85, "reasoning": 1.0}
+
+
+def config_for(url: str, **more: Any) -> dict[str, Any]:
+    """A configuration in which `fake/<tier>` answers each tier."""
+    return {
+        "proxy": {"auth": {"token": TOKEN}, "drain_timeout": "5s"},
+        "providers": {"fake": {"kind": "openai_compatible", "base_url": url, "models": ["m"]}},
+        "routing": {
+            "tiers": {
+                tier: {"providers": [f"fake/{tier}"], "max_complexity": limit}
+                for tier, limit in LIMITS.items()
+            }
+        },
+        **more,
+    }
+
+
+def write_config(home: Path, config: Mapping[str, Any]) -> Paths:
+    """Writes the file where the engine of this home looks for it."""
+    home.mkdir(parents=True, exist_ok=True)
+    paths = resolve_paths(home)
+    paths.config.write_text(yaml.safe_dump(dict(config)))
+    return paths
+
+
+@dataclass
+class Running:
+    """An engine in this process, with an HTTP session that carries its token."""
+
+    engine: Engine
+    http: aiohttp.ClientSession
+    url: str
+
+    async def ask(
+        self,
+        text: str = "hi",
+        *,
+        model: str = "auto-route",
+        path: str = "/v1/chat/completions",
+        **fields: Any,
+    ) -> tuple[aiohttp.ClientResponse, Any]:
+        """One request that is not streamed; the response and its decoded body."""
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
+        if path == "/v1/messages":
+            body.setdefault("max_tokens", 100)
+        async with self.http.post(self.url + path, json=body) as response:
+            return response, await response.json()
+
+    async def admin(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of the control API that must succeed."""
+        async with self.http.request(method, f"{self.url}/v1/admin/{path}", json=body) as response:
+            assert response.status < 300, await response.text()
+            return await response.json()
+
+    async def idle(self) -> None:
+        """Waits until no request is in flight."""
+        async with asyncio.timeout(5):
+            while (await self.engine.status()).active:
+                await asyncio.sleep(0.01)  # noqa: ASYNC110 - the engine has no event for tests to wait on
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """The records, the newest first."""
+        await self.engine.records.flush()
+        rows: list[dict[str, Any]] = (await self.admin("GET", "requests"))["requests"]
+        return rows
+
+
+@asynccontextmanager
+async def engine_in_process(
+    home: Path, config: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """Serves on a free port until the block ends; then everything must close within ten seconds."""
+    paths = write_config(home, config) if config is not None else resolve_paths(home)
+    engine = Engine(paths, environ={} if environ is None else environ, port=0)
+    ready = asyncio.Event()
+
+    async def on_ready(_engine: Engine) -> None:
+        ready.set()
+
+    serving = asyncio.create_task(serve(engine, on_ready))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        waiting.cancel()
+        serving.result()
+    url = f"http://127.0.0.1:{engine.port}"
+    try:
+        async with aiohttp.ClientSession(headers={"authorization": f"Bearer {engine.token}"}) as http:
+            yield Running(engine, http, url)
+    finally:
+        engine.request_stop(force=True)
+        async with asyncio.timeout(10):
+            await serving
+
+
+@dataclass
+class EngineProcess:
+    """A real `lynkr serve --supervised`."""
+
+    process: subprocess.Popen[str]
+    port: int
+    home: Path
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def token(self) -> str:
+        """The token in force."""
+        return (self.home / "token").read_text().strip()
+
+
+@contextmanager
+def engine_process(
+    home: Path, config: Mapping[str, Any] | None = None, *arguments: str, **environ: str
+) -> Iterator[EngineProcess]:
+    """Starts it on a free port and ends it, with its children, at the end of the block."""
+    if config is not None:
+        write_config(home, config)
+    command = [
+        sys.executable,
+        "-m",
+        "lynkr_desktop",
+        "serve",
+        "--supervised",
+        "--port",
+        "0",
+        "--home",
+        str(home),
+    ]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        told = json.loads(line) if line.strip() else {}
+        assert told.get("event") == "ready", f"the engine did not start: {line!r}"
+        yield EngineProcess(process, int(told["port"]), home)
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends a process and what it started."""
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for child in children:
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    if process.stdout is not None:
+        process.stdout.close()
