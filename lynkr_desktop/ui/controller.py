@@ -15,7 +15,6 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Signal
 
 from lynkr_desktop.paths import Paths
-from lynkr_desktop.protocol.control import EngineStatus
 from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure, read_token
@@ -75,11 +74,11 @@ class Controller(QObject):
     """The `Actions` of the real engine.
 
     Signals:
-        up: an engine serves; carries its first status.
+        up: an engine serves, and its status is in the model.
         finished: everything has ended after `quit`.
     """
 
-    up = Signal(object)
+    up = Signal()
     finished = Signal()
 
     def __init__(
@@ -224,11 +223,15 @@ class Controller(QObject):
                     status = await client.status()
                     self._client = client
                     self._model.set_status(status)
-                    self._model.set_requests(await client.requests(KEPT_REQUESTS))
                     if not greeted:
                         greeted = True
-                        self.up.emit(status)
+                        self.up.emit()
+                    listed = False
                     async for event_id, event in client.events(last_id):
+                        if not listed:
+                            # Only now: a request between list and stream would be missed.
+                            listed = True
+                            self._model.set_requests(await client.requests(KEPT_REQUESTS))
                         last_id, answered = event_id or last_id, time.monotonic()
                         self._apply(event)
                     answered = time.monotonic()
@@ -306,10 +309,3 @@ class Controller(QObject):
 async def _within(task: asyncio.Task[int | None], seconds: float) -> bool:
     await asyncio.wait({task}, timeout=seconds)
     return task.done()
-
-
-def first_status(status: object) -> EngineStatus:
-    """Narrows the payload of `Controller.up`, which Qt passes as an object."""
-    if not isinstance(status, EngineStatus):
-        raise TypeError(f"not a status: {status!r}")
-    return status

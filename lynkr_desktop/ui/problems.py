@@ -72,10 +72,8 @@ def refused(failure: ControlFailure) -> Problem:
 
 def _port_in_use(failure: StartFailure) -> Problem:
     port = failure.port or 0
-    if failure.holder:
-        held = _tr("{holder} listens there, so the engine cannot.").format(holder=failure.holder)
-    else:
-        held = _tr("Another program listens there, so the engine cannot.")
+    holder = failure.holder or _tr("another program")
+    held = _tr("It is held by {holder}, so the engine cannot listen there.").format(holder=holder)
     remedy = Remedy("port", failure.suggested_port) if failure.suggested_port else Remedy("start")
     return Problem(
         title=_tr("Port {port} is taken").format(port=port),

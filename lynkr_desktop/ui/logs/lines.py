@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF
 
 from lynkr_desktop.ui.logs.tail import LEVELS, LogLine
 from lynkr_desktop.ui.theme.theme import theme
+from lynkr_desktop.ui.theme.tokens import Size, Space
 
 MOST_LINES = 60_000
 _DROP = 10_000
@@ -25,6 +26,13 @@ class LogLines(QAbstractListModel):
         self._shown: list[LogLine] = []
         self._level = 0
         self._text = ""
+        self._widest = 0
+        self._advance = 0.0
+        self._size = QSize(0, Size.LOG_ROW)
+
+    def measure(self, font: QFont) -> None:
+        """Takes the fixed-pitch font that the lines are shown in: all rows are as wide as the widest."""
+        self._advance = QFontMetricsF(font).horizontalAdvance("0")
 
     @property
     def shown(self) -> list[LogLine]:
@@ -39,6 +47,10 @@ class LogLines(QAbstractListModel):
     def append(self, lines: list[LogLine]) -> None:
         """Adds lines at the end; the oldest go when there are too many."""
         self._all += lines
+        widest = max((len(line.text) for line in lines), default=0)
+        if widest > self._widest:
+            self._widest = widest
+            self._size = QSize(int(widest * self._advance) + Space.L, Size.LOG_ROW)
         if len(self._all) > MOST_LINES:
             del self._all[:_DROP]
             self.filter(self._level, self._text)
@@ -68,6 +80,8 @@ class LogLines(QAbstractListModel):
         line = self._shown[index.row()]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return line.text
+        if role == Qt.ItemDataRole.SizeHintRole:
+            return self._size
         if role == Qt.ItemDataRole.ForegroundRole and line.level >= LEVELS.index("WARNING"):
             return QColor(theme.colors.danger)
         return None

@@ -8,8 +8,6 @@ from PySide6.QtCore import QItemSelectionModel, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QCheckBox,
-    QComboBox,
     QHBoxLayout,
     QLineEdit,
     QListView,
@@ -24,7 +22,7 @@ from lynkr_desktop.ui.logs.lines import LogLines
 from lynkr_desktop.ui.logs.tail import LogTail
 from lynkr_desktop.ui.theme.fonts import font
 from lynkr_desktop.ui.theme.tokens import Size, Space, Type
-from lynkr_desktop.ui.widgets.banner import button
+from lynkr_desktop.ui.widgets.buttons import Choice, button
 from lynkr_desktop.ui.widgets.card import Card
 from lynkr_desktop.ui.widgets.empty_state import EmptyState
 from lynkr_desktop.ui.widgets.labels import Label
@@ -42,7 +40,7 @@ class LogsPage(QWidget):
         self._tail = LogTail(path)
         self._lines = LogLines()
         self._view = self._make_view()
-        self._level = QComboBox()
+        self._level = Choice()
         self._level.setAccessibleName(self.tr("Lowest level shown"))
         for name in (self.tr("Everything"), self.tr("Info"), self.tr("Warnings"), self.tr("Errors")):
             self._level.addItem(name)
@@ -53,6 +51,7 @@ class LogsPage(QWidget):
         self._find.setClearButtonEnabled(True)
         self._follow = Switch(self.tr("Follow"))
         self._follow.setChecked(True)
+        self._follow.setShortcut(QKeySequence.mnemonic(self.tr("&Follow")))
         self._counted = Label("", Type.CAPTION, "muted")
         self._copy = button(self.tr("&Copy"), self._copy_lines)
         self._empty = EmptyState(
@@ -68,8 +67,9 @@ class LogsPage(QWidget):
         self._timer.timeout.connect(self._read)
         self._level.currentIndexChanged.connect(self._filter)
         self._find.textChanged.connect(self._filter)
-        self._follow.toggled.connect(self._follow_toggled)
+        self._follow.toggled.connect(self._keep_up)
         self._view.verticalScrollBar().valueChanged.connect(self._scrolled)
+        self._view.verticalScrollBar().rangeChanged.connect(self._keep_up)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self._find.setFocus)
         model.changed.connect(self._refresh_empty)
         self._filter()
@@ -79,6 +79,7 @@ class LogsPage(QWidget):
         view = QListView()
         view.setModel(self._lines)
         view.setFont(font(Type.MONO_SMALL))
+        self._lines.measure(view.font())
         view.setUniformItemSizes(True)
         view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -95,9 +96,7 @@ class LogsPage(QWidget):
         tools.addWidget(self._find, 1)
         tools.addWidget(self._level)
         tools.addSpacing(Space.S)
-        follow = Label(self.tr("&Follow"))
-        follow.setBuddy(self._follow)
-        tools.addWidget(follow)
+        tools.addWidget(Label(self.tr("Follow")))
         tools.addWidget(self._follow)
         tools.addSpacing(Space.S)
         tools.addWidget(self._copy)
@@ -142,8 +141,6 @@ class LogsPage(QWidget):
             self._refresh_counted()
             if self._stack.currentWidget() is not self._view:
                 self._refresh_empty()
-            if self._follow.isChecked():
-                self._view.scrollToBottom()
         if more:
             # A part at a time, so that a large file never holds up a key stroke.
             QTimer.singleShot(0, self._read)
@@ -151,8 +148,7 @@ class LogsPage(QWidget):
     def _filter(self) -> None:
         self._lines.filter(self._level.currentIndex(), self._find.text())
         self._refresh_counted()
-        if self._follow.isChecked():
-            self._view.scrollToBottom()
+        self._keep_up()
 
     def _refresh_counted(self) -> None:
         shown = self._lines.rowCount()
@@ -163,9 +159,10 @@ class LogsPage(QWidget):
         self._stack.setCurrentWidget(self._empty if self._lines.empty else self._view)
         self._empty.set_button_visible(self._model.phase in (Phase.STOPPED, Phase.PROBLEM))
 
-    def _follow_toggled(self, on: bool) -> None:
-        if on:
-            self._view.scrollToBottom()
+    def _keep_up(self) -> None:
+        if self._follow.isChecked():
+            bar = self._view.verticalScrollBar()
+            bar.setValue(bar.maximum())
 
     def _scrolled(self, value: int) -> None:
         # Whoever scrolls up wants to read: following would snatch the lines away.

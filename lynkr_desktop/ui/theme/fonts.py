@@ -15,12 +15,13 @@ def _family(mono: bool, default: str) -> str:
 
 
 def font(style: TypeStyle) -> QFont:
-    """The font of a style, with tabular numerals, so that figures under each other line up."""
+    """The font of a style, with tabular numerals where figures stand under each other."""
     result = QFont(_family(style.mono, QGuiApplication.font().family()))
     result.setPixelSize(style.size)
     result.setWeight(QFont.Weight(style.weight))
     if style.mono:
         result.setStyleHint(QFont.StyleHint.Monospace)
     else:
-        result.setFeature(QFont.Tag("tnum"), 1)
+        # Said either way: a feature that is not set is inherited from the parent's font.
+        result.setFeature(QFont.Tag("tnum"), int(style.tabular))
     return result

@@ -38,6 +38,7 @@ QLineEdit {{
     background: {c.surface}; color: {c.text}; border: {line} {c.control}; border-radius: {Size.RADIUS}px;
     padding: 0 {Space.S}px; min-height: {inner}px;
     selection-background-color: {c.accent}; selection-color: {c.on_accent};
+    placeholder-text-color: {c.muted};
 }}
 QLineEdit:focus {{ border: {focus}; padding: 0 {Space.S - trim}px; min-height: {inner - 2 * trim}px; }}
 
@@ -55,6 +56,7 @@ QComboBox QAbstractItemView {{
 QScrollArea, QScrollArea > QWidget > QWidget#page {{ background: transparent; border: none; }}
 QListView {{ background: transparent; border: none; color: {c.text}; outline: none; }}
 QListView::item:selected {{ background: {c.selected}; color: {c.text}; }}
+QAbstractScrollArea::corner {{ background: transparent; border: none; }}
 QScrollBar:vertical {{ background: transparent; width: {Size.SCROLL_BAR}px; margin: 0; }}
 QScrollBar:horizontal {{ background: transparent; height: {Size.SCROLL_BAR}px; margin: 0; }}
 QScrollBar::handle {{
@@ -68,7 +70,7 @@ QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::su
 }}
 
 QMenu {{ background: {c.surface}; color: {c.text}; border: {line} {c.line}; padding: {Space.XS}px; }}
-QMenu::item {{ padding: 0 {Space.XL}px 0 {Space.XL}px; min-height: {Size.MENU_ROW}px; }}
+QMenu::item {{ padding: 0 {Space.XL}px 0 {Size.MENU_TEXT}px; min-height: {Size.MENU_ROW}px; }}
 QMenu::item:selected {{ background: {c.selected}; }}
 QMenu::item:disabled {{ color: {c.muted}; }}
 QMenu::separator {{ height: {Size.HAIRLINE}px; background: {c.line}; margin: {Space.XS}px 0; }}

@@ -145,10 +145,12 @@ class Size:
     WINDOW_MIN = (720, 480)
     COLLAPSE_BELOW = 860
     SINGLE_COLUMN_BELOW = 660
-    NAV = 184
+    NAV = 183
     NAV_COLLAPSED = 56
     NAV_ITEM = 32
     NAV_FOOT = 60
+    NAV_ICON_LEFT = 8
+    NAV_TEXT_LEFT = 40
     ICON = 20
     ICON_SMALL = 16
     MARK = 12
@@ -158,7 +160,9 @@ class Size:
     STATE_DOT = 12
     ENDPOINT_ROW = 52
     CARD_HEAD = 41
-    TIER_ROW = 44
+    TIER_ROW = 43
+    TIER_LINE = 18
+    TIER_SHARE_GAP = 3
     EVENT_ROW = 24
     TABLE_ROW = 32
     MENU_ROW = 28
@@ -170,9 +174,12 @@ class Size:
     CHART_GAP = 3
     CHART_EMPTY = 1
     FOCUS = 2
+    MENU_CHECK = 12
+    MENU_ICON = 38
+    MENU_TEXT = 64
     TRAY = 22
     TRAY_SIZES = (16, 22, 24, 32, 44, 48, 64)
-    LOG_ROW = 20
+    LOG_ROW = 18
     SCROLL_BAR = 10
 
 
@@ -181,7 +188,7 @@ class Column:
 
     TIER = 108
     HEALTH = 86
-    SHARE = 76
+    SHARE = 64
     TIME = 46
     SIDE = 267
     MAIN = 468
@@ -189,12 +196,16 @@ class Column:
 
 @dataclass(frozen=True)
 class TypeStyle:
-    """A text style: pixel size, line height in pixels, weight (CSS scale), fixed pitch or not."""
+    """A text style: pixel size, line height in pixels, weight (CSS scale), and the kind of figures.
+
+    Figures that stand under each other are tabular; large ones on their own are not.
+    """
 
     size: int
     line: int
     weight: int = 400
     mono: bool = False
+    tabular: bool = True
 
 
 class Type:
@@ -205,8 +216,8 @@ class Type:
     STRONG = TypeStyle(13, 20, 500)
     HEAVY = TypeStyle(13, 20, 600)
     SECTION = TypeStyle(15, 20, 600)
-    TITLE = TypeStyle(20, 28, 600)
-    FIGURE = TypeStyle(28, 32, 600)
+    TITLE = TypeStyle(20, 28, 600, tabular=False)
+    FIGURE = TypeStyle(28, 32, 600, tabular=False)
     MONO = TypeStyle(12, 20, mono=True)
     MONO_SMALL = TypeStyle(11, 16, mono=True)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from lynkr_desktop.ui.theme.tokens import Size, Space, Type
+from lynkr_desktop.ui.widgets.buttons import button
 from lynkr_desktop.ui.widgets.card import Card
 from lynkr_desktop.ui.widgets.icons import IconLabel
 from lynkr_desktop.ui.widgets.labels import Label, paragraph
@@ -57,15 +56,3 @@ class Banner(Card):
         QGuiApplication.clipboard().setText(
             "\n".join(part for part in (self._title.text(), self._text.text(), self._details) if part)
         )
-
-
-def button(
-    text: str, act: Callable[[], object], *, dense: bool = False, primary: bool = False
-) -> QPushButton:
-    """A push button that does one thing."""
-    result = QPushButton(text)
-    result.setProperty("dense", dense)
-    result.setProperty("primary", primary)
-    result.setAutoDefault(False)
-    result.clicked.connect(lambda: act())
-    return result

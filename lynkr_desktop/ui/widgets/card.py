@@ -1,4 +1,4 @@
-"""Surfaces without shadows, and hairlines that stay one device pixel at 125 and 150 percent."""
+"""Surfaces without shadows, and hairlines that stay sharp at 125 and 150 percent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from lynkr_desktop.ui.theme.theme import theme
 from lynkr_desktop.ui.theme.tokens import Size
 
 
-def hairline(color: str) -> QPen:
-    """A pen of one device pixel."""
-    pen = QPen(QColor(color), Size.HAIRLINE)
+def _device_pixels(widget: QWidget) -> int:
+    """The width of a hairline: as many whole device pixels as fit into one pixel of the layout."""
+    return max(1, int(Size.HAIRLINE * widget.devicePixelRatioF()))
+
+
+def hairline(widget: QWidget, color: str) -> QPen:
+    """A pen for hairlines, measured in device pixels."""
+    pen = QPen(QColor(color), _device_pixels(widget))
     pen.setCosmetic(True)
     return pen
 
@@ -20,7 +25,7 @@ def hairline(color: str) -> QPen:
 def snapped(widget: QWidget, rect: QRectF) -> QRectF:
     """A rectangle whose outline falls on whole device pixels."""
     ratio = widget.devicePixelRatioF()
-    half = 0.5 / ratio
+    half = _device_pixels(widget) / 2 / ratio
     left, top = round(rect.left() * ratio) / ratio, round(rect.top() * ratio) / ratio
     right, bottom = round(rect.right() * ratio) / ratio, round(rect.bottom() * ratio) / ratio
     return QRectF(left + half, top + half, right - left - 2 * half, bottom - top - 2 * half)
@@ -33,7 +38,7 @@ class Card(QFrame):
         """Draws ground and outline."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(hairline(theme.colors.line))
+        painter.setPen(hairline(self, theme.colors.line))
         painter.setBrush(QColor(theme.colors.surface))
         painter.drawRoundedRect(snapped(self, QRectF(self.rect())), Size.RADIUS, Size.RADIUS)
 
@@ -55,8 +60,8 @@ class Line(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draws the line on whole device pixels."""
         painter = QPainter(self)
-        painter.setPen(hairline(theme.colors.line))
-        half = 0.5 / self.devicePixelRatioF()
+        painter.setPen(hairline(self, theme.colors.line))
+        half = _device_pixels(self) / 2 / self.devicePixelRatioF()
         if self._horizontal:
             painter.drawLine(QLineF(0, half, self.width(), half))
         else:

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from lynkr_desktop.ui.theme.tokens import Size, Space
-from lynkr_desktop.ui.widgets.banner import button
+from lynkr_desktop.ui.widgets.buttons import button
 from lynkr_desktop.ui.widgets.icons import IconLabel
 from lynkr_desktop.ui.widgets.labels import paragraph
 

@@ -62,7 +62,7 @@ class IconButton(QAbstractButton):
         self._name = name
         self.setFixedSize(Size.DENSE, Size.DENSE)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.set_name(accessible_name)
 

@@ -34,6 +34,7 @@ class Label(QLabel):
         """Sets the text; an equal one costs no layout."""
         if text != self.text():
             self.setText(text)
+            self.updateGeometry()
 
     def set_tone(self, tone: Tone) -> None:
         """Changes the colour role."""

@@ -10,22 +10,27 @@ from lynkr_desktop.ui.theme.theme import theme
 from lynkr_desktop.ui.theme.tokens import Size
 from lynkr_desktop.ui.widgets.icons import draw_focus
 
-_RING = Size.FOCUS + 1
-
 
 class Switch(QCheckBox):
-    """On to the right and filled, off to the left and outlined: readable without colour."""
+    """On to the right and filled, off to the left and outlined: readable without colour.
+
+    Attributes:
+        RING: room for the focus ring round the track; `WIDTH` is that of both.
+    """
+
+    RING = Size.FOCUS + 1
+    WIDTH = Size.SWITCH[0] + 2 * RING
 
     def __init__(self, accessible_name: str) -> None:
         super().__init__()
         self.setAccessibleName(accessible_name)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFixedSize(self.sizeHint())
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Track and focus ring."""
-        width, height = Size.SWITCH
-        return QSize(width + 2 * _RING, height + 2 * _RING)
+        return QSize(self.WIDTH, Size.SWITCH[1] + 2 * self.RING)
 
     def hitButton(self, pos: QPoint) -> bool:  # noqa: N802
         """All of it can be clicked."""
@@ -35,7 +40,7 @@ class Switch(QCheckBox):
         """Draws the track, the knob and the focus ring."""
         colors = theme.colors
         width, height = Size.SWITCH
-        track = QRectF(_RING, _RING, width, height)
+        track = QRectF(self.RING, self.RING, width, height)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self.isEnabled():
@@ -56,4 +61,4 @@ class Switch(QCheckBox):
         painter.setBrush(QColor(colors.on_accent if on else colors.control))
         painter.drawEllipse(QRectF(left, track.top() + margin, Size.SWITCH_KNOB, Size.SWITCH_KNOB))
         if self.hasFocus():
-            draw_focus(painter, QRectF(self.rect()), height / 2 + _RING)
+            draw_focus(painter, QRectF(self.rect()), height / 2 + self.RING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.engine_model import EngineModel
@@ -22,6 +22,8 @@ class CopyField(QWidget):
         self._value = ""
         self._copy_name = copy_name
         self._shown = ElidedLabel("", Type.MONO, mode=Qt.TextElideMode.ElideMiddle)
+        # Room is given by the length of what the fields hold.
+        self._shown.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._shown.setAccessibleName(name)
         self._button = IconButton("copy", copy_name)
         self._button.clicked.connect(self._copy)
@@ -31,10 +33,12 @@ class CopyField(QWidget):
         self._done.timeout.connect(self._restore)
         words = QVBoxLayout()
         words.setSpacing(0)
+        words.addStretch(1)
         words.addWidget(Label(name, Type.CAPTION, "muted"))
         words.addWidget(self._shown)
+        words.addStretch(1)
         row = QHBoxLayout(self)
-        row.setContentsMargins(Space.L, 0, Space.S, 0)
+        row.setContentsMargins(Space.L, 0, Space.XS, 0)
         row.setSpacing(Space.XS)
         row.addLayout(words, 1)
         row.addWidget(self._button)
@@ -68,11 +72,10 @@ class EndpointStrip(Card):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        # In proportion to the length of what they hold.
-        for field, stretch in ((self._openai, 25), (self._anthropic, 22), (self._token, 20)):
+        for field in (self._openai, self._anthropic, self._token):
             if row.count():
                 row.addWidget(Line(Qt.Orientation.Vertical))
-            row.addWidget(field, stretch)
+            row.addWidget(field)
         self.setFixedHeight(Size.ENDPOINT_ROW)
         model.changed.connect(self.refresh)
         self.refresh()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from PySide6.QtCore import QByteArray, QSettings, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QWidget
 
 from lynkr_desktop.paths import Paths
@@ -17,7 +19,8 @@ from lynkr_desktop.ui.window.overview import OverviewPage
 
 _GEOMETRY = "window/geometry"
 
-OVERVIEW, LOGS = 0, 1
+Page = Literal["overview", "logs"]
+_PAGES: tuple[Page, ...] = ("overview", "logs")
 
 
 class MainWindow(QMainWindow):
@@ -41,7 +44,7 @@ class MainWindow(QMainWindow):
         self._pages.addWidget(LogsPage(model, actions, paths.engine_log))
         self._navigation.add_page("overview", self.tr("&Overview"))
         self._navigation.add_page("logs", self.tr("&Logs"), new_group=True)
-        self._navigation.chosen.connect(self.show_page)
+        self._navigation.chosen.connect(lambda index: self.show_page(_PAGES[index]))
         central = QWidget()
         row = QHBoxLayout(central)
         row.setContentsMargins(0, 0, 0, 0)
@@ -50,22 +53,22 @@ class MainWindow(QMainWindow):
         row.addWidget(Line(Qt.Orientation.Vertical))
         row.addWidget(self._pages, 1)
         self.setCentralWidget(central)
-        self.show_page(OVERVIEW)
+        self.show_page("overview")
         QShortcut(QKeySequence(QKeySequence.StandardKey.Close), self, self.close)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Quit), self, actions.quit)
         geometry = settings.value(_GEOMETRY)
         if isinstance(geometry, QByteArray):
             self.restoreGeometry(geometry)
 
-    def show_page(self, index: int) -> None:
-        """Shows a page by its index."""
+    def show_page(self, page: Page) -> None:
+        """Shows a page."""
+        index = _PAGES.index(page)
         self._pages.setCurrentIndex(index)
         self._navigation.show_chosen(index)
 
-    def bring_up(self, page: int | None = None) -> None:
-        """Shows the window in front, on a page if one is given."""
-        if page is not None:
-            self.show_page(page)
+    def bring_up(self, page: Page) -> None:
+        """Shows the window in front, on a page."""
+        self.show_page(page)
         if self.isMinimized():
             self.showNormal()
         self.show()
@@ -75,6 +78,11 @@ class MainWindow(QMainWindow):
     def save_geometry(self) -> None:
         """Remembers place and size."""
         self._settings.setValue(_GEOMETRY, self.saveGeometry())
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """No control has the focus before Tab is pressed."""
+        super().showEvent(event)
+        self._pages.setFocus()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Leaves the navigation its icons alone when there is little room."""

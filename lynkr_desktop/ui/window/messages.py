@@ -10,7 +10,8 @@ from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel, Phase, Remedy
 from lynkr_desktop.ui.theme.tokens import Motion, Space
-from lynkr_desktop.ui.widgets.banner import Banner, button
+from lynkr_desktop.ui.widgets.banner import Banner
+from lynkr_desktop.ui.widgets.buttons import button
 
 
 class Messages(QWidget):
@@ -75,7 +76,7 @@ class Messages(QWidget):
             return
         self._problem.say(problem.title, problem.text, problem.details)
         if self._remedy is not None:
-            self._remedy_button.setText(self._remedy_word(self._remedy))
+            self._remedy_button.set_text(self._remedy_word(self._remedy))
         self._remedy_button.setVisible(self._remedy is not None)
 
     def _remedy_word(self, remedy: Remedy) -> str:
@@ -91,9 +92,9 @@ class Messages(QWidget):
         self._config_path = config.path
         self._config.say(
             self.tr("Your last change to the configuration was not taken"),
-            self.tr(
-                "{error}\nThe old one stays in force. Mend the file; it is read when you save it."
-            ).format(error=config.error.strip()),
+            self.tr("{error}\nThe old one stays in force. Mend the file; saving it is enough.").format(
+                error=config.error.strip()
+            ),
             f"{config.path}\n{config.error}",
         )
 

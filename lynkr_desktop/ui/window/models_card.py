@@ -10,8 +10,8 @@ from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel
 from lynkr_desktop.ui.theme.tokens import Size, Space, Type
-from lynkr_desktop.ui.widgets.banner import button
 from lynkr_desktop.ui.widgets.bars import ThinBar
+from lynkr_desktop.ui.widgets.buttons import button
 from lynkr_desktop.ui.widgets.card import Card, Line
 from lynkr_desktop.ui.widgets.icons import IconLabel
 from lynkr_desktop.ui.widgets.labels import ElidedLabel, Label, paragraph
@@ -120,7 +120,7 @@ class ModelRow(QWidget):
         self._left.set_text(self._progress(model))
         self._error.set_text(model.error)
         self._error.setVisible(bool(model.error))
-        self._act.setText(self._act_word(model))
+        self._act.set_text(self._act_word(model))
         self._act.setAccessibleName(f"{self._act_word(model)} {model.title}")
 
     def _state_words(self, model: LocalModel) -> tuple[str, str, str]:

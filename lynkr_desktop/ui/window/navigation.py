@@ -13,13 +13,10 @@ from lynkr_desktop.ui.theme import icons
 from lynkr_desktop.ui.theme.fonts import font
 from lynkr_desktop.ui.theme.theme import theme
 from lynkr_desktop.ui.theme.tokens import Size, Space, Type
-from lynkr_desktop.ui.widgets.banner import button
+from lynkr_desktop.ui.widgets.buttons import button
 from lynkr_desktop.ui.widgets.card import Line
 from lynkr_desktop.ui.widgets.icons import IconButton, IconLabel, draw_focus
 from lynkr_desktop.ui.widgets.labels import ElidedLabel
-
-_ICON_LEFT = 10
-_TEXT_LEFT = 40
 
 
 class NavigationItem(QPushButton):
@@ -31,6 +28,7 @@ class NavigationItem(QPushButton):
         self._collapsed = False
         self.setCheckable(True)
         self.setAutoExclusive(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName(self.plain_text)
         self.setFixedHeight(Size.NAV_ITEM)
@@ -66,7 +64,7 @@ class NavigationItem(QPushButton):
             painter.drawRoundedRect(QRectF(self.rect()), Size.RADIUS, Size.RADIUS)
         if self.hasFocus():
             draw_focus(painter, QRectF(self.rect()))
-        left = (self.width() - Size.ICON) / 2 if self._collapsed else _ICON_LEFT
+        left = (self.width() - Size.ICON) / 2 if self._collapsed else Size.NAV_ICON_LEFT
         image = icons.pixmap(
             self._icon_name, colors.accent if chosen else colors.muted, Size.ICON, self.devicePixelRatioF()
         )
@@ -77,9 +75,9 @@ class NavigationItem(QPushButton):
         painter.setFont(font(Type.HEAVY if chosen else Type.BODY))
         painter.setPen(QColor(colors.text if chosen else colors.muted))
         metrics = QFontMetrics(painter.font())
-        width = self.width() - _TEXT_LEFT - Space.S
+        width = self.width() - Size.NAV_TEXT_LEFT - Space.S
         painter.drawText(
-            QRectF(_TEXT_LEFT, 0, width, self.height()),
+            QRectF(Size.NAV_TEXT_LEFT, 0, width, self.height()),
             int(Qt.AlignmentFlag.AlignVCenter),
             metrics.elidedText(self.plain_text, Qt.TextElideMode.ElideRight, width),
         )
@@ -101,8 +99,10 @@ class EngineFoot(QWidget):
         column = QVBoxLayout(self._words)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        column.addStretch(1)
         column.addWidget(self._word)
         column.addWidget(self._detail)
+        column.addStretch(1)
         self._row = QHBoxLayout(self)
         self._row.setSpacing(Space.S)
         self._row.addWidget(self._icon)
@@ -135,8 +135,7 @@ class EngineFoot(QWidget):
         starts = self._model.phase in (Phase.STOPPED, Phase.PROBLEM)
         forced = self._model.phase is Phase.STOPPING
         word = self.tr("&Start") if starts else self.tr("Stop &now") if forced else self.tr("&Stop")
-        if word != self._button.text():
-            self._button.setText(word)
+        self._button.set_text(word)
         self._button.setAccessibleName(self.tr("Start the engine") if starts else self.tr("Stop the engine"))
         self._small.set_name(self._button.accessibleName())
         self._small.set_icon("start" if starts else "stop")

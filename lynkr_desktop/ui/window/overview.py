@@ -26,7 +26,8 @@ class OverviewPage(QScrollArea):
     def __init__(self, model: EngineModel, actions: Actions) -> None:
         super().__init__()
         self._model = model
-        self._narrow: bool | None = None
+        self._narrow = False
+        self._known = False
         self._strip = EndpointStrip(model)
         self._tiers = TierCard(model, actions)
         self._figures = FiguresCard(model)
@@ -61,12 +62,16 @@ class OverviewPage(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         model.changed.connect(self.refresh)
+        self._arrange()
         self.refresh()
 
     def refresh(self) -> None:
         """Shows the cards that have something to show."""
         here = self._model.status is not None
         known = self._model.history is not None
+        if known != self._known:
+            self._known = known
+            self._arrange()
         self._strip.setVisible(here)
         self._tiers.setVisible(here)
         self._models.setVisible(here)
@@ -80,24 +85,27 @@ class OverviewPage(QScrollArea):
         narrow = self.viewport().width() < Size.SINGLE_COLUMN_BELOW
         if narrow != self._narrow:
             self._narrow = narrow
-            self._arrange(narrow)
+            self._arrange()
 
-    def _arrange(self, narrow: bool) -> None:
+    def _arrange(self) -> None:
         while self._grid.count():
             self._grid.takeAt(0)
-        cards = (self._start, self._tiers, self._figures, self._recent, self._models)
-        if narrow:
-            for row, card in enumerate(cards):
-                self._grid.addWidget(card, row, 0, 1, 2)
+        if self._narrow:
+            self._grid.addWidget(self._start, 0, 0, 1, 2)
+            self._grid.addWidget(self._tiers, 0, 0, 1, 2)
+            self._grid.addWidget(self._figures, 1, 0)
+            self._grid.addWidget(self._models, 1, 1)
+            self._grid.addWidget(self._recent, 2, 0, 1, 2)
         else:
-            self._grid.addWidget(self._start, 0, 0)
+            self._grid.addWidget(self._start, 0, 0, 1, 1 if self._known else 2)
             self._grid.addWidget(self._tiers, 0, 0)
             self._grid.addWidget(self._figures, 0, 1)
             self._grid.addWidget(self._recent, 1, 0)
             self._grid.addWidget(self._models, 1, 1)
-        self._grid.setColumnStretch(0, Column.MAIN)
-        self._grid.setColumnStretch(1, Column.SIDE)
-        self._grid.setRowStretch(4 if narrow else 1, 1)
+        self._grid.setColumnStretch(0, 1 if self._narrow else Column.MAIN)
+        self._grid.setColumnStretch(1, 1 if self._narrow else Column.SIDE)
+        self._grid.setRowStretch(1, 0 if self._narrow else 1)
+        self._grid.setRowStretch(2, 1 if self._narrow else 0)
 
 
 class StartCard(Card):
@@ -106,7 +114,7 @@ class StartCard(Card):
     def __init__(self, model: EngineModel, actions: Actions) -> None:
         super().__init__()
         self._model = model
-        self._empty = EmptyState("overview", "", self.tr("&Start the engine"), primary=True)
+        self._empty = EmptyState("overview", "", self.tr("Start the &engine"), primary=True)
         self._empty.clicked.connect(actions.start)
         column = QVBoxLayout(self)
         column.setContentsMargins(Space.L, Space.L, Space.L, Space.L)

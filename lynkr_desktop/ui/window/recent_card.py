@@ -118,7 +118,8 @@ class RequestDelegate(QStyledItemDelegate):
         painter.save()
         if option.state & QStyle.StateFlag.State_HasFocus:
             painter.fillRect(rect, QColor(colors.selected))
-        left, right = rect.left() + Space.L, rect.right() - Space.L
+        edge = Space.L - Size.HAIRLINE
+        left, right = rect.left() + edge, rect.right() + 1 - edge
         middle = int(Qt.AlignmentFlag.AlignVCenter)
         caption, body = font(Type.CAPTION), font(Type.BODY)
         painter.setFont(caption)
@@ -175,9 +176,9 @@ class RecentCard(Card):
         self._view.setFixedHeight(SHOWN * Size.EVENT_ROW)
         self._view.setMinimumWidth(0)
         self._empty = paragraph(self.tr("Each request will stand here: which model took it, and when."))
-        self._empty.setContentsMargins(Space.L, 0, Space.L, 0)
+        self._empty.setContentsMargins(Space.L - Size.HAIRLINE, 0, Space.L, 0)
         heading = Label(self.tr("What happened last"), Type.SECTION)
-        heading.setContentsMargins(Space.L, 0, Space.L, 0)
+        heading.setContentsMargins(Space.L - Size.HAIRLINE, 0, Space.L, 0)
         column = QVBoxLayout(self)
         column.setContentsMargins(Size.HAIRLINE, Space.M - Size.FOCUS, Size.HAIRLINE, Space.XS + Size.FOCUS)
         column.setSpacing(Space.S + Size.FOCUS)

@@ -18,6 +18,7 @@ from lynkr_desktop.ui.widgets.icons import IconLabel, TierMark
 from lynkr_desktop.ui.widgets.labels import ElidedLabel, Label
 from lynkr_desktop.ui.widgets.switch import Switch
 
+_SWITCH_GAP = Space.M - Switch.RING
 _SHORT_WORDS = {"ready": "Ready", "loaded": "Loaded", "loading": "Loading", "downloading": "Downloading"}
 
 
@@ -46,14 +47,14 @@ class TierCard(Card):
         title.setFixedWidth(Column.TIER)
         health = Label(self.tr("Health"), Type.CAPTION, "muted")
         health.setFixedWidth(Column.HEALTH)
+        # The heading of the share may reach over the switch, which has none.
         share = Label(self.tr("Share today"), Type.CAPTION, "muted")
+        share.setFixedWidth(Column.SHARE + _SWITCH_GAP + Switch.WIDTH)
         row = _columns(widget)
         row.addWidget(title)
         row.addWidget(ElidedLabel(self.tr("Models"), Type.CAPTION, "muted"), 1)
         row.addWidget(health)
         row.addWidget(share)
-        # The heading of the share may reach over the switch, which has none.
-        share.setFixedWidth(Column.SHARE + Switch("").width() + Size.FOCUS)
         return widget
 
     def refresh(self) -> None:
@@ -70,6 +71,7 @@ class TierRow(QWidget):
         self._tier, self._actions = tier, actions
         name = tier_name(tier)
         self._first = ElidedLabel()
+        self._first.setMinimumHeight(Size.TIER_LINE)
         self._others = ElidedLabel("", Type.CAPTION, "muted")
         self._health_icon = IconLabel(size=Size.MARK)
         self._health = ElidedLabel("", Type.CAPTION, "muted")
@@ -84,9 +86,9 @@ class TierRow(QWidget):
             self._fixed(Column.HEALTH, self._side_by_side(self._health_icon, self._health, gap=Space.S - 2))
         )
         share = _stacked(self._share, self._bar)
-        share.setSpacing(Size.FOCUS)
-        row.addWidget(self._fixed(Column.SHARE - Space.M, share))
-        row.addSpacing(Space.M - (self._switch.width() - Size.SWITCH[0]) // 2)
+        share.setSpacing(Size.TIER_SHARE_GAP)
+        row.addWidget(self._fixed(Column.SHARE, share))
+        row.addSpacing(_SWITCH_GAP)
         row.addWidget(self._switch)
         self.setFixedHeight(Size.TIER_ROW)
 
@@ -131,7 +133,7 @@ def health(status: TierStatus) -> tuple[str, str, str]:
         return "Off", "state-stopped", "muted"
     if not usable:
         return "Not available", "state-problem", "risk"
-    if total == 1 and usable[0].state in _SHORT_WORDS:
+    if len(usable) == total and (total == 1 or usable[0].local) and usable[0].state in _SHORT_WORDS:
         return _SHORT_WORDS[usable[0].state], "state-running", "ok"
     icon, role = ("state-running", "ok") if len(usable) == total else ("state-problem", "risk")
     return f"{len(usable)} of {total} up", icon, role
@@ -143,7 +145,7 @@ def _candidate_line(candidate: Candidate) -> str:
 
 def _columns(widget: QWidget) -> QHBoxLayout:
     row = QHBoxLayout(widget)
-    row.setContentsMargins(Space.L, 0, Space.L - Size.FOCUS - 1, 0)
+    row.setContentsMargins(Space.L, 0, Space.L - Switch.RING, 0)
     row.setSpacing(0)
     return row
 
