@@ -1,0 +1,108 @@
+"""A small synchronous client of the control API, for commands that run and end."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import TypeVar
+
+import msgspec
+
+from lynkr_desktop.paths import Paths
+from lynkr_desktop.protocol.control import ControlError, EngineRuntime
+
+T = TypeVar("T")
+
+_LARGEST_ANSWER = 32 * 1024**2
+
+
+class ControlFailure(Exception):
+    """The engine did not do what was asked. The message says why, for people."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """The engine never redirects; somebody else who holds its port must not get the token sent on."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follows nothing."""
+
+
+class ControlClient:
+    """Talks to one engine on this machine.
+
+    Args:
+        port: where it listens on 127.0.0.1.
+        token: the token in force.
+        timeout: seconds for each answer.
+    """
+
+    def __init__(self, port: int, token: str, *, timeout: float = 10.0) -> None:
+        self._base = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._token = token
+        self._timeout = timeout
+        # An empty ProxyHandler: a proxy of the environment must neither see nor answer this.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+
+    def get(self, path: str, type: type[T], **query: str) -> T:  # noqa: A002 - msgspec's own word
+        """GETs `path` and decodes the answer.
+
+        Raises:
+            ControlFailure: the engine refused, did not answer, or answered something else.
+        """
+        url = self._base + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self._token}"})
+        try:
+            with self._opener.open(request, timeout=self._timeout) as response:
+                body = response.read(_LARGEST_ANSWER)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ControlFailure(self._refusal(error)) from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            raise ControlFailure(f"The engine on port {self._port} does not answer ({reason}).") from error
+        try:
+            return msgspec.json.decode(body, type=type)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ControlFailure(
+                f"The answer on port {self._port} makes no sense. Are engine and command of the same version?"
+            ) from error
+
+    def _refusal(self, error: urllib.error.HTTPError) -> str:
+        try:
+            return msgspec.json.decode(error.read(_LARGEST_ANSWER), type=ControlError).error
+        except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError):
+            return f"The engine on port {self._port} answered with status {error.code}."
+
+
+def find_engine(paths: Paths) -> EngineRuntime | None:
+    """The engine that serves this home; None when there is none, or only its file is left over."""
+    import psutil
+
+    try:
+        runtime = msgspec.json.decode(paths.runtime.read_bytes(), type=EngineRuntime)
+        process = psutil.Process(runtime.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        # The clock may have been set since; two seconds tell a reused pid apart all the same.
+        return runtime if abs(process.create_time() - runtime.pid_started) <= 2 else None
+    except (OSError, ValueError, OverflowError, msgspec.DecodeError, psutil.Error):
+        return None
+
+
+def connect(paths: Paths, runtime: EngineRuntime) -> ControlClient:
+    """A client of that engine, with the token that it keeps in its home.
+
+    Raises:
+        ControlFailure: the token cannot be read.
+    """
+    from lynkr_desktop.engine.security.token import read_token
+
+    token = read_token(paths.token)
+    if token is None:
+        raise ControlFailure(
+            f"The token in {paths.token} cannot be read. Run this as the user of the engine."
+        )
+    return ControlClient(runtime.port, token)

@@ -1,0 +1,132 @@
+"""`lynkr status`: whether the engine runs, what it can use, and what happened today."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from lynkr_desktop.paths import resolve_paths
+
+if TYPE_CHECKING:
+    from lynkr_desktop.protocol.control import ConfigStatus, EngineStatus, TierStatus
+
+RUNNING, FAILED, NOT_RUNNING = 0, 1, 3
+
+
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "status",
+        parents=[common],
+        help="show whether the proxy runs and what it can use",
+        description="Shows the running proxy, its models and today's figures. "
+        "The exit code is 0 when it runs, 3 when it does not, 1 when it does not answer.",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the status and returns the exit code."""
+    import msgspec
+
+    from lynkr_desktop.cli.client import ControlFailure, connect, find_engine
+    from lynkr_desktop.protocol.control import EngineStatus
+
+    paths = resolve_paths(args.home, args.config)
+    runtime = find_engine(paths)
+    if runtime is None:
+        if args.json:
+            print('{\n  "state": "stopped"\n}')
+        else:
+            print("Lynkr is not running. Start it with `lynkr serve`, or from the tray.")
+        return NOT_RUNNING
+    try:
+        status = connect(paths, runtime).get("/v1/admin/status", EngineStatus)
+    except ControlFailure as error:
+        print(f"lynkr: {error}", file=sys.stderr)
+        return FAILED
+    if args.json:
+        print(msgspec.json.format(msgspec.json.encode(status), indent=2).decode())
+    else:
+        print(describe(status, time.time()))
+    return RUNNING
+
+
+def describe(status: EngineStatus, now: float) -> str:
+    """The whole status as text, at the time `now` in Unix seconds."""
+    from lynkr_desktop.cli.text import cost, count, plural, span, table
+
+    parts = [
+        f"Lynkr {status.version} is {_state(status, now)} (up {span(now - status.started)}, pid {status.pid})"
+    ]
+    facts = [
+        ("OpenAI", status.openai_url),
+        ("Anthropic", status.anthropic_url),
+        ("Configuration", _configuration(status.config)),
+    ]
+    if status.active:
+        facts.append(("In flight", plural(status.active, "request")))
+    parts.append(table(facts, indent="  "))
+    if status.config.error:
+        problem = "\n".join(f"    {line}" for line in status.config.error.splitlines())
+        parts.append(f"  The file was changed but cannot be used; the options above are older:\n{problem}")
+    parts += [_tier(tier) for tier in status.tiers]
+    if status.providers:
+        rows = [
+            (
+                provider.name,
+                provider.kind if provider.kind != provider.name else "",
+                "available" if provider.available else f"unavailable: {provider.reason or 'no reason given'}",
+            )
+            for provider in status.providers
+        ]
+        parts.append("Providers\n" + table(rows, indent="  "))
+    totals = status.totals
+    if totals.requests:
+        failed = f", {totals.errors:,} failed" if totals.errors else ""
+        cached = f" ({count(totals.cached_tokens)} cached)" if totals.cached_tokens else ""
+        unknown = f" ({plural(totals.unpriced, 'request')} of unknown price)" if totals.unpriced else ""
+        today = [
+            ("Requests", f"{totals.requests:,}{failed}"),
+            ("Tokens", f"{count(totals.input_tokens)} in{cached}, {count(totals.output_tokens)} out"),
+            ("Cost", f"{cost(totals)}{unknown}"),
+        ]
+        parts.append("Today\n" + table(today, indent="  "))
+    else:
+        parts.append("Today\n  No requests yet.")
+    return "\n\n".join(parts)
+
+
+def _state(status: EngineStatus, now: float) -> str:
+    from lynkr_desktop.cli.text import span
+
+    if status.state == "paused" and status.paused_until is not None:
+        return f"paused for another {span(status.paused_until - now)}"
+    words = {"starting": "starting", "running": "running", "paused": "paused", "draining": "stopping"}
+    return words[status.state]
+
+
+def _configuration(config: ConfigStatus) -> str:
+    if not config.exists:
+        return f"defaults ({config.path} does not exist)"
+    inactive = f"; {len(config.inactive)} options in it are not active yet" if config.inactive else ""
+    return f"{config.path}{inactive}"
+
+
+def _tier(tier: TierStatus) -> str:
+    from lynkr_desktop.cli.text import plural, table
+
+    head = f"{tier.tier.value.capitalize()}  scores up to {tier.max_complexity:g}"
+    head += "" if tier.enabled else "  switched off"
+    if tier.requests_today:
+        head += f"  {plural(tier.requests_today, 'request')} today ({tier.share_today:.0%})"
+    rows = [
+        (candidate.name, candidate.state + (f": {candidate.reason}" if candidate.reason else ""))
+        for candidate in tier.candidates
+    ]
+    return f"{head}\n{table(rows, indent='  ') or '  no models'}"
