@@ -127,11 +127,11 @@ async def test_listeners_hear_of_requests_and_can_resume_where_they_left(lynkr: 
 
 async def test_an_event_id_of_another_life_starts_afresh(lynkr: Running) -> None:
     async with events(lynkr, last=10_000_000) as stream:
-        _, kind, data = await stream.next("status")
+        _, _, data = await stream.next("status")
         assert data["status"]["state"] == "running"
         await lynkr.admin("PATCH", "tiers/simple", {"enabled": False})
         while data["status"]["tiers"][0]["enabled"]:
-            _, kind, data = await stream.next("status")
+            _, _, data = await stream.next("status")
 
 
 async def test_reload_swaps_the_configuration_and_a_broken_file_changes_nothing(
