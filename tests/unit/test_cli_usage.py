@@ -370,7 +370,7 @@ def test_the_commands_import_nothing_heavy_until_they_run() -> None:
     code = (
         "import sys\n"
         "import lynkr_desktop.cli.status, lynkr_desktop.cli.usage\n"
-        "heavy = {'pydantic', 'aiohttp', 'psutil', 'msgspec', 'sqlite3', 'urllib.request'} & set(sys.modules)\n"
-        "sys.exit(', '.join(heavy) or 0)\n"
+        "heavy = {'pydantic', 'aiohttp', 'psutil', 'msgspec', 'sqlite3', 'urllib.request'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

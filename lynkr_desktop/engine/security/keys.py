@@ -25,6 +25,9 @@ _USUAL = {
     "vertex": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
 }
 
+_one_at_a_time = threading.Lock()
+"""So that a locked keyring asks a person once, not once per provider."""
+
 _keyring_asked_again_at = 0.0
 
 
@@ -58,28 +61,26 @@ def usual_variables(provider_name: str) -> tuple[str, ...]:
 def _from_keyring(provider_name: str) -> str | None:
     """Asks the OS keyring in a thread of its own, which is left behind when it hangs."""
     global _keyring_asked_again_at
-    if time.monotonic() < _keyring_asked_again_at:
-        return None
-    found: list[str] = []
-
-    def ask() -> None:
-        try:
-            import keyring
-            import keyring.errors
-
-            value = keyring.get_password(SERVICE, provider_name)
-        except Exception as error:  # noqa: BLE001 - a backend may raise anything (D-Bus, COM); none is our fault
-            log.debug("no key from the OS keyring: %s", type(error).__name__)
-            return
-        if value and value.strip():
-            found.append(value.strip())
-
-    thread = threading.Thread(target=ask, name="lynkr-keyring", daemon=True)
-    thread.start()
-    thread.join(KEYRING_TIMEOUT)
-    if thread.is_alive():
-        _keyring_asked_again_at = time.monotonic() + _PAUSE
-        log.warning(
-            "the OS keyring did not answer within %.0f s; keys are read from the environment", KEYRING_TIMEOUT
-        )
+    with _one_at_a_time:
+        if time.monotonic() < _keyring_asked_again_at:
+            return None
+        found: list[str] = []
+        thread = threading.Thread(target=_ask, args=(provider_name, found), name="lynkr-keyring", daemon=True)
+        thread.start()
+        thread.join(KEYRING_TIMEOUT)
+        if thread.is_alive():
+            _keyring_asked_again_at = time.monotonic() + _PAUSE
+            log.warning("the OS keyring did not answer in time; keys are read from the environment")
     return found[0] if found else None
+
+
+def _ask(provider_name: str, found: list[str]) -> None:
+    try:
+        import keyring
+
+        value = keyring.get_password(SERVICE, provider_name)
+    except Exception as error:  # noqa: BLE001 - a backend may raise anything (D-Bus, COM); none is our fault
+        log.debug("no key from the OS keyring: %s", type(error).__name__)
+        return
+    if value and value.strip():
+        found.append(value.strip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from lynkr_desktop.protocol.control import RequestRow
@@ -43,6 +43,8 @@ class Metrics:
     """
 
     def __init__(self, version: str) -> None:
+        # Times of creation would double the series and say little.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "lynkr_requests",
