@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.config.schema import LoggingOptions
@@ -58,13 +58,14 @@ _carriers = st.sampled_from(
 
 @given(before=_plain, carrier=_carriers, key=_key, after=_plain)
 def test_what_has_the_shape_of_a_secret_is_gone(before: str, carrier: str, key: str, after: str) -> None:
+    assume(key not in before + after)
     assert key not in redact(f"{before} {carrier.format(key)} {after}")
 
 
 @given(before=st.text(max_size=50), value=st.text(min_size=6, max_size=200), after=st.text(max_size=50))
 def test_a_known_value_is_gone_wherever_it_stands(before: str, value: str, after: str) -> None:
-    cleaned = Secrets([value]).redact(before + value + after)
-    assert value not in cleaned or value in "***"
+    assume("*" not in value and value not in before + after)
+    assert value not in Secrets([value]).redact(before + value + after)
 
 
 @pytest.mark.parametrize(
