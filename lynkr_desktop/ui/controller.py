@@ -189,6 +189,7 @@ class Controller(QObject):
             self._model.notice.emit(failure.message)
 
     def _on_up(self, handle: EngineHandle) -> None:
+        self._model.engine_up(handle.port)
         self._follower = self._tasks.spawn(self._follow(handle), "engine events")
 
     def _on_down(self, code: int | None, delay: float) -> bool:

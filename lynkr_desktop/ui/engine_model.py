@@ -64,6 +64,7 @@ class EngineModel(QObject):
 
     Attributes:
         status: what the engine that runs said last; None when none does.
+        port: where the engine listens; known before its first status.
         history: the last status of any engine; its totals stay true when the engine is gone.
 
     Signals:
@@ -79,6 +80,7 @@ class EngineModel(QObject):
         self.phase = Phase.STOPPED
         self.status: EngineStatus | None = None
         self.history: EngineStatus | None = None
+        self.port: int | None = None
         self.problem: Problem | None = None
         self.token = ""
         self._requests: dict[str, RequestRow] = {}
@@ -116,6 +118,12 @@ class EngineModel(QObject):
         self.problem = problem
         self._touch(at_once=True)
 
+    def engine_up(self, port: int) -> None:
+        """An engine answers; its status follows."""
+        self.port = port
+        if self.phase is not Phase.STOPPING:
+            self.set_phase(Phase.RUNNING)
+
     def set_token(self, token: str) -> None:
         """The access token in force."""
         if token != self.token:
@@ -125,6 +133,7 @@ class EngineModel(QObject):
     def set_status(self, status: EngineStatus) -> None:
         """Takes a whole status, and the phase that it tells."""
         self.status = self.history = status
+        self.port = status.port
         phase = {
             "running": Phase.RUNNING,
             "paused": Phase.PAUSED,
@@ -157,6 +166,7 @@ class EngineModel(QObject):
     def forget_engine(self) -> None:
         """The engine is gone: what it said last stays visible only where it is history."""
         self.status = None
+        self.port = None
         self._pending.clear()
         self._requests = {key: row for key, row in self._requests.items() if row.status}
         self._touch()

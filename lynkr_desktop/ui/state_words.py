@@ -44,8 +44,8 @@ def phase_detail(model: EngineModel) -> str:
         return _tr("until {time}").format(time=fmt.clock(status.paused_until))
     if model.phase is Phase.STOPPING:
         return finishing(0 if status is None else status.active)
-    if status is not None and model.phase is not Phase.PROBLEM:
-        return _tr("Port {port}").format(port=status.port)
+    if model.port is not None and model.phase is not Phase.PROBLEM:
+        return _tr("Port {port}").format(port=model.port)
     if model.phase is Phase.PROBLEM and model.problem is not None:
         return model.problem.title
     return ""
@@ -55,8 +55,8 @@ def phase_sentence(model: EngineModel) -> str:
     """One line for the tray: its first menu entry and its tool tip."""
     status = model.status
     match model.phase:
-        case Phase.RUNNING if status is not None:
-            return _tr("Running on port {port}").format(port=status.port)
+        case Phase.RUNNING if model.port is not None:
+            return _tr("Running on port {port}").format(port=model.port)
         case Phase.PAUSED if status is not None and status.paused_until is not None:
             return _tr("Paused until {time}").format(time=fmt.clock(status.paused_until))
         case Phase.STOPPING if status is not None and status.active:

@@ -126,7 +126,7 @@ class StartCard(Card):
     def refresh(self) -> None:
         """Says what is the matter."""
         phase = self._model.phase
-        if phase is Phase.STARTING:
+        if phase in (Phase.STARTING, Phase.RUNNING, Phase.PAUSED):
             sentence = self.tr("The engine is starting.")
         elif phase is Phase.STOPPING:
             sentence = self.tr("The engine is stopping.")
