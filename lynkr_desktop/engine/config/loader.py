@@ -29,13 +29,13 @@ class ConfigError(Exception):
 
     Attributes:
         path: the file.
-        problems: what is wrong, in the order of the lines.
+        problems: what is wrong, in the order of the lines, the first ten.
     """
 
-    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
-        shown = [problem.text for problem in problems[:_SHOWN]]
-        if len(problems) > _SHOWN:
-            shown.append(f"and {len(problems) - _SHOWN} more problems")
+    def __init__(self, path: Path, problems: tuple[Problem, ...], more: int = 0) -> None:
+        shown = [problem.text for problem in problems]
+        if more:
+            shown.append(f"and {more} more problems")
         super().__init__(redact(f"{path}: " + "\n".join(shown)))
         self.path = path
         self.problems = problems
@@ -80,14 +80,15 @@ def parse_config(content: bytes, path: Path) -> LoadedConfig:
     try:
         document = read_document(content)
     except DocumentError as error:
-        raise ConfigError(path, error.problems) from None
+        raise ConfigError(path, error.problems[:_SHOWN], len(error.problems[_SHOWN:])) from None
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
-        problems = [_problem(details, document) for details in error.errors(include_url=False)]
-        problems.sort(key=lambda problem: problem.line)
+        found = error.errors(include_url=False)
+        found.sort(key=lambda details: document.line(details["loc"]))
+        problems = tuple(_problem(details, document) for details in found[:_SHOWN])
         # The cause is cut off, because its text repeats the values, also secret ones.
-        raise ConfigError(path, tuple(problems)) from None
+        raise ConfigError(path, problems, len(found[_SHOWN:])) from None
     return LoadedConfig(config=config, path=path, exists=True, inactive=tuple(_inactive(config)))
 
 

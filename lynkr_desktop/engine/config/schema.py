@@ -102,6 +102,7 @@ class AuthOptions(Options):
         description="The token that clients must send. Left out, one is generated at the first start and "
         "kept in the file `token` (mode 0600) of the home folder. LYNKR_TOKEN overrides both.",
         json_schema_extra=SECRET,
+        repr=False,
     )
 
 
@@ -227,6 +228,7 @@ class ProviderOptions(Options):
         default_factory=dict,
         description="Headers added to each request; never keys.",
         json_schema_extra=SECRET,
+        repr=False,
     )
     connect_timeout: Duration = Field(5.0, gt=0, description="Longest wait for a connection.")
     first_byte_timeout: Duration = Field(
