@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -36,13 +36,18 @@ _TITLE = 100
 _SHORT = 200
 
 
+def new_id() -> str:
+    """An id for a request; unique, not secret."""
+    return f"req_{random.getrandbits(80):020x}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Exchange:
     """The state of one request. Steps fill it in, in order; `row()` can be asked for at any time."""
 
     codec: ClientCodec
     headers: Mapping[str, str]
-    id: str = field(default_factory=lambda: f"req_{uuid.uuid4().hex[:20]}")
+    id: str = field(default_factory=new_id)
     at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.perf_counter)
     body: bytes = b""
@@ -150,7 +155,9 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
 
 def header_text(text: str) -> str:
     """Text that may stand in a header: printable ASCII, one line, bounded."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text)[:500]
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(char if " " <= char <= "~" else "?" for char in text)
+    return text[:500]
 
 
 def estimate_tokens(body: bytes) -> int:

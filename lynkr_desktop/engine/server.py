@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import uuid
 
 from aiohttp import hdrs, web
 
 from lynkr_desktop.engine.endpoints.admin import Admin, reply
 from lynkr_desktop.engine.endpoints.llm import Handler, add_routes, codec_for
 from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.exchange import new_id
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.protocol.control import ControlError
 
@@ -75,7 +75,7 @@ def _preflight(engine: Engine, request: web.Request) -> web.Response:
 def _shaped(request: web.Request, error: WireError) -> web.Response:
     """An error outside the flow of a request, in the shape of whoever uses the path."""
     if request.path.startswith("/v1/") and not request.path.startswith("/v1/admin"):
-        request_id = f"req_{uuid.uuid4().hex[:20]}"
+        request_id = new_id()
         body = codec_for(request.path).encode_error(error, request_id)
         response = web.Response(status=error.status, body=body, content_type="application/json")
         response.headers["x-request-id"] = request_id

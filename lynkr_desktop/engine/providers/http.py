@@ -168,20 +168,21 @@ class StreamedAnswer(Answer):
 
 async def read_all(response: aiohttp.ClientResponse, name: str, stall: float) -> bytes:
     """The whole body of a reply that is not streamed. Raises `WireError`."""
+    content = response.content
+    loop = asyncio.get_running_loop()
     parts = bytearray()
     try:
-        while True:
-            async with asyncio.timeout(stall):
-                chunk = await response.content.readany()
-            if not chunk:
-                break
-            parts += chunk
-            if len(parts) > MAX_REPLY:
-                raise WireError(f"{name} answered with more than 64 MB.")
+        async with asyncio.timeout(stall) as limit:
+            while not content.at_eof():
+                parts += await content.readany()
+                if len(parts) > MAX_REPLY:
+                    raise WireError(f"{name} answered with more than 64 MB.")
+                if not content.at_eof():
+                    limit.reschedule(loop.time() + stall)
     except TimeoutError as error:
         raise WireError(f"{name} sent nothing for {stall:g} s.", status=504, kind="timeout") from error
     except aiohttp.ClientError as error:
         raise WireError(f"{name} broke the connection before its answer was complete.") from error
     finally:
-        response.release() if response.content.at_eof() else response.close()
+        response.release() if content.at_eof() else response.close()
     return bytes(parts)

@@ -51,7 +51,7 @@ class _Signal(Struct, frozen=True):
 
 
 def _words(*stems: str) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + "|".join(stems) + r")", re.IGNORECASE)
+    return re.compile(r"\b(?:" + "|".join(stems) + r")")
 
 
 _SIGNALS = (
@@ -132,6 +132,8 @@ _SIGNALS = (
 )
 _PATHS = re.compile(r"[\w./\\-]+\.(?:py|pyi|ts|tsx|js|jsx|rs|go|java|cs|c|h|cpp|hpp|rb|php|kt|swift|sql)\b")
 
+_STEPS = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*])\s+\S")
+
 
 def score(request: Request) -> Score:
     """Scores a request; deterministic, no I/O, well under a millisecond for usual sizes."""
@@ -142,16 +144,17 @@ def score(request: Request) -> Score:
         if points > 0:
             found.append(Contribution(name, value, round(points, 4), reason))
 
+    lowered = text.lower()
     words = len(text.split())
     add("length", words, min(0.18, words / 1500), f"{words} word{'s' if words != 1 else ''}")
     for signal in _SIGNALS:
-        hits = len(signal.pattern.findall(text))
-        add(signal.name, hits, signal.points if hits else 0.0, signal.reason)
-    files = len(set(_PATHS.findall(text)))
+        if signal.pattern.search(lowered):
+            add(signal.name, 1, signal.points, signal.reason)
+    files = len(set(_PATHS.findall(text))) if "." in text else 0
     add("files", files, min(0.15, 0.05 * files), f"names {files} file{'s' if files != 1 else ''}")
     code = text.count("```") // 2 + text.count("Traceback (most recent call last)")
     add("code", code, min(0.10, 0.05 * code), "carries code or a traceback")
-    steps = len(re.findall(r"(?m)^\s*(?:\d+[.)]|[-*])\s+\S", text))
+    steps = len(_STEPS.findall(text))
     add("steps", steps, min(0.15, 0.03 * steps), f"lists {steps} steps")
     results = [block for message in since for block in message.content if isinstance(block, ToolResult)]
     add("work", len(results), min(0.08, 0.01 * len(results)), f"{len(results)} tool results so far")
