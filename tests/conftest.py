@@ -1,4 +1,4 @@
-"""Rules of every run: nothing outside temporary folders is written, and in CI a skip needs a listed reason."""
+"""Rules of every run: nothing outside temporary folders is written; in CI a skip needs a reason."""
 
 from __future__ import annotations
 

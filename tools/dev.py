@@ -1,4 +1,4 @@
-"""The project's commands, with nothing but the standard library: run, test, lint, format, bench, screenshots, docs.
+"""The project's commands, with the standard library alone: run, test, lint, format, bench, screenshots, docs.
 
 Each makes or updates a virtual environment first: `.venv` for the first Python that is used in this checkout,
 `.venv-3.12` and so on for others.
@@ -118,8 +118,8 @@ def _version_of(folder: Path) -> str | None:
 
 def _make_venv(folder: Path) -> None:
     try:
-        import ensurepip  # noqa: F401, PLC0415 - Debian splits it off, and venv needs it
-        import venv  # noqa: PLC0415
+        import ensurepip  # noqa: F401 - Debian splits it off, and venv needs it
+        import venv
     except ImportError:
         sys.exit("Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv")
     print(f"Making {folder.name} with Python {sys.version.split()[0]}", flush=True)

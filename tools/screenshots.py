@@ -1,6 +1,6 @@
 """Draws the pictures of the documentation: `python tools/screenshots.py [OUTDIR]`, without a screen.
 
-Each page in light and dark, at 1x and 2x, at the first size and at the smallest, and the tray's icons.
+Each page in light and dark, at 2x and 1x, at the first size and at the smallest; the tray's menu and icons.
 """
 
 from __future__ import annotations
@@ -9,7 +9,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QPixmap
+
+    from lynkr_desktop.ui.theme.tokens import Colors
 
 ROOT = Path(__file__).resolve().parent.parent
 # Qt reads the scale once per process, so each scale has a process of its own.
@@ -22,7 +29,7 @@ def main(argv: list[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     scale = os.environ.get(_CHILD)
     if scale:
-        draw(out, "" if scale == "1" else f"@{scale}x")
+        draw(out, "" if scale == "2" else f"@{scale}x")
         return 0
     for factor in ("1", "2"):
         environ = {
@@ -46,6 +53,7 @@ def draw(out: Path, suffix: str) -> None:
     from lynkr_desktop.ui.engine_model import EngineModel, Phase
     from lynkr_desktop.ui.theme.theme import theme
     from lynkr_desktop.ui.theme.tokens import DARK, LIGHT, Size
+    from lynkr_desktop.ui.tray.menu import TrayMenu
     from lynkr_desktop.ui.window.main_window import MainWindow, Page
     from tools import demo
 
@@ -70,7 +78,7 @@ def draw(out: Path, suffix: str) -> None:
             for colors, word in ((LIGHT, "light"), (DARK, "dark")):
                 theme.force(colors)
                 app.processEvents()
-                window.grab().save(str(out / f"{name}-{word}{suffix}.png"))
+                save(window.grab(), out / f"{name}-{word}{suffix}.png")
 
         shoot("stopped", "overview")
         model.set_token(demo.TOKEN)
@@ -83,7 +91,57 @@ def draw(out: Path, suffix: str) -> None:
         shoot("overview-small", "overview", Size.WINDOW_MIN)
         shoot("logs-small", "logs", Size.WINDOW_MIN)
         window.hide()
-        window.deleteLater()
+        for colors, word in ((LIGHT, "light"), (DARK, "dark")):
+            theme.force(colors)
+            menu = TrayMenu(model, demo.NoActions()).menu
+            menu.ensurePolished()
+            menu.resize(menu.sizeHint())
+            save(menu.grab(), out / f"menu-{word}{suffix}.png")
+            save(icon_sheet(colors), out / f"tray-{word}{suffix}.png")
+
+
+def save(picture: QPixmap, path: Path) -> None:
+    """Writes a PNG of 256 colours, those that occur most: a third of the size, and no eye sees it."""
+    from PySide6.QtCore import Qt
+    from PySide6.QtGui import QImage
+
+    image = picture.toImage().convertToFormat(QImage.Format.Format_RGB32)
+    colors = Counter(memoryview(image.constBits()).cast("I"))
+    table = [color for color, _ in colors.most_common(256)]
+    flags = Qt.ImageConversionFlag.ThresholdDither | Qt.ImageConversionFlag.AvoidDither
+    image.convertToFormat(QImage.Format.Format_Indexed8, table, flags).save(str(path))
+
+
+def icon_sheet(colors: Colors) -> QPixmap:
+    """Every state of the tray icon with its name, on the ground of a theme."""
+    from PySide6.QtCore import QRect, Qt
+    from PySide6.QtGui import QColor, QPainter, QPixmap
+    from PySide6.QtWidgets import QApplication
+
+    from lynkr_desktop.ui.theme import icons
+    from lynkr_desktop.ui.theme.fonts import font
+    from lynkr_desktop.ui.theme.tokens import Size, Space, Type
+    from lynkr_desktop.ui.tray.icon import NAMES
+
+    names = list(dict.fromkeys(NAMES.values()))
+    ratio = QApplication.primaryScreen().devicePixelRatio()
+    row, width = Size.TRAY * 2 + Space.L, 6 * Size.TRAY * 2
+    sheet = QPixmap(round(width * ratio), round((row * len(names) + Space.L) * ratio))
+    sheet.setDevicePixelRatio(ratio)
+    sheet.fill(QColor(colors.window))
+    painter = QPainter(sheet)
+    painter.setFont(font(Type.STRONG))
+    painter.setPen(QColor(colors.text))
+    for number, name in enumerate(names):
+        top = Space.L + number * row
+        painter.drawPixmap(Space.XL, top, icons.pixmap(name, colors.text, Size.TRAY * 2, ratio))
+        left = Space.XL + Size.TRAY * 2 + Space.XL
+        small = icons.pixmap(name, colors.text, Size.TRAY, ratio)
+        painter.drawPixmap(left, top + Size.TRAY // 2, small)
+        words = QRect(left + Size.TRAY + Space.XL, top, width, Size.TRAY * 2)
+        painter.drawText(words, int(Qt.AlignmentFlag.AlignVCenter), name.removeprefix("tray-").capitalize())
+    painter.end()
+    return sheet
 
 
 if __name__ == "__main__":

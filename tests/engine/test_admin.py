@@ -1,4 +1,4 @@
-"""The control API: switches that act at once, events that can be resumed, configuration that reloads whole."""
+"""The control API: switches act at once, events can be resumed, configuration reloads whole."""
 
 from __future__ import annotations
 

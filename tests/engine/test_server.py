@@ -112,7 +112,7 @@ async def test_a_client_that_did_not_ask_for_usage_sees_none_but_it_is_recorded(
 
 
 async def test_an_unchanged_request_goes_out_byte_for_byte(lynkr: Running, upstream: OpenAIServer) -> None:
-    odd = b'{ "messages" : [{"role":"user","content":"h\\u00fc"}],\n "x_vendor": {"b":1,"a":[1.50]}, "model":"m"}'
+    odd = b'{ "messages" : [{"role":"user","content":"h\\u00fc"}],\n "x_vendor": {"a":[1.50]}, "model":"m"}'
     async with lynkr.http.post(lynkr.url + CHAT, data=odd) as response:
         assert response.status == 200
     assert upstream.bodies == [odd]

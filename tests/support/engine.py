@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psutil
 import yaml
 
 from lynkr_desktop.engine.engine import Engine
@@ -82,7 +77,7 @@ class Running:
         """Waits until no request is in flight."""
         async with asyncio.timeout(5):
             while (await self.engine.status()).active:
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - the engine has no event for tests to wait on
+                await asyncio.sleep(0.01)
 
     async def rows(self) -> list[dict[str, Any]]:
         """The records, the newest first."""
@@ -117,75 +112,3 @@ async def engine_in_process(
         engine.request_stop(force=True)
         async with asyncio.timeout(10):
             await serving
-
-
-@dataclass
-class EngineProcess:
-    """A real `lynkr serve --supervised`."""
-
-    process: subprocess.Popen[str]
-    port: int
-    home: Path
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def token(self) -> str:
-        """The token in force."""
-        return (self.home / "token").read_text().strip()
-
-
-@contextmanager
-def engine_process(
-    home: Path, config: Mapping[str, Any] | None = None, *arguments: str, **environ: str
-) -> Iterator[EngineProcess]:
-    """Starts it on a free port and ends it, with its children, at the end of the block."""
-    if config is not None:
-        write_config(home, config)
-    command = [
-        sys.executable,
-        "-m",
-        "lynkr_desktop",
-        "serve",
-        "--supervised",
-        "--port",
-        "0",
-        "--home",
-        str(home),
-    ]
-    process = subprocess.Popen(
-        [*command, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        told = json.loads(line) if line.strip() else {}
-        assert told.get("event") == "ready", f"the engine did not start: {line!r}"
-        yield EngineProcess(process, int(told["port"]), home)
-    finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Ends a process and what it started."""
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for child in children:
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
-    if process.stdout is not None:
-        process.stdout.close()

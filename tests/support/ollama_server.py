@@ -77,7 +77,7 @@ class OllamaServer:
         self.call_ids = call_ids
         self.version = version
         self.replies: deque[Reply] = deque()
-        self.answer: Callable[[Json], Reply] = lambda _: text("This", " is", " a", " reply.")
+        self.answer: Callable[[Json], Reply] = _standing_reply
         self.received: list[Received] = []
         self.asked = asyncio.Event()
         self.loaded: dict[str, Loaded] = {}
@@ -108,6 +108,13 @@ class OllamaServer:
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
+
+    def forget(self) -> None:
+        """Forgets what it was asked and what it was told to say; models and loads stay."""
+        self.replies.clear()
+        self.received.clear()
+        self.asked.clear()
+        self.answer = _standing_reply
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=1 << 30)
@@ -424,6 +431,10 @@ class OllamaServer:
         if received.path == "/api/chat":
             self.asked.set()
         return received
+
+
+def _standing_reply(_: Json) -> Reply:
+    return text("This", " is", " a", " reply.")
 
 
 def _object(body: Any) -> Json:

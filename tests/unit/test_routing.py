@@ -15,8 +15,9 @@ from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 EASY = "What does this function return?"
 HARD = (
-    "Refactor the authentication across the whole service: untangle the session store, prove that no deadlock is "
-    "possible, optimise the latency, and fix the failing tests in auth.py, store.py and locks.py.\n1. split it up\n"
+    "Refactor the authentication across the whole service: untangle the session store, prove that no "
+    "deadlock is possible, optimise the latency, and fix the failing tests of auth.py, store.py, locks.py.\n"
+    "1. split it up\n"
     "2. migrate the callers\n3. explain the trade-offs of the design step by step"
 )
 
@@ -32,7 +33,9 @@ def ask(text: str, *, model: str = "auto-route", system: str = "", tools: int = 
 
 def router(**switched: bool) -> Router:
     limits = {Tier.SIMPLE: 0.35, Tier.MEDIUM: 0.65, Tier.COMPLEX: 0.85, Tier.REASONING: 1.0}
-    tiers = {tier: TierOptions(providers=(f"p/{tier}",), max_complexity=limit) for tier, limit in limits.items()}
+    tiers = {
+        tier: TierOptions(providers=(f"p/{tier}",), max_complexity=limit) for tier, limit in limits.items()
+    }
     return Router(
         RoutingOptions(tiers=tiers),
         frozenset({"p", "ollama"}),

@@ -54,9 +54,35 @@ def test_a_whole_agent_conversation_is_understood() -> None:
         body(
             system=[{"type": "text", "text": "be brief", "cache_control": {"type": "ephemeral"}}],
             messages=[
-                {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]},
-                {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "tool_use", "id": "t", "name": "ls", "input": {"p": "."}}]},
-                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "a.py"}], "is_error": True}, {"type": "text", "text": "so?"}]},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "look"},
+                        {
+                            "type": "image",
+                            "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"},
+                        },
+                    ],
+                },
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "thinking", "thinking": "hm", "signature": "s"},
+                        {"type": "tool_use", "id": "t", "name": "ls", "input": {"p": "."}},
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "tool_result",
+                            "tool_use_id": "t",
+                            "content": [{"type": "text", "text": "a.py"}],
+                            "is_error": True,
+                        },
+                        {"type": "text", "text": "so?"},
+                    ],
+                },
             ],
             tools=[{"name": "ls", "description": "d", "input_schema": {"type": "object"}}],
             tool_choice={"type": "tool", "name": "ls", "disable_parallel_tool_use": True},
@@ -65,7 +91,7 @@ def test_a_whole_agent_conversation_is_understood() -> None:
             metadata={"user_id": "u"},
             context_management={"edits": []},
         )
-    )  # fmt: skip
+    )
     assert request.system == (Text("be brief", {"cache_control": {"type": "ephemeral"}}),)
     assert request.messages == (
         Message("user", (Text("look"), Image(media_type="image/png", data="AAAA"))),
@@ -74,7 +100,11 @@ def test_a_whole_agent_conversation_is_understood() -> None:
     )
     assert request.tool_choice == ToolChoice("named", "ls", parallel=False)
     assert request.reasoning == Reasoning(True, 1024)
-    assert (request.stop, request.user, request.extra) == (("END",), "u", {"context_management": {"edits": []}})
+    assert (request.stop, request.user, request.extra) == (
+        ("END",),
+        "u",
+        {"context_management": {"edits": []}},
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,18 +137,33 @@ def test_a_stream_has_the_order_and_the_usage_that_clients_need() -> None:
     usage = Usage(input_tokens=12, cached_tokens=4, output_tokens=3)
     events = stream(
         Started("x", "m", Usage(input_tokens=12)),
-        BlockStarted(0, Thinking("")), ThinkingDelta(0, "hm"), BlockStopped(0),
-        BlockStarted(1, Text("")), TextDelta(1, "a"), BlockStopped(1),
-        BlockStarted(2, ToolUse("t", "ls", {})), ToolInputDelta(2, '{"p"'), ToolInputDelta(2, ': "."}'), BlockStopped(2),
+        BlockStarted(0, Thinking("")),
+        ThinkingDelta(0, "hm"),
+        BlockStopped(0),
+        BlockStarted(1, Text("")),
+        TextDelta(1, "a"),
+        BlockStopped(1),
+        BlockStarted(2, ToolUse("t", "ls", {})),
+        ToolInputDelta(2, '{"p"'),
+        ToolInputDelta(2, ': "."}'),
+        BlockStopped(2),
         Stopped("tool_use", usage),
-    )  # fmt: skip
+    )
     assert [name for name, _ in events] == [
         "message_start",
-        "content_block_start", "content_block_delta", "content_block_stop",
-        "content_block_start", "content_block_delta", "content_block_stop",
-        "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop",
-        "message_delta", "message_stop",
-    ]  # fmt: skip
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
     assert all(data["type"] == name for name, data in events)
     start, end = events[0][1]["message"], events[-2][1]
     assert start["usage"]["input_tokens"] == 12
@@ -134,7 +179,10 @@ def test_a_stream_has_the_order_and_the_usage_that_clients_need() -> None:
 
 def test_a_failure_is_an_error_event_and_nothing_after_it() -> None:
     events = stream(Started("x", "m"), Failed("it broke", 529, "overloaded"))
-    assert events[-1] == ("error", {"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}})
+    assert events[-1] == (
+        "error",
+        {"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}},
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +204,9 @@ def test_errors_carry_the_type_that_the_sdk_maps(kind: str, expected: str) -> No
 
 
 def test_a_whole_reply_is_a_message() -> None:
-    reply = Reply("chatcmpl-1", "m", (Text("hi"), ToolUse("t", "f", {"a": 1})), "tool_use", Usage(5, output_tokens=2))
+    reply = Reply(
+        "chatcmpl-1", "m", (Text("hi"), ToolUse("t", "f", {"a": 1})), "tool_use", Usage(5, output_tokens=2)
+    )
     message = json.loads(CLIENT.encode_reply(reply, CLIENT.decode_request(body())))
     assert message["id"].startswith("msg_")
     assert message["content"] == [

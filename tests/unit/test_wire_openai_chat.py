@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -55,8 +56,25 @@ def test_a_whole_agent_conversation_is_understood() -> None:
         body(
             messages=[
                 {"role": "developer", "content": "be brief"},
-                {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
-                {"role": "assistant", "content": None, "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "ls", "arguments": '{"p": "."}'}}, {"id": "t2", "type": "function", "function": {"name": "ls", "arguments": "not json"}}]},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "look"},
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                    ],
+                },
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {
+                            "id": "t1",
+                            "type": "function",
+                            "function": {"name": "ls", "arguments": '{"p": "."}'},
+                        },
+                        {"id": "t2", "type": "function", "function": {"name": "ls", "arguments": "not json"}},
+                    ],
+                },
                 {"role": "tool", "tool_call_id": "t1", "name": "ls", "content": "a.py"},
                 {"role": "tool", "tool_call_id": "t2", "content": [{"type": "text", "text": "b.py"}]},
                 {"role": "user", "content": "and now?"},
@@ -67,12 +85,16 @@ def test_a_whole_agent_conversation_is_understood() -> None:
             reasoning_effort="high",
             prompt_cache_key="k",
         )
-    )  # fmt: skip
+    )
     assert request.system == (Text("be brief"),)
     user, assistant, results = request.messages
     assert user.content == (Text("look"), Image(media_type="image/png", data="AAAA"))
     assert assistant.content == (ToolUse("t1", "ls", {"p": "."}), ToolUse("t2", "ls", {"raw": "not json"}))
-    assert results.content == (ToolResult("t1", (Text("a.py"),)), ToolResult("t2", (Text("b.py"),)), Text("and now?"))
+    assert results.content == (
+        ToolResult("t1", (Text("a.py"),)),
+        ToolResult("t2", (Text("b.py"),)),
+        Text("and now?"),
+    )
     assert (request.max_tokens, request.stop, request.extra) == (7, ("END",), {"prompt_cache_key": "k"})
 
 
@@ -116,10 +138,21 @@ def test_what_no_other_protocol_can_say_is_noted_not_dropped(fields: dict[str, A
 def test_a_stream_of_text_becomes_one_block_and_ends_with_usage() -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
     events = decode(
-        chunk({"role": "assistant", "content": ""}), chunk({"content": "He"}), chunk({"content": "llo"}),
-        chunk({}, "stop"), chunk(usage=usage), b"data: [DONE]\n\n",
-    )  # fmt: skip
-    assert [type(event) for event in events] == [Started, BlockStarted, TextDelta, TextDelta, BlockStopped, Stopped]
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"content": "He"}),
+        chunk({"content": "llo"}),
+        chunk({}, "stop"),
+        chunk(usage=usage),
+        b"data: [DONE]\n\n",
+    )
+    assert [type(event) for event in events] == [
+        Started,
+        BlockStarted,
+        TextDelta,
+        TextDelta,
+        BlockStopped,
+        Stopped,
+    ]
     reply = Reply.of(events)
     assert isinstance(reply, Reply)
     assert reply.content == (Text("Hello"),)
@@ -128,9 +161,14 @@ def test_a_stream_of_text_becomes_one_block_and_ends_with_usage() -> None:
 
 def test_parallel_calls_stay_apart_even_when_their_arguments_interleave() -> None:
     events = decode(
-        chunk(call(0, "", "a", "t1")), chunk(call(0, '{"x"')), chunk(call(1, '{"y"', "b", "t2")),
-        chunk(call(0, ": 1}")), chunk(call(1, ": 2}")), chunk({}, "tool_calls"), b"data: [DONE]\n\n",
-    )  # fmt: skip
+        chunk(call(0, "", "a", "t1")),
+        chunk(call(0, '{"x"')),
+        chunk(call(1, '{"y"', "b", "t2")),
+        chunk(call(0, ": 1}")),
+        chunk(call(1, ": 2}")),
+        chunk({}, "tool_calls"),
+        b"data: [DONE]\n\n",
+    )
     reply = Reply.of(events)
     assert isinstance(reply, Reply)
     assert reply.content == (ToolUse("t1", "a", {"x": 1}), ToolUse("t2", "b", {"y": 2}))
@@ -153,7 +191,9 @@ def test_arguments_stream_on_while_the_first_call_is_open() -> None:
 
 
 def test_servers_that_number_every_call_zero_are_understood() -> None:
-    reply = Reply.of(decode(chunk(call(0, "{}", "a", "t1")), chunk(call(0, "{}", "b", "t2")), chunk({}, "stop")))
+    reply = Reply.of(
+        decode(chunk(call(0, "{}", "a", "t1")), chunk(call(0, "{}", "b", "t2")), chunk({}, "stop"))
+    )
     assert isinstance(reply, Reply)
     assert [block.name for block in reply.content if isinstance(block, ToolUse)] == ["a", "b"]
     assert reply.stop_reason == "tool_use"
@@ -186,11 +226,16 @@ def test_a_stream_that_goes_wrong_never_looks_like_a_clean_end(chunks: tuple[byt
 @given(st.data())
 def test_any_split_of_the_stream_gives_the_same_events(data: st.DataObject) -> None:
     stream = b"".join(
-        [chunk({"content": "grüße "}), chunk({"content": "👋"}), chunk(call(0, '{"p": "ü"}', "a", "t")), chunk({}, "stop")]
-    )  # fmt: skip
+        [
+            chunk({"content": "grüße "}),
+            chunk({"content": "👋"}),
+            chunk(call(0, '{"p": "ü"}', "a", "t")),
+            chunk({}, "stop"),
+        ]
+    )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=30)))
     edges = [0, *cuts, len(stream)]
-    pieces = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(edges)]
     assert Reply.of(decode(*pieces)) == Reply.of(decode(stream))
 
 
@@ -200,15 +245,32 @@ def test_a_request_survives_the_way_out_and_in_again() -> None:
             messages=[
                 {"role": "system", "content": "s"},
                 {"role": "user", "content": "u"},
-                {"role": "assistant", "content": "x", "tool_calls": [{"id": "t", "type": "function", "function": {"name": "f", "arguments": '{"a":[1,2]}'}}]},
+                {
+                    "role": "assistant",
+                    "content": "x",
+                    "tool_calls": [
+                        {"id": "t", "type": "function", "function": {"name": "f", "arguments": '{"a":[1,2]}'}}
+                    ],
+                },
                 {"role": "tool", "tool_call_id": "t", "content": "r"},
             ],
-            tools=[{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}],
+            tools=[
+                {
+                    "type": "function",
+                    "function": {"name": "f", "description": "d", "parameters": {"type": "object"}},
+                }
+            ],
             tool_choice={"type": "function", "function": {"name": "f"}},
-            parallel_tool_calls=False, temperature=0.5, seed=3, stop=["A", "B"], max_tokens=10, stream=True,
-            stream_options={"include_usage": True}, response_format={"type": "json_object"},
+            parallel_tool_calls=False,
+            temperature=0.5,
+            seed=3,
+            stop=["A", "B"],
+            max_tokens=10,
+            stream=True,
+            stream_options={"include_usage": True},
+            response_format={"type": "json_object"},
         )
-    )  # fmt: skip
+    )
     assert CLIENT.decode_request(UPSTREAM.encode_request(request, "m")) == request
 
 
@@ -224,5 +286,7 @@ def test_a_client_sees_every_parallel_call_under_its_own_index() -> None:
     assert decoded[-1]["choices"] == []
     assert decoded[-1]["usage"]["total_tokens"] >= 0
     assert decoded[-2]["choices"][0]["finish_reason"] == "tool_calls"
-    indexes = [one["index"] for part in decoded[:-1] for one in part["choices"][0]["delta"].get("tool_calls", [])]
+    indexes = [
+        one["index"] for part in decoded[:-1] for one in part["choices"][0]["delta"].get("tool_calls", [])
+    ]
     assert sorted(set(indexes)) == [0, 1]

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.exchange import estimate_tokens
 from lynkr_desktop.engine.flow import Flow
+from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.routing.router import AUTO
 from lynkr_desktop.engine.wire.anthropic import AnthropicClient
 from lynkr_desktop.engine.wire.codec import ClientCodec
@@ -35,6 +37,7 @@ def add_routes(app: web.Application, engine: Engine) -> None:
     flow = Flow(engine)
     for path, codec in CODECS.items():
         app.router.add_post(path, _protocol(engine, flow, codec))
+    app.router.add_post("/v1/messages/count_tokens", _count_tokens(engine))
     app.router.add_get("/v1/models", _models(engine))
     app.router.add_get("/v1/models/{model:.+}", _models(engine))
 
@@ -45,6 +48,21 @@ def _protocol(engine: Engine, flow: Flow, codec: ClientCodec) -> Handler:
             message = f"{codec.name} is switched off. Add it to proxy.api_compat."
             raise WireError(message, status=404, kind="not_found")
         return await flow.handle(request, codec)
+
+    return handle
+
+
+def _count_tokens(engine: Engine) -> Handler:
+    codec = AnthropicClient()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        """POST /v1/messages/count_tokens: an estimate, since the model that will answer is not chosen yet."""
+        snapshot = engine.snapshot
+        snapshot.guard.check(request)
+        body = await read_body(request, snapshot.config.proxy.max_body)
+        codec.decode_count(body)
+        counted = codec.encode_count(estimate_tokens(body))
+        return web.Response(body=counted, content_type="application/json")
 
     return handle
 

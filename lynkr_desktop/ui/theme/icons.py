@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from PySide6.QtCore import QByteArray, QRectF, Qt
+from PySide6.QtCore import QByteArray, QPointF, QRectF, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
@@ -51,9 +51,16 @@ def icon(name: str, color: str, size: int = Size.ICON) -> QIcon:
     return result
 
 
-def tier_icon(tier: Tier, colors: Colors, size: int = Size.ICON_SMALL) -> QIcon:
-    """A tier's mark as a `QIcon`, for menus."""
+def tier_icon(tier: Tier, colors: Colors) -> QIcon:
+    """A tier's mark as a `QIcon` for menus: as large as a mark is, with air round it up to an icon's size."""
     result = QIcon()
+    air = (Size.ICON_SMALL - Size.MARK) / 2
     for ratio in (1.0, 1.5, 2.0):
-        result.addPixmap(tier_pixmap(tier, colors, size, ratio))
+        canvas = QPixmap(round(Size.ICON_SMALL * ratio), round(Size.ICON_SMALL * ratio))
+        canvas.setDevicePixelRatio(ratio)
+        canvas.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(canvas)
+        painter.drawPixmap(QPointF(air, air), tier_pixmap(tier, colors, Size.MARK, ratio))
+        painter.end()
+        result.addPixmap(canvas)
     return result

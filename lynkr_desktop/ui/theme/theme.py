@@ -6,9 +6,10 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from lynkr_desktop.ui.theme import icons
 from lynkr_desktop.ui.theme.fonts import font
 from lynkr_desktop.ui.theme.stylesheet import stylesheet
-from lynkr_desktop.ui.theme.tokens import DARK, LIGHT, Colors, Type
+from lynkr_desktop.ui.theme.tokens import DARK, LIGHT, Colors, Size, Type
 
 
 class Theme(QObject):
@@ -53,6 +54,7 @@ class Theme(QObject):
         self.colors = colors
         app.setPalette(palette(colors))
         app.setStyleSheet(stylesheet(colors))
+        app.setWindowIcon(icons.icon("tray-running", colors.accent, Size.APP_ICON))
         self.changed.emit()
 
 

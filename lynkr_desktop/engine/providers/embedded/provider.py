@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ from lynkr_desktop.engine.providers.embedded.runner import (
 from lynkr_desktop.engine.providers.embedded.store import AUTO, ModelStore
 from lynkr_desktop.engine.providers.http import SessionFactory
 from lynkr_desktop.engine.providers.openai_compatible import OpenAICompatibleProvider
-from lynkr_desktop.engine.wire.canonical import Event, Failed
+from lynkr_desktop.engine.wire.canonical import Event, Failed, Stopped, ToolChoice
 from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError
 from lynkr_desktop.protocol.control import LocalModel
 
@@ -70,7 +70,6 @@ class EmbeddedProvider(Provider):
         self._session = session
         self._on_change = on_change
         self._runner = ModelRunner(idle_timeout=options.idle_timeout, on_change=on_change)
-        self._pulls: set[asyncio.Task[None]] = set()
         self._upstream: tuple[Worker, Provider] | None = None
 
     # ------------------------------------------------------------ what is there
@@ -152,20 +151,12 @@ class EmbeddedProvider(Provider):
     # ------------------------------------------------------------ downloads
 
     def start_pull(self, model_id: str) -> None:
-        """Begins a download unless it runs or is done; `local_models()` shows how it goes.
+        """Begins a download, or joins the one that runs; `local_models()` shows how it goes.
 
         Raises:
             ModelError: 404, unknown model.
         """
-        chosen = self._store.recommended() if model_id == AUTO else model_id
-        if self._store.path(chosen) is None and not self._store.pulling(chosen):
-            task = asyncio.create_task(self._pull(chosen), name=f"pull {chosen}")
-            self._pulls.add(task)
-            task.add_done_callback(self._pulls.discard)
-
-    async def _pull(self, model_id: str) -> None:
-        with contextlib.suppress(ModelError):  # the store has logged it and shows it
-            await self._store.pull(model_id, lambda _: self._on_change())
+        self._store.start_pull(model_id, lambda _: self._on_change())
 
     def cancel_pull(self, model_id: str) -> bool:
         """Ends a download of this engine; False when there is none."""
@@ -195,10 +186,11 @@ class EmbeddedProvider(Provider):
         if not llama_installed():
             raise ModelError(MISSING)
         target = self._resolve(call.model)
+        fitted = self._fit(replace(call, model=target_name(target)), target)
         lease = await self._runner.acquire(self._spec(target, await self._wait_for_file(target)))
         try:
             upstream = await self._upstream_of(lease.loaded.worker)
-            return _LeasedAnswer(await upstream.send(replace(call, model=target_name(target))), lease)
+            return _LeasedAnswer(await upstream.send(fitted.call), lease, fitted)
         except BaseException as error:
             lease.release()
             if isinstance(error, WireError):
@@ -208,7 +200,6 @@ class EmbeddedProvider(Provider):
     async def close(self) -> None:
         """Ends downloads and the worker."""
         await self._store.close()
-        await asyncio.gather(*self._pulls, return_exceptions=True)
         await self._runner.close()
 
     async def _wait_for_file(self, target: Target) -> Path:
@@ -235,6 +226,26 @@ class EmbeddedProvider(Provider):
         context = min(context, self._store.catalog[target].context)
         return ModelSpec(target, path, context, threads, hold=lambda: self._store.hold(target))
 
+    def _fit(self, call: Call, target: Target) -> _Fitted:
+        """Takes out of a request what a model of the catalog is known not to understand."""
+        if isinstance(target, Path):
+            return _Fitted(call)
+        entry, request = self._store.catalog[target], call.request
+        dropped: tuple[str, ...] = ()
+        if request.tools and "tools" not in entry.capabilities:
+            if request.tool_choice.kind in ("required", "named"):
+                raise InvalidRequest(f"{entry.id} cannot call tools.", "tool_choice")
+            request = msgspec.structs.replace(request, tools=(), tool_choice=ToolChoice())
+            dropped = ("tools",)
+        limit = entry.answer_limit
+        limited = limit is not None and (request.max_tokens or limit + 1) > limit
+        if limited:
+            request = msgspec.structs.replace(request, max_tokens=limit)
+        if request is call.request:
+            return _Fitted(call)
+        # The client's own bytes still hold what was taken out, so they may not be forwarded.
+        return _Fitted(replace(call, request=request, dialect=""), dropped, ends_at_limit=limited)
+
     async def _upstream_of(self, worker: Worker) -> Provider:
         if self._upstream is not None and self._upstream[0] is worker:
             return self._upstream[1]
@@ -257,21 +268,38 @@ class EmbeddedProvider(Provider):
         return upstream
 
 
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A request as a model can take it.
+
+    Attributes:
+        dropped: fields that were taken out.
+        ends_at_limit: the limit is ours, so reaching it ends the answer; the client's max_tokens is not met.
+    """
+
+    call: Call
+    dropped: tuple[str, ...] = ()
+    ends_at_limit: bool = False
+
+
 class _LeasedAnswer(Answer):
     """An answer that keeps its model in memory until it is closed, and that names a crash."""
 
-    def __init__(self, inner: Answer, lease: Lease) -> None:
+    def __init__(self, inner: Answer, lease: Lease, fitted: _Fitted) -> None:
         self._inner = inner
         self._lease = lease
-        self.dialect = inner.dialect
+        self._ends_at_limit = fitted.ends_at_limit
+        self.dialect = inner.dialect if fitted.call.dialect else ""
         self.content_type = inner.content_type
-        self.dropped = inner.dropped
+        self.dropped = (*fitted.dropped, *inner.dropped)
 
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """The reply, piece by piece."""
         async for raw, events in self._inner:
             if events and isinstance(events[-1], Failed) and await self._lease.loaded.crashed():
                 yield raw, [*events[:-1], Failed(_crash(self._lease.loaded))]
+            elif self._ends_at_limit:
+                yield raw, [_ended(event) for event in events]
             else:
                 yield raw, events
 
@@ -281,6 +309,12 @@ class _LeasedAnswer(Answer):
             await self._inner.close()
         finally:
             self._lease.release()
+
+
+def _ended(event: Event) -> Event:
+    if isinstance(event, Stopped) and event.reason == "max_tokens":
+        return Stopped("end_turn", event.usage)
+    return event
 
 
 async def _explain(error: WireError, loaded: Loaded) -> WireError:

@@ -135,25 +135,38 @@ class ModelStore:
 
     # ------------------------------------------------------------ fetching
 
-    async def pull(self, model_id: str, on_progress: Progress | None = None) -> Path:
-        """Fetches a model; joins a pull that runs already, in this process or in another.
+    def start_pull(self, model_id: str, on_progress: Progress | None = None) -> asyncio.Task[Path]:
+        """Begins to fetch a model, or joins the pull that runs already; `list` shows how it goes.
 
         Args:
             model_id: a catalog id, or `auto` for the recommended one.
             on_progress: called at most four times a second, and once more at the end.
 
+        Returns:
+            The pull. Only `cancel` ends it well; who awaits it should shield it.
+
         Raises:
-            ModelError: it could not be fetched, or was cancelled by `cancel`.
+            ModelError: 404, unknown model.
         """
         model = self._entry(self.recommended() if model_id == AUTO else model_id)
         pull = self._pulls.get(model.id)
         if pull is None:
             pull = self._pulls[model.id] = _Pull(self._show(model, "downloading"))
             pull.task = asyncio.create_task(self._run(model, pull), name=f"pull {model.id}")
+            # Seen here, when nobody waits for it: it is logged and kept for `list`.
+            pull.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         if on_progress is not None:
             pull.listeners.append(on_progress)
         assert pull.task is not None
-        return await asyncio.shield(pull.task)
+        return pull.task
+
+    async def pull(self, model_id: str, on_progress: Progress | None = None) -> Path:
+        """Fetches a model and gives its file; see `start_pull`.
+
+        Raises:
+            ModelError: it could not be fetched, or was cancelled by `cancel`.
+        """
+        return await asyncio.shield(self.start_pull(model_id, on_progress))
 
     def cancel(self, model_id: str) -> bool:
         """Ends a pull of this process; False when there is none. Finished parts stay for the next one."""

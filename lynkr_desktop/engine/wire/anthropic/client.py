@@ -49,6 +49,14 @@ class AnthropicClient:
         """Raises `InvalidRequest` with the path of what is wrong."""
         return decode_request(body)
 
+    def decode_count(self, body: bytes) -> Request:
+        """The body of POST /v1/messages/count_tokens: a request without max_tokens."""
+        return decode_request(body, needs_limit=False)
+
+    def encode_count(self, tokens: int) -> bytes:
+        """The answer of count_tokens."""
+        return encode_json({"input_tokens": tokens})
+
     def stream_encoder(self, request: Request) -> MessagesStreamEncoder:
         """A fresh encoder for one reply."""
         return MessagesStreamEncoder()

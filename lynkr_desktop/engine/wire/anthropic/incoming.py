@@ -25,13 +25,17 @@ from lynkr_desktop.engine.wire.errors import InvalidRequest
 from lynkr_desktop.engine.wire.fields import Fields, decode_object
 
 
-def decode_request(body: bytes) -> Request:
-    """Decodes the body of POST /v1/messages. Raises `InvalidRequest`."""
+def decode_request(body: bytes, *, needs_limit: bool = True) -> Request:
+    """Decodes the body of POST /v1/messages. Raises `InvalidRequest`.
+
+    Args:
+        needs_limit: whether max_tokens must be there; count_tokens takes the same body without it.
+    """
     fields = Fields(decode_object(body))
     inexpressible: list[str] = []
     model = fields.need_string("model")
     max_tokens = fields.integer("max_tokens", low=1)
-    if max_tokens is None:
+    if max_tokens is None and needs_limit:
         raise InvalidRequest("max_tokens is required.", "max_tokens")
     system = _decode_system(fields)
     late_system, messages = _decode_messages(fields, inexpressible)

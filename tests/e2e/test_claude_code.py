@@ -1,0 +1,139 @@
+"""The real Claude Code CLI through the real proxy: to an Ollama, and to a model that really runs here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.models import install_model
+from tests.support.node import claude_cli, claude_environment
+from tests.support.ollama_models import FakeModel
+from tests.support.ollama_script import Reply, text, tool_call
+from tests.support.ollama_server import OllamaServer
+from tests.support.proxy import Proxy, running_proxy
+
+CLI_TIMEOUT_S = 60
+MODEL_TIMEOUT_S = 480
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The CLI, installed when absent."""
+    return claude_cli()
+
+
+async def claude(
+    program: Path, proxy: Proxy, home: Path, *arguments: str, within: float = CLI_TIMEOUT_S
+) -> dict[str, Any]:
+    """Runs `claude -p ... --output-format json` in home/work and gives what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        program,
+        "-p",
+        *arguments,
+        "--output-format",
+        "json",
+        cwd=home / "work",
+        env=claude_environment(home, proxy.url, proxy.token),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, errors = await asyncio.wait_for(process.communicate(), within)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode == 0, (out + errors).decode(errors="replace")
+    printed: dict[str, Any] = json.loads(out)
+    return printed
+
+
+def prompt_tokens(usage: dict[str, Any]) -> int:
+    """All tokens that the CLI says it sent."""
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return sum(usage.get(name) or 0 for name in names)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a small project in it."""
+    work = tmp_path / "home" / "work"
+    work.mkdir(parents=True)
+    (work / "a.py").write_text("def area(radius):\n    return 3.14159 * radius**2\n", encoding="utf-8")
+    return work.parent
+
+
+async def test_through_ollama_with_a_tool(program: Path, home: Path, tmp_path: Path) -> None:
+    """It asks what a.py does; the model reads the file by the CLI's own tool, then answers."""
+
+    def answer(body: dict[str, Any]) -> Reply:
+        results = [message for message in body["messages"] if message["role"] == "tool"]
+        if results:
+            assert "3.14159" in results[-1]["content"]
+            return text("It computes", " the area", " of a circle.")
+        if body.get("tools"):
+            return tool_call("Read", {"file_path": str(home / "work" / "a.py")}, before="I read it.")
+        return text("A title")
+
+    async with OllamaServer(FakeModel("qwen3:8b", context_length=40960)) as ollama:
+        ollama.answer = answer
+        config = f"""
+providers:
+  ollama: {{base_url: {ollama.url}}}
+routing:
+  tiers:
+    simple: {{providers: [ollama/auto], max_complexity: 1.0}}
+"""
+        with running_proxy(tmp_path / "proxy", config) as proxy:
+            printed = await claude(program, proxy, home, "What does a.py do?")
+            records = await asyncio.to_thread(proxy.records, len(ollama.chats))
+            usage = json.loads(await asyncio.to_thread(proxy.command, "usage", "--json"))
+    assert printed["is_error"] is False
+    assert printed["subtype"] == "success"
+    assert printed["result"] == "It computes the area of a circle."
+    assert printed["num_turns"] == 2
+    # The whole prompt reached the model, far beyond the window that Ollama takes by itself.
+    main = [chat for chat in ollama.chats if chat.body.get("tools")]
+    assert all(chat.prompt_tokens > 4096 for chat in main)
+    assert all(chat.evaluated == chat.prompt_tokens for chat in ollama.chats)
+    assert len({num_ctx for _, num_ctx in ollama.loads}) == len(ollama.loads)
+    assert prompt_tokens(printed["usage"]) == sum(chat.evaluated for chat in main)
+    assert printed["usage"]["output_tokens"] > 0
+    assert len(records) == len(ollama.chats)
+    assert {record["status"] for record in records} == {200}
+    assert sum(record["input_tokens"] for record in records) == sum(chat.evaluated for chat in ollama.chats)
+    assert usage["totals"]["requests"] == len(records)
+    assert usage["totals"]["input_tokens"] == sum(record["input_tokens"] for record in records)
+
+
+async def test_through_the_embedded_gemma_and_again_from_its_prefix_cache(
+    program: Path, home: Path, tmp_path: Path
+) -> None:
+    """A real model reads its prompt and answers; the second turn finds that prompt in the cache.
+
+    The prompt holds 3,000 tokens without the tools, which this model cannot call and is not given.
+    """
+    install_model(tmp_path / "proxy" / "models")
+    config = """
+routing:
+  tiers:
+    simple: {providers: [embedded/gemma-3-270m], max_complexity: 1.0}
+"""
+    with running_proxy(tmp_path / "proxy", config) as proxy:
+        first = await claude(program, proxy, home, "Say hello.", within=MODEL_TIMEOUT_S)
+        second = await claude(program, proxy, home, "Say it again.", "--continue", within=MODEL_TIMEOUT_S)
+        records = await asyncio.to_thread(proxy.records, 2)
+    for printed in (first, second):
+        assert printed["is_error"] is False
+        assert printed["subtype"] == "success"
+        assert prompt_tokens(printed["usage"]) > 1_000
+        assert printed["usage"]["output_tokens"] > 0
+    assert {record["status"] for record in records} == {200}
+    assert sum(record["input_tokens"] for record in records) >= prompt_tokens(first["usage"])
+    newest = max(records, key=lambda record: record["cached_tokens"])
+    assert newest["cached_tokens"] > 1_000
