@@ -14,7 +14,7 @@ from PySide6.QtCore import QEvent, QObject, QSettings, Signal
 from PySide6.QtWidgets import QApplication
 
 from lynkr_desktop.paths import Paths, resolve_paths
-from lynkr_desktop.ui.engine_model import EngineModel, Phase
+from lynkr_desktop.ui.engine_model import EngineModel
 from lynkr_desktop.ui.instance import SingleInstance
 from lynkr_desktop.ui.signals import UnixSignals
 from lynkr_desktop.ui.theme.theme import theme
@@ -180,7 +180,7 @@ class Desktop(QObject):
                     self.tr("Lynkr keeps running"),
                     self.tr("Its icon in the panel brings the window back; Quit there ends it."),
                 )
-        elif self._model.phase in (Phase.STOPPED, Phase.PROBLEM):
+        elif self._model.startable:
             self._controller.quit()
         else:
             window.showMinimized()

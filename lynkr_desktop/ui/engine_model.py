@@ -96,6 +96,11 @@ class EngineModel(QObject):
         return self.phase in (Phase.RUNNING, Phase.PAUSED) and self.status is not None
 
     @property
+    def startable(self) -> bool:
+        """Whether Start is what a person would press; else it is Stop. A silent engine can be stopped."""
+        return self.phase is Phase.STOPPED or (self.phase is Phase.PROBLEM and self.port is None)
+
+    @property
     def requests(self) -> list[RequestRow]:
         """The latest requests, newest first; those still running have status 0."""
         return sorted(self._requests.values(), key=lambda row: row.at, reverse=True)

@@ -72,6 +72,7 @@ class Supervisor:
         self._on_failed = on_failed
         self._backoff = Backoff()
         self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self.handle: EngineHandle | None = None
         self.port: int | None = None
 
@@ -91,10 +92,14 @@ class Supervisor:
         return True
 
     def start(self, port: int | None = None) -> None:
-        """Keeps an engine running from now on, on `port` instead of the configured one if given."""
+        """Keeps an engine running from now on, on `port` instead of the configured one if given.
+
+        While the supervisor waits before another try, that try comes at once.
+        """
         if port is not None:
             self.port = port
         self._backoff.reset()
+        self._hurry.set()
         if not self.active:
             self._task = self._tasks.spawn(self._keep(None), "engine supervisor")
 
@@ -118,7 +123,7 @@ class Supervisor:
                     self._on_failed(failure, delay)
                     if delay is None:
                         return
-                    await asyncio.sleep(delay)
+                    await self._pause(delay)
                     continue
             self.handle = handle
             since = time.monotonic()
@@ -128,7 +133,13 @@ class Supervisor:
             delay = self._backoff.delay(time.monotonic() - since)
             if not self._on_down(code, delay):
                 return
-            await asyncio.sleep(delay)
+            await self._pause(delay)
+
+    async def _pause(self, delay: float) -> None:
+        """Waits before the next start, unless a person presses Start meanwhile."""
+        self._hurry.clear()
+        await asyncio.wait({self._tasks.spawn(self._hurry.wait(), "start pressed")}, timeout=delay)
+        self._hurry.set()
 
     async def _obtain(self) -> EngineHandle:
         running = await adopt(self._paths)

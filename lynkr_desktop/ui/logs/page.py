@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from lynkr_desktop.ui.controller import Actions
-from lynkr_desktop.ui.engine_model import EngineModel, Phase
+from lynkr_desktop.ui.engine_model import EngineModel
 from lynkr_desktop.ui.logs.lines import LogLines
 from lynkr_desktop.ui.logs.tail import LogTail
 from lynkr_desktop.ui.theme.fonts import font
@@ -157,7 +157,7 @@ class LogsPage(QWidget):
 
     def _refresh_empty(self) -> None:
         self._stack.setCurrentWidget(self._empty if self._lines.empty else self._view)
-        self._empty.set_button_visible(self._model.phase in (Phase.STOPPED, Phase.PROBLEM))
+        self._empty.set_button_visible(self._model.startable)
 
     def _keep_up(self) -> None:
         if self._follow.isChecked():

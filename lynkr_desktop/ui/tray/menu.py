@@ -36,7 +36,7 @@ class TrayMenu(QObject):
         super().__init__()
         self._model, self._actions = model, actions
         self.menu = PaintedMenu()
-        self._shown: tuple[str, ...] = ()
+        self._shown: tuple[Phase, bool] | None = None
 
         self._state = self._add(self.menu, "", self.overview_requested.emit)
         self.menu.setDefaultAction(self._state)
@@ -62,7 +62,6 @@ class TrayMenu(QObject):
         """Shows the state as it is."""
         model = self._model
         phase, status = model.phase, model.status
-        stopped = phase in (Phase.STOPPED, Phase.PROBLEM)
         running = phase in (Phase.RUNNING, Phase.PAUSED)
         _set_text(self._state, phase_sentence(model))
         _set_text(self._start, self._start_word())
@@ -81,18 +80,18 @@ class TrayMenu(QObject):
         self._copy.menuAction().setEnabled(status is not None)
         stopping = phase is Phase.STOPPING
         _set_text(self._quit, self.tr("Quit &now") if stopping else self.tr("&Quit"))
-        drawn = (phase.value, str(stopped))
+        drawn = (phase, model.startable)
         if drawn != self._shown:
             self._shown = drawn
             self._draw_icons()
 
     def _start_word(self) -> str:
-        if self._model.phase in (Phase.STOPPED, Phase.PROBLEM):
+        if self._model.startable:
             return self.tr("&Start")
         return self.tr("Stop &now") if self._model.phase is Phase.STOPPING else self.tr("&Stop")
 
     def _start_or_stop(self) -> None:
-        if self._model.phase in (Phase.STOPPED, Phase.PROBLEM):
+        if self._model.startable:
             self._actions.start()
         else:
             self._actions.stop()
@@ -139,7 +138,7 @@ class TrayMenu(QObject):
         text = theme.colors.text
         name, role = phase_icon(self._model.phase)
         self._state.setIcon(icons.icon(name, role_color(role)))
-        starts = self._model.phase in (Phase.STOPPED, Phase.PROBLEM)
+        starts = self._model.startable
         self._start.setIcon(icons.icon("start" if starts else "stop", text))
         self._pause.setIcon(icons.icon("pause", text))
         self._resume.setIcon(icons.icon("start", text))

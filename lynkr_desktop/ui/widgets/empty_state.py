@@ -42,7 +42,7 @@ class EmptyState(QWidget):
         """Says something else."""
         self._sentence.set_text(sentence)
         # A centred label is not asked how high it gets in its width.
-        self._sentence.setMinimumHeight(self._sentence.heightForWidth(Size.EMPTY_TEXT))
+        self._sentence.setMinimumHeight(max(0, self._sentence.heightForWidth(Size.EMPTY_TEXT)))
 
     def set_button_visible(self, visible: bool) -> None:
         """Hides the button while there is nothing to press it for."""

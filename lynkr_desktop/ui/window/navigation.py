@@ -132,7 +132,7 @@ class EngineFoot(QWidget):
         self._detail.setVisible(bool(self._detail.text()))
         self.setAccessibleName(f"{phase_word(self._model)} {self._detail.text()}".strip())
         self.setToolTip(self.accessibleName())
-        starts = self._model.phase in (Phase.STOPPED, Phase.PROBLEM)
+        starts = self._model.startable
         forced = self._model.phase is Phase.STOPPING
         word = self.tr("&Start") if starts else self.tr("Stop &now") if forced else self.tr("&Stop")
         self._button.set_text(word)
@@ -141,7 +141,7 @@ class EngineFoot(QWidget):
         self._small.set_icon("start" if starts else "stop")
 
     def _press(self) -> None:
-        if self._model.phase in (Phase.STOPPED, Phase.PROBLEM):
+        if self._model.startable:
             self._actions.start()
         else:
             self._actions.stop()

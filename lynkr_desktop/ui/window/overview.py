@@ -137,4 +137,6 @@ class StartCard(Card):
                 "The engine is stopped. Start it, and your tiers and today's spend will stand here."
             )
         self._empty.set_sentence(sentence)
-        self._empty.set_button_visible(phase in (Phase.STOPPED, Phase.PROBLEM))
+        # A problem that can be solved brings its own button, above.
+        solvable = self._model.problem is not None and self._model.problem.remedy is not None
+        self._empty.set_button_visible(self._model.startable and not solvable)

@@ -132,7 +132,7 @@ def health(status: TierStatus) -> tuple[str, str, str]:
     if not status.enabled:
         return "Off", "state-stopped", "muted"
     if not usable:
-        return "Not available", "state-problem", "risk"
+        return "None up", "state-problem", "risk"
     if len(usable) == total and (total == 1 or usable[0].local) and usable[0].state in _SHORT_WORDS:
         return _SHORT_WORDS[usable[0].state], "state-running", "ok"
     icon, role = ("state-running", "ok") if len(usable) == total else ("state-problem", "risk")

@@ -1,0 +1,140 @@
+"""An engine's control API without the engine: real wire format, and the faults a test asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+from aiohttp import web
+
+from lynkr_desktop.protocol.control import (
+    ControlError,
+    EngineStatus,
+    Health,
+    RequestRow,
+    ShutdownReply,
+    TierPatch,
+)
+from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
+from lynkr_desktop.protocol.tiers import Tier
+
+TOKEN = "lk_control_server_token"
+
+
+@dataclass
+class ControlServer:
+    """Set `status` and `rows` for what it says, `refusals` for what it refuses, by the path's end."""
+
+    status: EngineStatus
+    rows: list[RequestRow] = field(default_factory=list)
+    refusals: dict[str, ControlError] = field(default_factory=dict)
+    calls: list[tuple[str, str, bytes]] = field(default_factory=list)
+    seen_last_ids: list[str] = field(default_factory=list)
+    port: int = 0
+    hang_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends the open event streams when set."""
+    _streams: set[asyncio.Queue[bytes]] = field(default_factory=set)
+    _id: int = 0
+
+    @property
+    def listeners(self) -> int:
+        """How many event streams are open."""
+        return len(self._streams)
+
+    def emit(self, event: EngineEvent) -> None:
+        """Sends an event to every open stream."""
+        self._id += 1
+        self.send(frame(self._id, event))
+
+    def send(self, raw: bytes) -> None:
+        """Sends bytes as they are to every open stream."""
+        for stream in self._streams:
+            stream.put_nowait(raw)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Any call but the event stream."""
+        path = request.path.removeprefix("/v1/admin/")
+        body = await request.read()
+        self.calls.append((request.method, path, body))
+        if path != "health" and request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return answer(ControlError(error="The token is wrong.", code="unauthorized"), 401)
+        for end, refusal in self.refusals.items():
+            if path.endswith(end):
+                return answer(refusal, 409)
+        match path.split("/"):
+            case ["health"]:
+                return answer(Health(version="0", uptime_s=1.0))
+            case ["status"]:
+                return answer(self.status)
+            case ["events"]:
+                return await self._stream(request)
+            case ["requests"]:
+                return answer({"requests": self.rows})
+            case ["tiers", tier]:
+                self._switch(Tier(tier), msgspec.json.decode(body, type=TierPatch).enabled)
+                return answer(self.status)
+            case ["shutdown"]:
+                return answer(ShutdownReply(active=self.status.active, drain_timeout_s=5.0), 202)
+        return answer(self.status)
+
+    def _switch(self, tier: Tier, enabled: bool) -> None:
+        tiers = tuple(
+            msgspec.structs.replace(row, enabled=enabled) if row.tier is tier else row
+            for row in self.status.tiers
+        )
+        self.status = msgspec.structs.replace(self.status, tiers=tiers)
+        self.emit(StatusEvent(self.status))
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        self.seen_last_ids.append(request.headers.get("Last-Event-ID", ""))
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(frame(self._id, StatusEvent(self.status)))
+        stream: asyncio.Queue[bytes] = asyncio.Queue()
+        self._streams.add(stream)
+        ended = asyncio.ensure_future(self.hang_up.wait())
+        try:
+            while not ended.done():
+                item = asyncio.ensure_future(stream.get())
+                await asyncio.wait({item, ended}, return_when=asyncio.FIRST_COMPLETED)
+                if item.done():
+                    await response.write(item.result())
+                else:
+                    item.cancel()
+        except ConnectionError:
+            pass
+        finally:
+            ended.cancel()
+            self._streams.discard(stream)
+        return response
+
+
+def frame(number: int, event: EngineEvent) -> bytes:
+    """An event as it goes over the wire."""
+    tag = str(event.__struct_config__.tag)
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, tag.encode(), msgspec.json.encode(event))
+
+
+def answer(body: object, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+@asynccontextmanager
+async def control_server(status: EngineStatus) -> AsyncIterator[ControlServer]:
+    """Serves on a free port."""
+    server = ControlServer(status)
+    app = web.Application()
+    app.router.add_route("*", "/v1/admin/{rest:.*}", server.handle)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.port = runner.addresses[0][1]
+    try:
+        yield server
+    finally:
+        server.hang_up.set()
+        await runner.cleanup()
