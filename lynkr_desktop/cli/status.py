@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
+    from lynkr_desktop.paths import Paths
     from lynkr_desktop.protocol.control import ConfigStatus, EngineStatus, TierStatus
 
 RUNNING, FAILED, NOT_RUNNING = 0, 1, 3
@@ -26,7 +27,9 @@ def add_parser(
         description="Shows the running proxy, its models and today's figures. "
         "The exit code is 0 when it runs, 3 when it does not, 1 when it does not answer.",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    output.add_argument("--token", action="store_true", help="only the token that clients must send")
     parser.set_defaults(run=run)
 
 
@@ -38,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from lynkr_desktop.protocol.control import EngineStatus
 
     paths = resolve_paths(args.home, args.config)
+    if args.token:
+        return _show_token(paths)
     runtime = find_engine(paths)
     if runtime is None:
         if args.json:
@@ -54,6 +59,16 @@ def run(args: argparse.Namespace) -> int:
         print(msgspec.json.format(msgspec.json.encode(status), indent=2).decode())
     else:
         print(describe(status, time.time()))
+    return RUNNING
+
+
+def _show_token(paths: Paths) -> int:
+    """The token stands in its file from the first start on, whether the proxy runs or not."""
+    try:
+        print(paths.token.read_text(encoding="utf-8").strip())
+    except OSError:
+        print("There is no token yet. Lynkr makes one when it starts first: `lynkr serve`.", file=sys.stderr)
+        return NOT_RUNNING
     return RUNNING
 
 

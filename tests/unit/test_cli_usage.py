@@ -23,6 +23,7 @@ import pytest
 
 from lynkr_desktop.cli import status, text, usage
 from lynkr_desktop.cli.client import ControlClient, ControlFailure, find_engine
+from lynkr_desktop.cli.main import main
 from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.paths import Paths, resolve_paths
 from lynkr_desktop.protocol.control import (
@@ -374,3 +375,11 @@ def test_the_commands_import_nothing_heavy_until_they_run() -> None:
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_token_can_be_asked_for_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--token", "--home", str(tmp_path)]) == 3
+    (tmp_path / "token").write_text("lk_the_token\n")
+    capsys.readouterr()
+    assert main(["status", "--token", "--home", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "lk_the_token\n"

@@ -26,7 +26,7 @@ from lynkr_desktop.engine.providers.embedded.fetch import Fetcher
 PARALLEL = 2
 _TRIES = 4
 _BLOCK = 1024 * 1024
-_RATE_WINDOW = 3.0
+_RATE_WINDOW = 12.0
 _MARGIN = 64 * 1024**2
 
 T = TypeVar("T")
