@@ -36,8 +36,8 @@ class Switches:
         self.tiers.update(state.tiers)
 
     def set(self, tier: Tier, enabled: bool) -> None:
-        """Switches a tier and saves; requests see it at once."""
-        self.tiers[tier] = enabled
+        """Saves the switch, then puts it into force: what was seen to act survives a crash right after."""
         temporary = self._path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(_State(self.tiers)))
+        temporary.write_bytes(msgspec.json.encode(_State({**self.tiers, tier: enabled})))
         os.replace(temporary, self._path)
+        self.tiers[tier] = enabled
