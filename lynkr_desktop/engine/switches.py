@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ class Switches:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.tiers: dict[Tier, bool] = {}
+        self._saving = threading.Lock()
 
     def load(self) -> None:
         """Reads the file. A damaged one counts as empty, and that is logged."""
@@ -37,7 +39,8 @@ class Switches:
 
     def set(self, tier: Tier, enabled: bool) -> None:
         """Saves the switch, then puts it into force: what was seen to act survives a crash right after."""
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(_State({**self.tiers, tier: enabled})))
-        os.replace(temporary, self._path)
-        self.tiers[tier] = enabled
+        with self._saving:
+            temporary = self._path.with_suffix(".tmp")
+            temporary.write_bytes(msgspec.json.encode(_State({**self.tiers, tier: enabled})))
+            os.replace(temporary, self._path)
+            self.tiers[tier] = enabled
