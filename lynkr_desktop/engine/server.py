@@ -10,6 +10,7 @@ from lynkr_desktop.engine.endpoints.admin import Admin, reply
 from lynkr_desktop.engine.endpoints.llm import Handler, add_routes, codec_for
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import new_id
+from lynkr_desktop.engine.telemetry.database import RecordsError
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.protocol.control import ControlError
 
@@ -29,6 +30,8 @@ def build_app(engine: Engine) -> web.Application:
             return _shaped(request, error)
         except web.HTTPException as error:
             return _shaped(request, WireError(error.reason, status=error.status, kind=kind_of(error.status)))
+        except RecordsError as error:
+            return _shaped(request, WireError(str(error), status=503, kind="unavailable"))
         except Exception:
             log.exception("%s %s failed inside the engine", request.method, request.path)
             inside = WireError("Lynkr failed inside. Its log has the details.", status=500, kind="internal")
