@@ -62,10 +62,13 @@ class LogTail:
             return []
         if stat.st_ino == self._file_id and stat.st_size >= self._offset:
             return []
-        rest = self._rest_of_rotated()
+        lines = self._split(self._rest_of_rotated())
+        if self._partial:
+            # Cut short for good: what comes next belongs to another file.
+            lines += self._split(b"\n")
         self._file_id = stat.st_ino
         self._offset = 0
-        return self._split(rest)
+        return lines
 
     def _rest_of_rotated(self) -> bytes:
         try:
