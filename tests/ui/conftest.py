@@ -59,9 +59,7 @@ def status(paths: Paths) -> EngineStatus:
 
 
 @pytest.fixture
-def window(
-    qtbot: QtBot, model: EngineModel, actions: Recorder, paths: Paths, tmp_path: Path
-) -> MainWindow:
+def window(qtbot: QtBot, model: EngineModel, actions: Recorder, paths: Paths, tmp_path: Path) -> MainWindow:
     """The main window, shown."""
     settings = QSettings(str(tmp_path / "desktop.ini"), QSettings.Format.IniFormat)
     result = MainWindow(model, actions, paths, settings)

@@ -45,9 +45,7 @@ def test_duration(seconds: float, words: str) -> None:
     assert fmt.duration(seconds) == words
 
 
-@pytest.mark.parametrize(
-    ("part", "words"), [(0, "0 %"), (0.001, "<1 %"), (0.58, "58 %"), (1.0, "100 %")]
-)
+@pytest.mark.parametrize(("part", "words"), [(0, "0 %"), (0.001, "<1 %"), (0.58, "58 %"), (1.0, "100 %")])
 def test_percent(part: float, words: str) -> None:
     assert fmt.percent(part) == words
 

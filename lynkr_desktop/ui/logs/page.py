@@ -29,6 +29,7 @@ from lynkr_desktop.ui.widgets.labels import Label
 from lynkr_desktop.ui.widgets.switch import Switch
 
 _POLL_MS = 400
+_NEXT_PART_MS = 5
 
 
 class LogsPage(QWidget):
@@ -143,7 +144,7 @@ class LogsPage(QWidget):
                 self._refresh_empty()
         if more:
             # A part at a time, so that a large file never holds up a key stroke.
-            QTimer.singleShot(0, self._read)
+            QTimer.singleShot(_NEXT_PART_MS, self._read)
 
     def _filter(self) -> None:
         self._lines.filter(self._level.currentIndex(), self._find.text())

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_START = 5 * 1024 * 1024
-CHUNK = 512 * 1024
+MAX_START = 2 * 1024 * 1024
+CHUNK = 128 * 1024
 MAX_LINE = 4000
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

@@ -1,0 +1,205 @@
+"""The Logs page follows a real file that is written, rotated, huge, hostile or absent."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QListView, QPushButton
+from pytestqt.qtbot import QtBot
+
+from lynkr_desktop.ui.engine_model import EngineModel, Phase
+from lynkr_desktop.ui.logs.lines import MOST_LINES, LogLines
+from lynkr_desktop.ui.logs.page import LogsPage
+from lynkr_desktop.ui.logs.tail import LEVELS, MAX_START, LogLine, LogTail
+from lynkr_desktop.ui.widgets.switch import Switch
+from tests.support.recorder import Recorder
+
+RECORD = "2026-03-02 14:00:00,000 {level:<7} engine: {text}\n"
+
+
+def record(level: str, text: str) -> str:
+    return RECORD.format(level=level, text=text)
+
+
+def read_all(tail: LogTail) -> list[LogLine]:
+    lines, more = tail.read()
+    while more:
+        fresh, more = tail.read()
+        lines += fresh
+    return lines
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "engine.log"
+
+
+@pytest.fixture
+def page(qtbot: QtBot, model: EngineModel, actions: Recorder, log: Path) -> LogsPage:
+    log.parent.mkdir()
+    result = LogsPage(model, actions, log)
+    result.resize(700, 400)
+    qtbot.addWidget(result)
+    return result
+
+
+def view_of(page: LogsPage) -> QListView:
+    return next(view for view in page.findChildren(QListView) if view.accessibleName() == "Engine log")
+
+
+def rows_end_with(page: LogsPage, words: str) -> bool:
+    found = view_of(page).model()
+    return str(found.index(found.rowCount() - 1, 0).data()).endswith(words)
+
+
+def rows(page: LogsPage) -> list[str]:
+    view = view_of(page)
+    found = view.model()
+    return [str(found.index(row, 0).data()) for row in range(found.rowCount())]
+
+
+def test_a_file_that_comes_later_and_grows(log: Path) -> None:
+    tail = LogTail(log)
+    assert tail.read() == ([], False)
+    log.parent.mkdir()
+    log.write_text(record("INFO", "one") + "half a ")
+    assert [line.text[-3:] for line in read_all(tail)] == ["one"]
+    with log.open("a") as file:
+        file.write("line\n")
+    assert [line.text for line in read_all(tail)] == ["half a line"]
+    assert read_all(tail) == []
+
+
+def test_a_line_without_level_belongs_to_the_record_above(log: Path) -> None:
+    log.parent.mkdir()
+    log.write_text(record("ERROR", "it failed") + "    Traceback\n" + record("DEBUG", "on"))
+    assert [LEVELS[line.level] for line in read_all(LogTail(log))] == ["ERROR", "ERROR", "DEBUG"]
+
+
+def test_nothing_is_lost_in_a_rotation(log: Path) -> None:
+    log.parent.mkdir()
+    log.write_text(record("INFO", "a"))
+    tail = LogTail(log)
+    read_all(tail)
+    with log.open("a") as file:
+        file.write(record("INFO", "b"))
+    os.replace(log, log.with_name("engine.log.1"))
+    log.write_text(record("INFO", "c"))
+    assert [line.text[-1] for line in read_all(tail)] == ["b", "c"]
+
+
+def test_a_file_that_was_emptied_is_read_from_its_start(log: Path) -> None:
+    log.parent.mkdir()
+    log.write_text(record("INFO", "before") * 10)
+    tail = LogTail(log)
+    read_all(tail)
+    log.write_text(record("INFO", "after"))
+    assert [line.text[-5:] for line in read_all(tail)] == ["after"]
+
+
+def test_bytes_that_are_no_text_and_lines_without_end(log: Path) -> None:
+    log.parent.mkdir()
+    log.write_bytes(b"\xff\xfe\x00 junk\r\n" + b"x" * 3_000_000 + b"\n" + record("INFO", "on").encode())
+    lines = read_all(LogTail(log))
+    assert lines[-1].text.endswith("on")
+    assert max(len(line.text) for line in lines) <= 4000
+
+
+def test_of_a_huge_file_only_the_end_is_read_and_no_half_line(log: Path) -> None:
+    log.parent.mkdir()
+    line = record("INFO", "x" * 100)
+    log.write_text(line * (2 * MAX_START // len(line)))
+    lines = read_all(LogTail(log))
+    assert {found.text for found in lines} == {line.rstrip("\n")}
+    assert len(lines) * len(line) <= MAX_START
+
+
+def test_the_list_is_bounded() -> None:
+    lines = LogLines()
+    for number in range(MOST_LINES // 1000 + 5):
+        lines.append([LogLine(f"{number}", 1)] * 1000)
+    assert lines.rowCount() <= MOST_LINES
+
+
+def test_filter_by_level_and_text(page: LogsPage, log: Path, qtbot: QtBot) -> None:
+    log.write_text(
+        record("DEBUG", "detail") + record("INFO", "Ready") + record("ERROR", "ollama is gone") + "    more\n"
+    )
+    page.show()
+    qtbot.waitUntil(lambda: len(rows(page)) == 3)  # Info and above at first
+    level = page.findChildren(QComboBox)[0]
+    level.setCurrentIndex(0)
+    assert len(rows(page)) == 4
+    level.setCurrentIndex(3)
+    assert [row[-4:] for row in rows(page)] == ["gone", "more"]
+    level.setCurrentIndex(0)
+    page.findChildren(QLineEdit)[0].setText("READY")
+    assert [row[-5:] for row in rows(page)] == ["Ready"]
+
+
+def test_copy_takes_what_is_chosen_or_everything_shown(page: LogsPage, log: Path, qtbot: QtBot) -> None:
+    log.write_text("".join(record("INFO", f"line {number}") for number in range(5)))
+    page.show()
+    qtbot.waitUntil(lambda: len(rows(page)) == 5)
+    copy = next(button for button in page.findChildren(QPushButton) if button.text() == "Copy")
+    QTest.mouseClick(copy, Qt.MouseButton.LeftButton)
+    assert len(QGuiApplication.clipboard().text().splitlines()) == 5
+    view = view_of(page)
+    view.setCurrentIndex(view.model().index(2, 0))
+    QTest.mouseClick(copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text().endswith("line 2")
+    assert "\n" not in QGuiApplication.clipboard().text()
+
+
+def test_it_follows_and_lets_go(page: LogsPage, log: Path, qtbot: QtBot) -> None:
+    log.write_text("".join(record("INFO", f"line {number}") for number in range(200)))
+    page.show()
+    bar = view_of(page).verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.value() == bar.maximum())
+    follow = page.findChildren(Switch)[0]
+    follow.setChecked(False)
+    bar.setValue(0)
+    with log.open("a") as file:
+        file.write(record("INFO", "newest"))
+    qtbot.waitUntil(lambda: len(rows(page)) == 201)
+    assert bar.value() == 0
+    follow.setChecked(True)
+    qtbot.waitUntil(lambda: bar.value() == bar.maximum())
+
+
+def test_an_empty_log_offers_to_start_the_engine(
+    page: LogsPage, model: EngineModel, actions: Recorder, qtbot: QtBot
+) -> None:
+    page.show()
+    start = next(button for button in page.findChildren(QPushButton) if button.text() == "Start the engine")
+    assert start.isVisible()
+    QTest.mouseClick(start, Qt.MouseButton.LeftButton)
+    assert actions.calls == [("start",)]
+    model.set_phase(Phase.STARTING)
+    assert not start.isVisible()
+
+
+def test_five_megabytes_never_hold_up_the_window(page: LogsPage, log: Path, qtbot: QtBot) -> None:
+    line = record("INFO", "r_81c2 200 in 1,840 ms, first token after 212 ms, 3,120 in, 164 out")
+    log.write_text(line * (5 * 1024 * 1024 // len(line)))
+    with log.open("a") as file:
+        file.write(record("INFO", "the last line"))
+    gc.collect()
+    gc.freeze()  # what pytest holds is not the window's to collect
+    page.show()
+    longest, deadline = 0.0, time.monotonic() + 20
+    while not rows_end_with(page, "the last line"):
+        assert time.monotonic() < deadline
+        since = time.thread_time()
+        QApplication.processEvents()
+        longest = max(longest, time.thread_time() - since)
+    gc.unfreeze()
+    # Processor time of one turn of the loop: a busy machine does not count against it.
+    assert longest < 0.05, f"{longest * 1000:.0f} ms"
