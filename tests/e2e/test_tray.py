@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,10 @@ def screen(tmp_path: Path) -> Iterator[Desktop]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     with desktop(tmp_path) as session:
         yield session
+        for log in tmp_path.glob("python*.log"):
+            said = log.read_text(errors="replace")
+            assert "Traceback" not in said, said
+            assert "never awaited" not in said, said
 
 
 @pytest.fixture
@@ -264,6 +269,60 @@ async def test_a_panel_that_comes_late_still_gets_the_icon(screen: Desktop, upst
     await asyncio.sleep(2)  # the panel must really come later than the app's first look
     await screen.start_panel()
     assert "Start" in labels((await registered(screen)).menu())
+
+
+async def test_a_taken_port_is_a_problem_that_names_the_holder(
+    screen: Desktop, upstream: OpenAIServer
+) -> None:
+    configure(screen, upstream)
+    await screen.start_panel()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        app = screen.start_app("--background", "--start", "--port", str(port))
+        item = await registered(screen)
+        await says(item, f"Port {port} is taken", 15)
+        assert str(os.getpid()) in screen.log_of(app), "it names the process that holds the port"
+        await eventually(lambda: not screen.engines(), "no engine")
+    item.click("Start")
+    await says(item, f"Running on port {port}")
+
+
+async def test_a_broken_configuration_is_told_and_mended(screen: Desktop, upstream: OpenAIServer) -> None:
+    configure(screen, upstream)
+    config = screen.home / "lynkr-routing.yaml"
+    good = config.read_text()
+    config.write_text("routing: {tiers: {simpel: {}}}\n")
+    await screen.start_panel()
+    app = screen.start_app("--background", "--start")
+    item = await registered(screen)
+    await says(item, "The configuration cannot be used", 15)
+    assert "simpel" in screen.log_of(app)
+    config.write_text(good)
+    item.click("Start")
+    await says(item, "Running on port")
+
+
+async def test_pause_and_resume_by_the_menu(screen: Desktop, upstream: OpenAIServer) -> None:
+    configure(screen, upstream)
+    await screen.start_panel()
+    screen.start_app("--background", "--start")
+    item = await registered(screen)
+    await says(item, "Running on port", 15)
+    await eventually(lambda: (row := item.find("Simple")) and row.enabled, "the tiers")
+    item.click("15 minutes")
+    await says(item, "Paused until")
+    item.click("Resume")
+    await says(item, "Running on port")
+
+
+async def test_ctrl_c_ends_app_and_engine(screen: Desktop, upstream: OpenAIServer) -> None:
+    configure(screen, upstream)
+    await screen.start_panel()
+    app = screen.start_app("--background", "--start")
+    await says(await registered(screen), "Running on port", 15)
+    app.send_signal(signal.SIGINT)
+    assert await ended(app) == 0
+    assert screen.engines() == []
 
 
 async def test_the_icon_is_there_soon_after_the_start(screen: Desktop, upstream: OpenAIServer) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, QSettings, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QAccessible, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -286,6 +286,19 @@ def test_everything_that_can_be_used_has_a_name(
                     assert name, f"{type(widget).__name__} on {page} has no name"
                     checked += 1
     assert checked > 30
+
+
+def test_painted_widgets_are_what_they_are_to_a_screen_reader(
+    window: MainWindow, running: EngineModel
+) -> None:
+    simple = QAccessible.queryAccessibleInterface(switch(window, "Simple"))
+    assert simple.role() == QAccessible.Role.CheckBox
+    assert simple.text(QAccessible.Text.Name) == "Simple tier"
+    assert simple.state().checked
+    bar = next(bar for bar in visible(window, QProgressBar) if "Simple" in bar.accessibleName())
+    share = QAccessible.queryAccessibleInterface(bar)
+    assert share.role() == QAccessible.Role.ProgressBar
+    assert share.valueInterface().currentValue() == 580
 
 
 def test_tab_reaches_every_control_of_the_page(
