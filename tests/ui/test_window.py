@@ -249,8 +249,9 @@ def test_hostile_titles_stay_text(window: MainWindow, running: EngineModel) -> N
 def test_nothing_is_wider_than_its_place_at_the_smallest_size(
     qtbot: QtBot, window: MainWindow, running: EngineModel
 ) -> None:
+    navigation = window.findChildren(Navigation)[0]
     window.resize(*Size.WINDOW_MIN)
-    qtbot.wait(50)
+    qtbot.waitUntil(lambda: navigation.width() == Size.NAV_COLLAPSED)
     assert (window.width(), window.height()) == Size.WINDOW_MIN
     for widget in window.findChildren(QWidget):
         parent = widget.parentWidget()
@@ -259,23 +260,22 @@ def test_nothing_is_wider_than_its_place_at_the_smallest_size(
                 type(widget).__name__,
                 widget.accessibleName(),
             )
-    navigation = window.findChildren(Navigation)[0]
-    assert navigation.width() == Size.NAV_COLLAPSED
     window.resize(*Size.WINDOW)
-    qtbot.wait(50)
-    assert navigation.width() == Size.NAV
+    qtbot.waitUntil(lambda: navigation.width() == Size.NAV)
 
 
 def test_everything_that_can_be_used_has_a_name(
     qtbot: QtBot, window: MainWindow, running: EngineModel
 ) -> None:
     kinds = (QAbstractButton, QLineEdit, QComboBox, QAbstractItemView, QProgressBar, DayChart)
+    navigation = window.findChildren(Navigation)[0]
     checked = 0
     for page in ("overview", "logs"):
         window.show_page(page)  # type: ignore[arg-type]
         for size in (Size.WINDOW, Size.WINDOW_MIN):
             window.resize(*size)
-            qtbot.wait(20)
+            wanted = Size.NAV if size == Size.WINDOW else Size.NAV_COLLAPSED
+            qtbot.waitUntil(lambda wanted=wanted: navigation.width() == wanted)
             for kind in kinds:
                 for widget in visible(window, kind):
                     if widget.window() is not window:
