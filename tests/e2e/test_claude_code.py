@@ -27,7 +27,12 @@ def program() -> Path:
 
 
 async def claude(
-    program: Path, proxy: Proxy, home: Path, *arguments: str, within: float = CLI_TIMEOUT_S
+    program: Path,
+    proxy: Proxy,
+    home: Path,
+    *arguments: str,
+    piped: str = "",
+    within: float = CLI_TIMEOUT_S,
 ) -> dict[str, Any]:
     """Runs `claude -p ... --output-format json` in home/work and gives what it prints."""
     process = await asyncio.create_subprocess_exec(
@@ -38,12 +43,12 @@ async def claude(
         "json",
         cwd=home / "work",
         env=claude_environment(home, proxy.url, proxy.token),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        out, errors = await asyncio.wait_for(process.communicate(), within)
+        out, errors = await asyncio.wait_for(process.communicate(piped.encode()), within)
     except TimeoutError:
         process.kill()
         await process.wait()
@@ -114,9 +119,10 @@ routing:
 async def test_through_the_embedded_gemma_and_again_from_its_prefix_cache(
     program: Path, home: Path, tmp_path: Path
 ) -> None:
-    """A real model reads its prompt and answers; the second turn finds that prompt in the cache.
+    """A real model reads a prompt of an agent's size and answers; the second turn finds it in the cache.
 
-    The prompt holds 3,000 tokens without the tools, which this model cannot call and is not given.
+    Gemma 270M cannot call tools and is not given the CLI's, three quarters of its prompt; a piped file makes
+    up for them. As a base model it does not end its answers: the provider ends them after 200 tokens.
     """
     install_model(tmp_path / "proxy" / "models")
     config = """
@@ -124,16 +130,20 @@ routing:
   tiers:
     simple: {providers: [embedded/gemma-3-270m], max_complexity: 1.0}
 """
+    source = "\n".join(f"def square_{n}(side):\n    return side * side + {n}\n" for n in range(760))
     with running_proxy(tmp_path / "proxy", config) as proxy:
-        first = await claude(program, proxy, home, "Say hello.", within=MODEL_TIMEOUT_S)
+        first = await claude(program, proxy, home, "What is this?", piped=source, within=MODEL_TIMEOUT_S)
         second = await claude(program, proxy, home, "Say it again.", "--continue", within=MODEL_TIMEOUT_S)
-        records = await asyncio.to_thread(proxy.records, 2)
-    for printed in (first, second):
+        later, earlier = await asyncio.to_thread(proxy.records, 2)
+    for printed, record in ((first, earlier), (second, later)):
         assert printed["is_error"] is False
         assert printed["subtype"] == "success"
-        assert prompt_tokens(printed["usage"]) > 1_000
-        assert printed["usage"]["output_tokens"] > 0
-    assert {record["status"] for record in records} == {200}
-    assert sum(record["input_tokens"] for record in records) >= prompt_tokens(first["usage"])
-    newest = max(records, key=lambda record: record["cached_tokens"])
-    assert newest["cached_tokens"] > 1_000
+        assert printed["result"]
+        assert (record["status"], record["provider"], record["estimated"]) == (200, "embedded", False)
+        assert record["input_tokens"] == prompt_tokens(printed["usage"]) > 15_000
+        assert record["output_tokens"] == printed["usage"]["output_tokens"] > 0
+    assert earlier["session"] == later["session"] == first["session_id"] == second["session_id"]
+    assert earlier["cached_tokens"] == 0
+    assert later["cached_tokens"] == second["usage"]["cache_read_input_tokens"]
+    assert later["cached_tokens"] > 0.95 * earlier["input_tokens"]
+    assert later["ttft_ms"] < earlier["ttft_ms"] / 4

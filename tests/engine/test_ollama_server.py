@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from lynkr_desktop.engine.providers.embedded.process import Worker
+from tests.support.models import cached_model
 from tests.support.ollama_models import FakeModel
 from tests.support.ollama_script import Call, Reply, Say, Think
 from tests.support.ollama_server import OllamaServer
@@ -152,6 +154,24 @@ async def test_pull_shows_progress_and_delete_removes(ollama: OllamaServer) -> N
     assert lines[-1] == {"error": "pull model manifest: file does not exist"}
     assert (await ask(ollama, "/api/delete", {"model": "qwen3:8b"}, "DELETE"))[0] == 200
     assert (await ask(ollama, "/api/delete", {"model": "qwen3:8b"}, "DELETE"))[0] == 404
+
+
+async def test_a_real_model_behind_it() -> None:
+    worker = await Worker.start(cached_model(), name="gemma", context=4096, threads=1)
+    try:
+        async with OllamaServer(upstream=worker.base_url, upstream_key=worker.key) as server:
+            body = {"model": "llama3.2", "messages": HI, "options": {"num_predict": 8, "temperature": 0}}
+            _, lines = await ask(server, "/api/chat", body)
+            _, whole = await ask(server, "/api/chat", {**body, "stream": False})
+    finally:
+        await worker.stop()
+    words = [line["message"]["content"] for line in lines[:-1]]
+    assert len(words) > 1, "a real model's words come one by one"
+    assert "".join(words) == whole["message"]["content"]
+    for last in (lines[-1], whole):
+        assert (last["done"], last["done_reason"]) == (True, "length")
+        assert last["prompt_eval_count"] > 2
+        assert last["eval_count"] == 8
 
 
 def test_as_a_process(tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ class ReplyWriter:
         return self._response
 
 
-async def relay_model(writer: ReplyWriter, upstream: str, body: Json) -> web.StreamResponse:
+async def relay_model(writer: ReplyWriter, upstream: str, key: str, body: Json) -> web.StreamResponse:
     """Lets a real model answer: asks an OpenAI-compatible server, speaks Ollama's protocol."""
     options = body.get("options") or {}
     asked: Json = {
@@ -294,18 +294,19 @@ async def relay_model(writer: ReplyWriter, upstream: str, body: Json) -> web.Str
     if body.get("tools"):
         asked["tools"] = body["tools"]
     try:
-        return await _relay(writer, upstream, asked)
+        return await _relay(writer, upstream, key, asked)
     except _Ended:
         return await writer.finish(writer.done_reason)
 
 
-async def _relay(writer: ReplyWriter, upstream: str, asked: Json) -> web.StreamResponse:
+async def _relay(writer: ReplyWriter, upstream: str, key: str, asked: Json) -> web.StreamResponse:
     calls: dict[int, list[str]] = {}
     reason = "stop"
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(f"{upstream}/chat/completions", json=asked) as response,
+        session.post(f"{upstream}/chat/completions", json=asked, headers=headers) as response,
     ):
         if response.status != 200:
             writer.outcome = "error"

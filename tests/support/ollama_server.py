@@ -54,6 +54,7 @@ class OllamaServer:
         models: what is installed; by default one model with tools.
         library: what `pull` can fetch.
         upstream: base URL of an OpenAI-compatible server (ending in /v1) that answers instead of the script.
+        upstream_key: the key that it wants.
         default_num_ctx: the window where neither request nor model says otherwise.
         honours_truncate: newer servers refuse, instead of cutting, where the request says `truncate: false`.
         call_ids: newer servers give tool calls an id.
@@ -64,6 +65,7 @@ class OllamaServer:
         *models: FakeModel,
         library: tuple[FakeModel, ...] = (),
         upstream: str = "",
+        upstream_key: str = "",
         default_num_ctx: int = 4096,
         honours_truncate: bool = False,
         call_ids: bool = False,
@@ -72,6 +74,7 @@ class OllamaServer:
         self.models = {model.name: model for model in models or (FakeModel("llama3.2"),)}
         self.library = {model.name: model for model in library}
         self.upstream = upstream
+        self.upstream_key = upstream_key
         self.default_num_ctx = default_num_ctx
         self.honours_truncate = honours_truncate
         self.call_ids = call_ids
@@ -361,7 +364,7 @@ class OllamaServer:
         writer = ReplyWriter(request, body, shape, timings, num_ctx, thinks=model.can("thinking"))
         try:
             if self.upstream:
-                response = await relay_model(writer, self.upstream, body)
+                response = await relay_model(writer, self.upstream, self.upstream_key, body)
             else:
                 response = await writer.play(self.replies.popleft() if self.replies else self.answer(body))
         except asyncio.CancelledError:

@@ -119,8 +119,9 @@ def running_proxy(home: Path, config: str = "", environ: Mapping[str, str] | Non
 
 def _first_line(process: subprocess.Popen[str]) -> dict[str, Any] | None:
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    assert process.stdout is not None
-    threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()
+    output = process.stdout
+    assert output is not None
+    threading.Thread(target=lambda: lines.put(output.readline()), daemon=True).start()
     try:
         line = lines.get(timeout=READY_WITHIN_S)
     except queue.Empty:

@@ -15,7 +15,8 @@ _IMAGE_TOKENS = 768
 """Tokens that Ollama reckons for an image."""
 
 _BYTES_PER_TOKEN = 3.5
-"""For a model that has not answered yet; rather too few, since a window too small loses the prompt's head."""
+"""For a model that has not answered yet. Gemma 3's tokens hold 4.1 bytes of Python, 3.4 to 4.1 of Markdown;
+rather too few, since a window too small loses the head of the prompt."""
 
 _RATIO_RANGE = (1.5, 8.0)
 _MEASURABLE = 200
