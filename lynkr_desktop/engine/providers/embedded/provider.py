@@ -239,6 +239,7 @@ class EmbeddedProvider(Provider):
         limit = entry.answer_limit
         limited = limit is not None and (request.max_tokens or limit + 1) > limit
         if limited:
+            dropped += ("max_tokens",) if request.max_tokens is not None else ()
             request = msgspec.structs.replace(request, max_tokens=limit)
         if request is call.request:
             return _Fitted(call)
