@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,6 +118,8 @@ def run_remove(args: argparse.Namespace) -> int:
 def _store(args: argparse.Namespace) -> ModelStore:
     from lynkr_desktop.engine.providers.embedded.store import ModelStore
 
+    # What the store would log, this command prints itself.
+    logging.getLogger("lynkr_desktop").addHandler(logging.NullHandler())
     return ModelStore(resolve_paths(args.home, args.config).models)
 
 
