@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import psutil
 import pytest
 
@@ -36,6 +37,8 @@ from lynkr_desktop.engine.wire.canonical import (
     Stopped,
     Text,
     TextDelta,
+    Tool,
+    ToolChoice,
 )
 from lynkr_desktop.engine.wire.errors import WireError
 from tests.support.models import install_model
@@ -155,6 +158,25 @@ async def test_text_streams_with_usage(make: MakeSetup, gemma: Path) -> None:
     assert "loading" in setup.changes
     [info] = await setup.provider.models()
     assert (info.id, info.context_length, info.loaded) == (GEMMA.id, 4096, True)
+
+
+async def test_a_base_model_is_given_what_it_understands_and_the_rest_is_named(
+    make: MakeSetup, gemma: Path
+) -> None:
+    """It cannot call tools and would never end an answer; a client that insists on a tool is refused."""
+    provider = make().provider
+    call = ask(max_tokens=5000)
+    tools = (Tool("ls", "lists files"),)
+    call.request = msgspec.structs.replace(call.request, tools=tools)
+    reply = await provider.send(call)
+    assert reply.dropped == ("tools", "max_tokens")
+    folded = good([event async for _, events in reply for event in events])
+    await reply.close()
+    assert folded.stop_reason == "end_turn"
+    assert folded.usage.output_tokens == GEMMA.answer_limit
+    call.request = msgspec.structs.replace(call.request, tool_choice=ToolChoice("required"))
+    with pytest.raises(WireError, match="cannot call tools"):
+        await provider.send(call)
 
 
 async def test_pieces_arrive_one_by_one(make: MakeSetup, gemma: Path) -> None:
