@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from lynkr_desktop.engine.security.token import same_token
 from lynkr_desktop.engine.wire.errors import WireError
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -21,7 +21,7 @@ class Guard:
     """
 
     def __init__(self, token: str, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
-        self._token = token.encode()
+        self._token = token
         self._hosts = _LOOPBACK | {host.lower() for host in hosts}
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         # Clients repeat the same few values; only accepted ones are remembered, so this stays small.
@@ -71,7 +71,7 @@ class Guard:
         if scheme.lower() == "bearer":
             offered.append(bearer.strip())
         for value in offered:
-            if value and hmac.compare_digest(value.encode("utf-8", "surrogateescape"), self._token):
+            if value and same_token(value, self._token):
                 return
         what = "is wrong" if any(offered) else "is missing"
         raise WireError(
