@@ -51,6 +51,7 @@ class Exchange:
     at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.perf_counter)
     body: bytes = b""
+    credential: tuple[str, str] | None = field(default=None, repr=False)
     request: Request | None = None
     decision: Decision | None = None
     target: Target | None = None

@@ -34,7 +34,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Usage,
 )
 from lynkr_desktop.engine.wire.codec import ClientCodec
-from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError
+from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ class Flow:
         self._host.enter(exchange)
         try:
             snapshot.guard.check(http)
+            exchange.credential = snapshot.guard.own_credential(http)
             self._host.admit()
             exchange.body = await read_body(http, snapshot.config.proxy.max_body)
             exchange.request = codec.decode_request(exchange.body)
@@ -128,11 +129,13 @@ class Flow:
     async def _ask(self, exchange: Exchange, snapshot: Snapshot) -> _Whole | _Open:
         """Tries the targets in turn until one begins to answer well."""
         assert exchange.decision is not None
+        assert exchange.request is not None
+        needs = exchange.request.needs
         tried: list[tuple[Target, WireError]] = []
         for target in exchange.decision.targets:
             provider = snapshot.providers[target.provider]
-            found = await provider.availability(target.model)
-            if not found.usable:
+            found = await provider.availability(target.model, needs)
+            if not found.usable and not (found.own_key_helps and exchange.credential):
                 status, kind = (404, "not_found") if found.missing else (503, "unavailable")
                 tried.append((target, WireError(found.reason, status=status, kind=kind)))
                 continue
@@ -142,7 +145,7 @@ class Flow:
             try:
                 return await self._attempt(exchange, snapshot)
             except WireError as error:
-                if error.status not in _TRY_NEXT:
+                if error.status not in _TRY_NEXT and not isinstance(error, Unsupported):
                     raise
                 log.info("%s: %s did not answer: %s", exchange.id, target.name, error.message)
                 tried.append((target, error))
@@ -153,10 +156,13 @@ class Flow:
         assert request is not None
         assert target is not None
         provider = snapshot.providers[target.provider]
-        if provider.dialect != exchange.codec.name and request.inexpressible:
+        dialect = exchange.codec.name
+        if request.inexpressible and not provider.speaks(dialect, target.model):
             named = ", ".join(request.inexpressible)
-            raise InvalidRequest(f"{target.name} cannot be given: {named}.", request.inexpressible[0])
-        answer = await provider.send(Call(request, target.model, exchange.codec.name, exchange.body))
+            raise Unsupported(f"{target.name} cannot be given: {named}.", request.inexpressible[0])
+        answer = await provider.send(
+            Call(request, target.model, dialect, exchange.body, exchange.headers, exchange.credential)
+        )
         exchange.dropped = answer.dropped
         if request.stream:
             return await self._begin(answer)
@@ -220,7 +226,7 @@ class Flow:
         if exchange.local:
             exchange.cost = 0.0
         response = web.StreamResponse(headers=response_headers(exchange))
-        response.content_type = "text/event-stream"
+        response.content_type = exchange.codec.stream_type
         response.headers["cache-control"] = "no-cache"
         delivery = _Delivery(exchange, opened.answer.dialect == exchange.codec.name)
         try:
@@ -316,7 +322,8 @@ def _none_left(tried: list[tuple[Target, WireError]]) -> WireError:
     if len(tried) == 1:
         return tried[0][1]
     reasons = "; ".join(f"{target.name}: {error.message}" for target, error in tried)
-    sent = [error for _, error in tried if error.status != 503]
+    sent = [error for _, error in tried if error.status != 503 and not isinstance(error, Unsupported)]
+    sent = sent or [error for _, error in tried if isinstance(error, Unsupported)]
     last = sent[-1] if sent else WireError("", status=503, kind="unavailable")
     waits = [error.retry_after for _, error in tried if error.retry_after is not None]
     return WireError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -64,12 +65,10 @@ class Guard:
             return False
 
     def check_token(self, request: web.Request) -> None:
-        """The token, in any of the three headers that clients can set."""
+        """The token, in any of the headers that clients can set."""
         headers = request.headers
         offered = [headers.get("x-lynkr-token"), headers.get("x-api-key")]
-        scheme, _, bearer = headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            offered.append(bearer.strip())
+        offered.append(_authorization(headers.get("Authorization", "")))
         for value in offered:
             if value and same_token(value, self._token):
                 return
@@ -80,6 +79,34 @@ class Guard:
             status=401,
             kind="authentication",
         )
+
+    def own_credential(self, request: web.Request) -> tuple[str, str] | None:
+        """The header, with its value, in which a client sends a key of its own for the provider.
+
+        The token stands in `x-lynkr-token` then, so whatever else is in the other two is meant for elsewhere.
+        """
+        if not same_token(request.headers.get("x-lynkr-token", ""), self._token):
+            return None
+        for name in ("authorization", "x-api-key"):
+            value = request.headers.get(name, "")
+            secret = _authorization(value) if name == "authorization" else value
+            if secret and not same_token(secret, self._token):
+                return name, value
+        return None
+
+
+def _authorization(value: str) -> str:
+    """The secret of an Authorization header: a bearer token, or the password of a URL with credentials."""
+    scheme, _, rest = value.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return rest.strip()
+        case "basic":
+            try:
+                return base64.b64decode(rest, validate=True).decode().partition(":")[2]
+            except ValueError:
+                return ""
+    return ""
 
 
 def _hostname(host: str) -> str:

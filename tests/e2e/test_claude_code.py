@@ -12,9 +12,9 @@ import pytest
 from tests.support.models import install_model
 from tests.support.node import claude_cli, claude_environment
 from tests.support.ollama_models import FakeModel
-from tests.support.ollama_script import Reply, text, tool_call
 from tests.support.ollama_server import OllamaServer
 from tests.support.proxy import Proxy, running_proxy
+from tests.support.script import Reply, text, tool_call
 
 CLI_TIMEOUT_S = 60
 MODEL_TIMEOUT_S = 480

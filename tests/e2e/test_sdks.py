@@ -15,9 +15,9 @@ import pytest
 import pytest_asyncio
 
 from tests.support.ollama_models import FakeModel
-from tests.support.ollama_script import Die, ErrorLine, Hold, Reply, Say, Stall, text, tool_call
 from tests.support.ollama_server import OllamaServer
 from tests.support.proxy import Proxy, running_proxy
+from tests.support.script import Die, ErrorLine, Hold, Reply, Say, Stall, text, tool_call
 
 MODEL = "auto-route"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

@@ -33,7 +33,8 @@ from lynkr_desktop.engine.wire.canonical import (
 )
 from lynkr_desktop.engine.wire.errors import WireError
 from tests.support.ollama_models import FakeModel
-from tests.support.ollama_script import (
+from tests.support.ollama_server import OllamaServer
+from tests.support.script import (
     Die,
     End,
     ErrorLine,
@@ -46,10 +47,9 @@ from tests.support.ollama_script import (
     text,
     tool_call,
 )
-from tests.support.ollama_script import (
+from tests.support.script import (
     Reply as Script,
 )
-from tests.support.ollama_server import OllamaServer
 
 MakeProvider = Callable[..., OllamaProvider]
 PNG = "iVBORw0KGgo="

@@ -16,8 +16,8 @@ import pytest
 from lynkr_desktop.engine.providers.embedded.process import Worker
 from tests.support.models import cached_model
 from tests.support.ollama_models import FakeModel
-from tests.support.ollama_script import Call, Reply, Say, Think
 from tests.support.ollama_server import OllamaServer
+from tests.support.script import Call, Reply, Say, Think
 
 ROOT = Path(__file__).resolve().parents[2]
 HI = [{"role": "user", "content": "Hi"}]

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.support.ollama_checks import count_tokens
-from tests.support.ollama_script import Call, Die, End, ErrorLine, Hold, Raw, Reply, Say, Stall, Step, Think
+from tests.support.script import Call, Die, End, ErrorLine, Hold, Raw, Reply, Say, Stall, Step, Think
 
 Json = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 Field names, framing, statuses and messages follow Ollama's API; so do its habits that break clients:
 prompts beyond `num_ctx` are cut without a word, `done_reason` is "stop" after tool calls, calls have no ids,
-errors in mid-stream come as a line within HTTP 200. What it says is scripted (`ollama_script`), or a real
+errors in mid-stream come as a line within HTTP 200. What it says is scripted (`script`), or a real
 model answers behind it through an OpenAI-compatible URL. In a test:
 
     async with OllamaServer() as ollama:
@@ -42,7 +42,7 @@ from tests.support.ollama_checks import (
 )
 from tests.support.ollama_models import FakeModel, Loaded, Received
 from tests.support.ollama_reply import ChatShape, GenerateShape, ReplyWriter, Shape, Timings, relay_model
-from tests.support.ollama_script import Reply, parse_replies, text
+from tests.support.script import Reply, parse_replies, text
 
 Json = dict[str, Any]
 

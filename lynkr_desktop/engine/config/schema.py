@@ -110,8 +110,12 @@ class ProxyOptions(Options):
     """proxy"""
 
     port: int = Field(8081, ge=0, le=65535, description="Port on 127.0.0.1; 0 takes a free one.")
-    api_compat: tuple[Literal["anthropic_messages", "openai_chat"], ...] = Field(
-        ("anthropic_messages", "openai_chat"), description="Client protocols that are served."
+    api_compat: tuple[Literal["anthropic_messages", "openai_chat", "openai_responses", "ollama"], ...] = (
+        Field(
+            ("anthropic_messages", "openai_chat", "openai_responses", "ollama"),
+            description="Client protocols that are served. A list that names only the first two, as older "
+            "files have it, serves the other two as well.",
+        )
     )
     health_check: str = Field(
         "/v1/admin/health", pattern="^/", description="Path of the health check; it needs no token."
@@ -129,6 +133,11 @@ class ProxyOptions(Options):
     drain_timeout: Duration = Field(
         30.0, ge=0, description="How long a stop waits for requests in flight before it ends them."
     )
+
+    def serves(self, protocol: str) -> bool:
+        """Whether a client protocol is served."""
+        newer = {"openai_responses", "ollama"}
+        return protocol in self.api_compat or (protocol in newer and newer.isdisjoint(self.api_compat))
 
 
 class TierOptions(Options):

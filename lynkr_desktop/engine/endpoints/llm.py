@@ -44,8 +44,9 @@ def add_routes(app: web.Application, engine: Engine) -> None:
 
 def _protocol(engine: Engine, flow: Flow, codec: ClientCodec) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        if codec.name not in engine.snapshot.config.proxy.api_compat:
-            message = f"{codec.name} is switched off. Add it to proxy.api_compat."
+        protocol = "ollama" if codec.name.startswith("ollama") else codec.name
+        if not engine.snapshot.config.proxy.serves(protocol):
+            message = f"{protocol} is switched off. Add it to proxy.api_compat."
             raise WireError(message, status=404, kind="not_found")
         return await flow.handle(request, codec)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-from lynkr_desktop.engine.wire.canonical import Event, Request
+from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Event, Need, Request
+from lynkr_desktop.engine.wire.codec import Dialect
+from lynkr_desktop.engine.wire.errors import Unsupported
 from lynkr_desktop.protocol.control import Candidate, CandidateState
 
 
@@ -17,14 +19,20 @@ class Call:
     Attributes:
         request: the canonical request.
         model: the provider's own name of the model.
-        dialect: the client's protocol (`anthropic_messages`, `openai_chat`).
-        body: the client's own bytes; a provider of the same dialect forwards them, changed only where needed.
+        dialect: the client's protocol; None when nobody's bytes stand behind the request.
+        body: the client's own bytes; a provider that speaks the dialect forwards them, changed only where
+            needed.
+        headers: the client's own headers, for versions and betas; never to be forwarded as a whole.
+        credential: the client's own header for the provider (`authorization` or `x-api-key`) and its value,
+            where it is not this engine's token. Never to be logged.
     """
 
     request: Request
     model: str
-    dialect: str = ""
+    dialect: Dialect | None = None
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    credential: tuple[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class Availability:
     """The concrete model where the asked one was a wildcard such as `auto`."""
     missing: bool = False
     """The provider answers, but has no such model."""
+    own_key_helps: bool = False
+    """It has no key, and one that the client brings would do."""
 
     @property
     def usable(self) -> bool:
@@ -64,7 +74,7 @@ class Answer(abc.ABC):
     `Failed`, always. `dropped` names request fields that the provider could not express.
     """
 
-    dialect: str = ""
+    dialect: Dialect | None = None
     content_type: str = ""
     dropped: tuple[str, ...] = ()
 
@@ -84,15 +94,22 @@ class Provider(abc.ABC):
     kind: str
     local: bool = False
     base_url: str = ""
-    dialect: str = ""
-    """The client protocol whose bodies it can take as they are; empty for none."""
+    text_tool_calls: bool = False
+    """Whether its models may write tool calls as text, so that they are looked for."""
 
     async def start(self) -> None:  # noqa: B027 - not every provider has something to start
         """Called once when the configuration comes into force; must not wait for the network."""
 
+    def speaks(self, dialect: Dialect, model: str) -> bool:
+        """Whether bodies of this client protocol go to `model` as they are, and come back so."""
+        return False
+
     @abc.abstractmethod
-    async def availability(self, model: str = "") -> Availability:
-        """Whether `model` can be used, from what is known (cached for a few seconds). Never raises."""
+    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
+        """Whether `model` can be used, from what is known (cached for a few seconds). Never raises.
+
+        A wildcard such as `auto` stands for a model that can do what `needs` names.
+        """
 
     @abc.abstractmethod
     async def models(self) -> list[ModelInfo]:
@@ -105,6 +122,15 @@ class Provider(abc.ABC):
         Raises:
             WireError: with the upstream's status, or 502 (broken), 503 (unreachable), 504 (too slow).
         """
+
+    async def embed(self, request: EmbeddingRequest, model: str) -> Embeddings:
+        """Turns texts into vectors.
+
+        Raises:
+            Unsupported: it has no models for that.
+            WireError: as `send`.
+        """
+        raise Unsupported(f"{self.name} cannot make embeddings.", "model")
 
     @abc.abstractmethod
     async def close(self) -> None:
@@ -128,7 +154,7 @@ class EventAnswer(Answer):
 
     events: list[Event]
     raw: bytes = b""
-    dialect: str = ""
+    dialect: Dialect | None = None
     content_type: str = "application/json"
     dropped: tuple[str, ...] = field(default=())
 

@@ -13,7 +13,7 @@ import aiohttp
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer
 from lynkr_desktop.engine.wire.canonical import Event, Failed
-from lynkr_desktop.engine.wire.codec import ProviderCodec, StreamDecoder
+from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec, StreamDecoder
 from lynkr_desktop.engine.wire.errors import WireError
 
 MAX_REPLY = 64 * 1024 * 1024
@@ -120,7 +120,7 @@ class StreamedAnswer(Answer):
         decoder: StreamDecoder,
         *,
         name: str,
-        dialect: str = "",
+        dialect: Dialect | None = None,
         stall: float,
     ) -> None:
         self._response = response

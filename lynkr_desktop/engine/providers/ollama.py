@@ -21,8 +21,8 @@ from lynkr_desktop.engine.providers.ollama_catalog import (
     unanswered,
 )
 from lynkr_desktop.engine.providers.ollama_context import ContextWindows, Truncation, Window
-from lynkr_desktop.engine.wire.canonical import Event, Failed, Request, Stopped
-from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.canonical import Event, Failed, Need, Request, Stopped
+from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 from lynkr_desktop.engine.wire.ollama import (
     ChatBody,
     OllamaStreamDecoder,
@@ -54,6 +54,7 @@ class OllamaProvider(Provider):
 
     kind = "ollama"
     local = True
+    text_tool_calls = True
 
     def __init__(
         self,
@@ -77,14 +78,14 @@ class OllamaProvider(Provider):
 
     # ------------------------------------------------------------ what is there
 
-    async def availability(self, model: str = "") -> Availability:
+    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
         """Whether the server answers and has `model`; for `auto`, which one it is."""
         snapshot = await self._catalog.snapshot()
         if snapshot.problem:
             return Availability("unavailable", snapshot.problem)
         if not model:
             return Availability("ready")
-        found = await self._find(snapshot, model)
+        found = await self._find(snapshot, model, needs)
         if found is None:
             reason = _NO_MODEL if model == AUTO else _not_installed(model)
             return Availability("unavailable", reason, missing=True)
@@ -98,23 +99,33 @@ class OllamaProvider(Provider):
         facts = await asyncio.gather(*map(self._catalog.facts, installed))
         return [_model_info(model, known, snapshot) for model, known in zip(installed, facts, strict=True)]
 
-    async def _find(self, snapshot: Snapshot, name: str) -> Installed | None:
-        return await self._choose(snapshot) if name == AUTO else snapshot.find(name)
+    async def _find(
+        self, snapshot: Snapshot, name: str, needs: frozenset[Need] = frozenset()
+    ) -> Installed | None:
+        return await self._choose(snapshot, needs) if name == AUTO else snapshot.find(name)
 
-    async def _choose(self, snapshot: Snapshot) -> Installed | None:
-        """The model of `auto`: a loaded one, else the newest that can chat; never one that runs elsewhere."""
+    async def _choose(self, snapshot: Snapshot, needs: frozenset[Need]) -> Installed | None:
+        """The model of `auto`: a loaded one, else the newest; never one that runs elsewhere.
+
+        One that can do what is needed comes first; where none can, the one that can chat will say so.
+        """
         loaded = [snapshot.installed[name] for name in snapshot.loaded if name in snapshot.installed]
         others = [model for model in snapshot.installed.values() if model not in loaded]
+        able: Installed | None = None
         for model in (*loaded, *others):
-            if not model.remote and (await self._catalog.facts(model)).can("completion"):
+            facts = await self._catalog.facts(model)
+            if model.remote or not facts.can("completion"):
+                continue
+            if all(facts.can(need) for need in needs):
                 return model
-        return None
+            able = able or model
+        return able
 
     # ------------------------------------------------------------ asking
 
     async def send(self, call: Call) -> Answer:
         """Sends a request; waits for the first piece, so that an early error is an error and no answer."""
-        model, snapshot = await self._locate(call.model)
+        model, snapshot = await self._locate(call.model, call.request.needs)
         facts = await self._catalog.facts(model)
         request = call.request
         _check(model.name, facts, request)
@@ -153,7 +164,7 @@ class OllamaProvider(Provider):
     async def close(self) -> None:
         """Nothing is open: the connections are the session's."""
 
-    async def _locate(self, name: str) -> tuple[Installed, Snapshot]:
+    async def _locate(self, name: str, needs: frozenset[Need]) -> tuple[Installed, Snapshot]:
         """The model to ask. What was seen last will do: should it be gone, Ollama says so."""
         snapshot = self._catalog.latest
         found = None if name == AUTO else snapshot.find(name)
@@ -161,7 +172,7 @@ class OllamaProvider(Provider):
             snapshot = await self._catalog.snapshot()
             if snapshot.problem:
                 raise WireError(snapshot.problem, status=503, kind="unavailable")
-            found = await self._find(snapshot, name)
+            found = await self._find(snapshot, name, needs)
         if found is None:
             raise _missing(name)
         return found, snapshot
@@ -293,25 +304,21 @@ def parse_keep_alive(value: str | None) -> str | int | None:
 
 
 def _check(model: str, facts: Facts, request: Request) -> None:
-    """Refuses what the model is known not to do. Raises `WireError`."""
+    """Refuses what the model is known not to do. Raises `Unsupported`."""
     if not facts.can("completion"):
-        raise _incapable(f"{model} cannot chat. Choose a model with the completion capability.", "model")
+        raise Unsupported(f"{model} cannot chat. Choose a model with the completion capability.", "model")
     if offered_tools(request) and not facts.can("tools"):
-        raise _incapable(
+        raise Unsupported(
             f"{model} cannot call tools. Choose a model with the tools capability (`ollama show` lists it), "
             "or send the request without tools.",
             "tools",
         )
     if request.has_images and not facts.can("vision"):
-        raise _incapable(
+        raise Unsupported(
             f"{model} cannot see images. Choose a model with the vision capability (`ollama show` lists it), "
             "or send the request without images.",
             "messages",
         )
-
-
-def _incapable(message: str, param: str) -> WireError:
-    return WireError(message, status=400, kind="invalid_request", param=param)
 
 
 def _missing(model: str) -> WireError:

@@ -15,7 +15,8 @@ from msgspec import Raw
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
 from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post, read_all
-from lynkr_desktop.engine.wire.canonical import Event
+from lynkr_desktop.engine.wire.canonical import Event, Need
+from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
 
@@ -37,8 +38,6 @@ class OpenAICompatibleProvider(Provider):
         key_hint: where a person would put the key, for messages.
     """
 
-    dialect = "openai_chat"
-
     def __init__(
         self,
         *,
@@ -53,6 +52,8 @@ class OpenAICompatibleProvider(Provider):
         self.kind = kind
         self.base_url = (options.base_url or BASE_URLS.get(kind, "")).rstrip("/")
         self.local = is_loopback(self.base_url)
+        # Models of the vendor's own service call tools properly; what else speaks its protocol may not.
+        self.text_tool_calls = self.base_url != BASE_URLS["openai"]
         self._options = options
         self._limits = Limits.of(options)
         self._session = session
@@ -68,7 +69,11 @@ class OpenAICompatibleProvider(Provider):
         """Begins to look the key up; the keyring may be slow to answer."""
         self._key_lookup = asyncio.create_task(asyncio.to_thread(self._find_key), name=f"key of {self.name}")
 
-    async def availability(self, model: str = "") -> Availability:
+    def speaks(self, dialect: Dialect, model: str) -> bool:
+        """Chat Completions."""
+        return dialect == "openai_chat"
+
+    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
         """Available when it has its key, or needs none."""
         if not self.base_url:
             return Availability(
@@ -115,18 +120,27 @@ class OpenAICompatibleProvider(Provider):
             limits=self._limits,
             codec=self._codec,
         )
-        dialect = self.dialect if call.request.stream else ""
+        dialect: Dialect | None = "openai_chat" if call.dialect == "openai_chat" else None
+        dropped = () if dialect else self._codec.dropped(call.request)
         if response.content_type == "text/event-stream":
             decoder = self._codec.stream_decoder()
-            answer = _UsageHidden if usage_added else StreamedAnswer
-            return answer(response, decoder, name=self.name, dialect=dialect, stall=self._limits.stall)
+            kind = _UsageHidden if usage_added else StreamedAnswer
+            answer = kind(
+                response,
+                decoder,
+                name=self.name,
+                dialect=dialect if call.request.stream else None,
+                stall=self._limits.stall,
+            )
+            answer.dropped = dropped
+            return answer
         whole = await read_all(response, self.name, self._limits.stall)
         try:
             events = self._codec.decode_reply(whole)
         except WireError as error:
             error.message = f"{self.name}: {error.message}"
             raise
-        return EventAnswer(events, whole, dialect="" if call.request.stream else self.dialect)
+        return EventAnswer(events, whole, dialect=None if call.request.stream else dialect, dropped=dropped)
 
     async def close(self) -> None:
         """Gives up a key lookup that still runs; the connections are the session's."""
@@ -142,7 +156,7 @@ class OpenAICompatibleProvider(Provider):
 
     def _body(self, call: Call) -> tuple[bytes, bool]:
         """The body to send, and whether usage was asked for on the client's behalf."""
-        if call.dialect != self.dialect:
+        if call.dialect != "openai_chat":
             return self._codec.encode_request(call.request, call.model), False
         if call.request.model == call.model:
             return call.body, False

@@ -16,6 +16,7 @@ from lynkr_desktop.engine.providers.http import SessionFactory
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
 from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICompatibleProvider, is_loopback
 from lynkr_desktop.engine.security.keys import SERVICE, find_key, usual_variables
+from lynkr_desktop.engine.wire.canonical import Need
 from lynkr_desktop.engine.wire.errors import WireError
 
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -29,7 +30,7 @@ class UnsupportedProvider(Provider):
         self.kind = kind
         self._reason = f"{name}: providers of the kind {kind} are not supported yet."
 
-    async def availability(self, model: str = "") -> Availability:
+    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
         """Never available."""
         return Availability("unavailable", self._reason)
 

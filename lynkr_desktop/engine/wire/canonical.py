@@ -15,6 +15,7 @@ from msgspec import Struct
 
 Role = Literal["user", "assistant"]
 StopReason = Literal["end_turn", "max_tokens", "tool_use", "stop_sequence", "refusal"]
+Need = Literal["tools", "vision"]
 Json = dict[str, Any]
 
 # ---------------------------------------------------------------- content blocks
@@ -125,6 +126,13 @@ class Reasoning(Struct, frozen=True):
     budget_tokens: int | None = None
     effort: str | None = None
 
+    @property
+    def level(self) -> str | None:
+        """The effort, for protocols that know no budget: as given, else by the size of the budget."""
+        if self.effort or not self.enabled or self.budget_tokens is None:
+            return self.effort
+        return "low" if self.budget_tokens <= 4096 else "medium" if self.budget_tokens <= 16384 else "high"
+
 
 class ResponseFormat(Struct, frozen=True):
     """Structured output: any JSON object, or JSON that fits `schema`."""
@@ -189,6 +197,16 @@ class Request(Struct, frozen=True):
             for message in self.messages
             for block in message.content
         )
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What a model must be able to do to answer."""
+        needs: set[Need] = set()
+        if self.tools and self.tool_choice.kind != "none":
+            needs.add("tools")
+        if self.has_images:
+            needs.add("vision")
+        return frozenset(needs)
 
 
 # ---------------------------------------------------------------- stream events
@@ -269,6 +287,26 @@ class Failed(Struct, frozen=True):
 
 
 Event = Started | BlockStarted | TextDelta | ThinkingDelta | ToolInputDelta | BlockStopped | Stopped | Failed
+
+
+# ---------------------------------------------------------------- embeddings
+
+
+class EmbeddingRequest(Struct, frozen=True):
+    """Texts to be turned into vectors. `dimensions` None leaves their length to the model."""
+
+    model: str
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
+    extra: Json = {}
+
+
+class Embeddings(Struct, frozen=True):
+    """One vector per input, in their order."""
+
+    model: str
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage
 
 
 # ---------------------------------------------------------------- folded reply

@@ -6,10 +6,13 @@ one reply; they take and give whatever arrives, split at any byte.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lynkr_desktop.engine.wire.canonical import Event, Reply, Request
 from lynkr_desktop.engine.wire.errors import WireError
+
+Dialect = Literal["anthropic_messages", "openai_chat", "openai_responses", "ollama_chat", "ollama_generate"]
+"""The client protocols."""
 
 
 class StreamEncoder(Protocol):
@@ -32,7 +35,9 @@ class StreamDecoder(Protocol):
 class ClientCodec(Protocol):
     """One client protocol."""
 
-    name: str
+    name: Dialect
+    stream_type: str
+    """Content type of its streams."""
 
     def decode_request(self, body: bytes) -> Request:
         """Raises `InvalidRequest` with the path of what is wrong."""
@@ -56,7 +61,14 @@ class ProviderCodec(Protocol):
     name: str
 
     def encode_request(self, request: Request, model: str) -> bytes:
-        """The body to send for `model`."""
+        """The body to send for `model`.
+
+        Raises:
+            Unsupported: the answer depends on something that this protocol cannot say.
+        """
+
+    def dropped(self, request: Request) -> tuple[str, ...]:
+        """Names of the fields that `encode_request` leaves out because the protocol has no word for them."""
 
     def decode_reply(self, body: bytes) -> list[Event]:
         """A reply that is not streamed, as events. Raises `WireError` when it is none."""

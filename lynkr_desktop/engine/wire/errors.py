@@ -39,6 +39,10 @@ class InvalidRequest(WireError):
         super().__init__(message, status=400, kind="invalid_request", param=param)
 
 
+class Unsupported(InvalidRequest):
+    """One target cannot do what the request asks; another may."""
+
+
 KIND_BY_STATUS: dict[int, str] = {
     400: "invalid_request",
     401: "authentication",

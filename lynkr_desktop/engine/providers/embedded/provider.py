@@ -26,8 +26,8 @@ from lynkr_desktop.engine.providers.embedded.runner import (
 from lynkr_desktop.engine.providers.embedded.store import AUTO, ModelStore
 from lynkr_desktop.engine.providers.http import SessionFactory
 from lynkr_desktop.engine.providers.openai_compatible import OpenAICompatibleProvider
-from lynkr_desktop.engine.wire.canonical import Event, Failed, Stopped, ToolChoice
-from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError
+from lynkr_desktop.engine.wire.canonical import Event, Failed, Need, Stopped, ToolChoice
+from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 from lynkr_desktop.protocol.control import LocalModel
 
 _PULL_WAIT = 600.0
@@ -56,6 +56,7 @@ class EmbeddedProvider(Provider):
     name = "embedded"
     kind = "embedded"
     local = True
+    text_tool_calls = True
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class EmbeddedProvider(Provider):
 
     # ------------------------------------------------------------ what is there
 
-    async def availability(self, model: str = "") -> Availability:
+    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
         """Whether `model` could answer, without loading it."""
         if not llama_installed():
             return Availability("unavailable", MISSING)
@@ -233,7 +234,7 @@ class EmbeddedProvider(Provider):
         dropped: tuple[str, ...] = ()
         if request.tools and "tools" not in entry.capabilities:
             if request.tool_choice.kind in ("required", "named"):
-                raise InvalidRequest(f"{entry.id} cannot call tools.", "tool_choice")
+                raise Unsupported(f"{entry.id} cannot call tools.", "tool_choice")
             request = msgspec.structs.replace(request, tools=(), tool_choice=ToolChoice())
             dropped = ("tools",)
         limit = entry.answer_limit
@@ -244,7 +245,7 @@ class EmbeddedProvider(Provider):
         if request is call.request:
             return _Fitted(call)
         # The client's own bytes still hold what was taken out, so they may not be forwarded.
-        return _Fitted(replace(call, request=request, dialect=""), dropped, ends_at_limit=limited)
+        return _Fitted(replace(call, request=request, dialect=None), dropped, ends_at_limit=limited)
 
     async def _upstream_of(self, worker: Worker) -> Provider:
         if self._upstream is not None and self._upstream[0] is worker:
@@ -289,7 +290,7 @@ class _LeasedAnswer(Answer):
         self._inner = inner
         self._lease = lease
         self._ends_at_limit = fitted.ends_at_limit
-        self.dialect = inner.dialect if fitted.call.dialect else ""
+        self.dialect = inner.dialect if fitted.call.dialect else None
         self.content_type = inner.content_type
         self.dropped = (*fitted.dropped, *inner.dropped)
 
@@ -320,7 +321,7 @@ def _ended(event: Event) -> Event:
 async def _explain(error: WireError, loaded: Loaded) -> WireError:
     """An error of llama.cpp's server, in words for the client."""
     if found := _OVERFLOW.search(error.message):
-        return InvalidRequest(
+        return Unsupported(
             f"The prompt has {found[1]} tokens and the context window of {loaded.spec.name} holds "
             f"{found[2]}. Shorten the conversation, or use a model with a larger window."
         )

@@ -24,6 +24,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
     Usage,
 )
+from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.framing import sse
@@ -43,7 +44,8 @@ _ERROR_TYPE = {
 class AnthropicClient:
     """The client codec of POST /v1/messages."""
 
-    name = "anthropic_messages"
+    name: Dialect = "anthropic_messages"
+    stream_type = "text/event-stream"
 
     def decode_request(self, body: bytes) -> Request:
         """Raises `InvalidRequest` with the path of what is wrong."""

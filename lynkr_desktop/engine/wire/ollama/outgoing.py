@@ -20,7 +20,8 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolResult,
     ToolUse,
 )
-from lynkr_desktop.engine.wire.errors import InvalidRequest
+from lynkr_desktop.engine.wire.dropped import vendor_fields
+from lynkr_desktop.engine.wire.errors import Unsupported
 from lynkr_desktop.engine.wire.fields import encode_json
 
 Think = bool | str | None
@@ -47,7 +48,7 @@ class ChatBody:
         model: Ollama's name of the model.
 
     Raises:
-        InvalidRequest: something in the request cannot be said to Ollama.
+        Unsupported: something in the request cannot be said to Ollama.
     """
 
     def __init__(self, request: Request, model: str) -> None:
@@ -126,7 +127,7 @@ def offered_tools(request: Request) -> tuple[Tool, ...]:
 
 def dropped_fields(request: Request) -> tuple[str, ...]:
     """Names of what Ollama has no word for; the client is told."""
-    dropped = sorted(name for name in request.extra if name not in _SAMPLING)
+    dropped = sorted(vendor_fields(request).difference(_SAMPLING))
     if request.tool_choice.kind in ("required", "named"):
         dropped.append("tool_choice")
     if request.tool_choice.parallel is False:
@@ -219,7 +220,7 @@ def _encode_image(image: Image) -> str:
     head, comma, data = image.url.partition(",")
     if comma and head.startswith("data:") and head.endswith(";base64"):
         return data
-    raise InvalidRequest(
+    raise Unsupported(
         "Ollama takes images as base64 data only, not as a link. Send the image itself.", "messages"
     )
 
@@ -227,7 +228,7 @@ def _encode_image(image: Image) -> str:
 def _encode_document(document: Document) -> str:
     if not document.text:
         kind = document.media_type or "linked"
-        raise InvalidRequest(f"Ollama cannot read {kind} documents. Send the document's text.", "messages")
+        raise Unsupported(f"Ollama cannot read {kind} documents. Send the document's text.", "messages")
     return f"{document.title}\n\n{document.text}" if document.title else document.text
 
 

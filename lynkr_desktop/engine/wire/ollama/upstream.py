@@ -29,7 +29,7 @@ from lynkr_desktop.engine.wire.canonical import (
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.framing import LineSplitter
-from lynkr_desktop.engine.wire.ollama.outgoing import ChatBody, think_of
+from lynkr_desktop.engine.wire.ollama.outgoing import ChatBody, dropped_fields, think_of
 
 
 class OllamaUpstream:
@@ -40,6 +40,10 @@ class OllamaUpstream:
     def encode_request(self, request: Request, model: str) -> bytes:
         """The body for `model`, with everything that depends on the server left to its defaults."""
         return ChatBody(request, model).encode(think=think_of(request.reasoning), stream=request.stream)
+
+    def dropped(self, request: Request) -> tuple[str, ...]:
+        """What Ollama has no word for."""
+        return dropped_fields(request)
 
     def decode_reply(self, body: bytes) -> list[Event]:
         """A reply that is not streamed, as events. Raises `WireError` when it is none."""

@@ -26,6 +26,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
     Usage,
 )
+from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.framing import sse
@@ -52,7 +53,8 @@ _ERROR_TYPE = {
 class OpenAIChatClient:
     """The client codec of POST /v1/chat/completions."""
 
-    name = "openai_chat"
+    name: Dialect = "openai_chat"
+    stream_type = "text/event-stream"
 
     def decode_request(self, body: bytes) -> Request:
         """Raises `InvalidRequest` with the path of what is wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from lynkr_desktop.engine.wire.canonical import (
     Block,
@@ -15,14 +16,32 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolResult,
     ToolUse,
 )
+from lynkr_desktop.engine.wire.dropped import vendor_fields
 from lynkr_desktop.engine.wire.fields import encode_json
 
+LimitField = Literal["max_tokens", "max_completion_tokens"]
 
-def encode_request(request: Request, model: str) -> bytes:
+_SHARED = frozenset(
+    {
+        "frequency_penalty",
+        "logit_bias",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "verbosity",
+    }
+)
+"""Fields outside the canonical model that other OpenAI protocols have under the same name and meaning."""
+
+
+def encode_request(request: Request, model: str, limit: LimitField = "max_tokens") -> bytes:
     """The body of POST {base_url}/chat/completions for `model`."""
     body: Json = {"model": model, "messages": list(_encode_messages(request))}
     optional: Json = {
-        "max_tokens": request.max_tokens,
+        limit: request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
         "seed": request.seed,
@@ -45,14 +64,25 @@ def encode_request(request: Request, model: str) -> bytes:
         body["tool_choice"] = _encode_tool_choice(request)
         if request.tool_choice.parallel is not None:
             body["parallel_tool_calls"] = request.tool_choice.parallel
-    if request.reasoning is not None and request.reasoning.effort:
-        body["reasoning_effort"] = request.reasoning.effort
+    if request.reasoning is not None and (effort := request.reasoning.level):
+        body["reasoning_effort"] = effort
+    if request.metadata:
+        body["metadata"] = request.metadata
+    body.update({key: value for key, value in request.extra.items() if key in _SHARED})
     if request.response_format is not None:
         body["response_format"] = _encode_response_format(request)
     if request.stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
     return encode_json(body)
+
+
+def dropped_fields(request: Request) -> tuple[str, ...]:
+    """Names of what Chat Completions has no word for."""
+    dropped = vendor_fields(request) - _SHARED
+    if request.top_k is not None:
+        dropped.add("top_k")
+    return tuple(sorted(dropped))
 
 
 def _encode_messages(request: Request) -> Iterator[Json]:

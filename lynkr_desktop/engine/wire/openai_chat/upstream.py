@@ -27,7 +27,7 @@ from lynkr_desktop.engine.wire.canonical import (
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.framing import ServerSentEvent, SseSplitter
-from lynkr_desktop.engine.wire.openai_chat.outgoing import encode_request
+from lynkr_desktop.engine.wire.openai_chat.outgoing import LimitField, dropped_fields, encode_request
 
 _STOP_REASON: dict[str, StopReason] = {
     "stop": "end_turn",
@@ -39,13 +39,24 @@ _STOP_REASON: dict[str, StopReason] = {
 
 
 class OpenAIChatUpstream:
-    """The provider codec of POST {base_url}/chat/completions."""
+    """The provider codec of POST {base_url}/chat/completions.
+
+    Args:
+        limit: the field that carries the limit of tokens; OpenAI's own newer models refuse the older one.
+    """
 
     name = "openai_chat"
 
+    def __init__(self, limit: LimitField = "max_tokens") -> None:
+        self._limit: LimitField = limit
+
     def encode_request(self, request: Request, model: str) -> bytes:
         """The body for `model`."""
-        return encode_request(request, model)
+        return encode_request(request, model, self._limit)
+
+    def dropped(self, request: Request) -> tuple[str, ...]:
+        """What Chat Completions has no word for."""
+        return dropped_fields(request)
 
     def decode_reply(self, body: bytes) -> list[Event]:
         """A `chat.completion` as events. Raises `WireError` when it is none."""

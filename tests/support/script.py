@@ -1,4 +1,7 @@
-"""What a fake Ollama says: replies made of steps, with the faults that real servers show."""
+"""What a fake provider says: replies made of steps, with the faults that real servers show.
+
+One script serves every fake: each renders the steps in its own wire format.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """A piece of the answer's text, sent as one line after `delay` seconds."""
+    """A piece of the answer's text, sent as one event after `delay` seconds."""
 
     text: str
     delay: float = 0.0
@@ -20,14 +23,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """A piece of reasoning; a request with `think: false` does not get it."""
+    """A piece of reasoning; a request that wants none does not get it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A whole tool call, as Ollama sends it: arguments as an object."""
+    """A tool call. Streams that can send its arguments in pieces do."""
 
     name: str
     arguments: Json
@@ -52,19 +55,19 @@ class Die:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Ends the body in good order, without the line that says `done`."""
+    """Ends the body in good order, without the event that says that the answer is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Bytes as they are, for lines that no Ollama should send."""
+    """Bytes as they are, for what no server should send."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorLine:
-    """`{"error": ...}` as the last line. As the first step it comes with HTTP 200, as older servers do."""
+    """An error within HTTP 200, as the last event of a stream or as the whole answer."""
 
     message: str
 
@@ -77,10 +80,15 @@ class Reply:
     """One answer.
 
     Attributes:
-        steps: sent in order; the line with `done` follows unless a step ends the reply.
-        done_reason: what that line says; `length` and stop sequences are found by the server itself.
+        steps: sent in order; what marks the end follows unless a step ends the reply.
+        done_reason: why it ended: `stop` or `length`; tool calls are seen by the server itself.
         status: an HTTP error status; then `error` is the whole answer.
-        counts: whether the last line carries the token counts; a fully cached prompt has none on old servers.
+        counts: whether the end carries the token counts.
+        headers: added to the answer's own.
+        first_byte: seconds before the head is sent.
+        split: bytes of each write; 0 writes whole events.
+        gzip: whether the body is compressed, whatever was asked for.
+        content_type: instead of the right one.
     """
 
     steps: tuple[Step, ...] = ()
@@ -89,6 +97,10 @@ class Reply:
     error: str = ""
     counts: bool = True
     headers: dict[str, str] = field(default_factory=dict)
+    first_byte: float = 0.0
+    split: int = 0
+    gzip: bool = False
+    content_type: str = ""
 
 
 def text(*pieces: str, delay: float = 0.0) -> Reply:
