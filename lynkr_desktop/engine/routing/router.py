@@ -60,6 +60,7 @@ class Router:
     providers: frozenset[str]
     known: Mapping[str, str] = field(default_factory=dict)
     switched: Mapping[Tier, bool] = field(default_factory=dict)
+    _known_targets: dict[tuple[Tier, ...], tuple[Target, ...]] = field(default_factory=dict, init=False)
 
     def enabled(self, tier: Tier) -> bool:
         """Whether the tier takes requests."""
@@ -108,21 +109,28 @@ class Router:
         if tier is not wanted:
             state = "switched off" if wanted in self.options.tiers else "not configured"
             why = f"{why}; {wanted} is {state}, so {tier}"
+        return Decision(tier, self._targets(order), why, measured)
+
+    def _targets(self, order: tuple[Tier, ...]) -> tuple[Target, ...]:
+        """The models of these tiers, each once; few orders exist, so they are kept."""
+        if (known := self._known_targets.get(order)) is not None:
+            return known
         targets: dict[str, Target] = {}
         for place in order:
             for name in self.options.tiers[place].providers:
                 provider, _, model = name.partition("/")
                 targets.setdefault(name, Target(provider, model, place))
-        return Decision(tier, tuple(targets.values()), why, measured)
+        self._known_targets[order] = tuple(targets.values())
+        return self._known_targets[order]
 
-    def _order(self, wanted: Tier) -> list[Tier]:
+    def _order(self, wanted: Tier) -> tuple[Tier, ...]:
         """The enabled tiers: the wanted one, then up, then down; a switched-off one leans as configured."""
         rank = wanted.rank
         up, down = TIERS[rank + 1 :], tuple(reversed(TIERS[:rank]))
         lean: Sequence[Tier] = up + down
         if not self.enabled(wanted) and self.options.disabled_tier == "down":
             lean = down + up
-        return [tier for tier in (wanted, *lean) if self.enabled(tier)]
+        return tuple(tier for tier in (wanted, *lean) if self.enabled(tier))
 
 
 def _tier(name: str) -> Tier:
