@@ -6,6 +6,7 @@ import abc
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
+from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Event, Need, Request
 from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import Unsupported
@@ -96,6 +97,8 @@ class Provider(abc.ABC):
     base_url: str = ""
     text_tool_calls: bool = False
     """Whether its models may write tool calls as text, so that they are looked for."""
+    key: ProviderKey | None = None
+    """Its key, None where it takes none; `key.forget()` lets a changed one take effect."""
 
     async def start(self) -> None:  # noqa: B027 - not every provider has something to start
         """Called once when the configuration comes into force; must not wait for the network."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,6 +14,7 @@ from msgspec import Raw
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
 from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post, read_all
+from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.wire.canonical import Event, Need
 from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import WireError
@@ -34,9 +34,10 @@ class OpenAICompatibleProvider(Provider):
         kind: `openai`, `openrouter` or `openai_compatible`.
         options: its options; `base_url` is required for `openai_compatible`.
         session: gives the shared HTTP session.
-        find_key: looks the key up (OS keyring, environment); it may block and runs in a thread.
-        key_hint: where a person would put the key, for messages.
+        key: its key; left out, it has none.
     """
+
+    key: ProviderKey
 
     def __init__(
         self,
@@ -45,8 +46,7 @@ class OpenAICompatibleProvider(Provider):
         kind: str,
         options: ProviderOptions,
         session: SessionFactory,
-        find_key: Callable[[], str | None] = lambda: None,
-        key_hint: str = "",
+        key: ProviderKey | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -57,17 +57,13 @@ class OpenAICompatibleProvider(Provider):
         self._options = options
         self._limits = Limits.of(options)
         self._session = session
-        self._find_key = find_key
-        self._key_hint = key_hint
-        self._key: str | None = None
-        self._key_lookup: asyncio.Task[str | None] | None = None
+        self.key = key or ProviderKey()
         self._codec = OpenAIChatUpstream()
-        self._headers: dict[str, str] = {}
-        self._models: tuple[float, list[ModelInfo]] = (0.0, [])
+        self._models: tuple[float, str | None, list[ModelInfo]] = (0.0, None, [])
 
     async def start(self) -> None:
         """Begins to look the key up; the keyring may be slow to answer."""
-        self._key_lookup = asyncio.create_task(asyncio.to_thread(self._find_key), name=f"key of {self.name}")
+        self.key.start()
 
     def speaks(self, dialect: Dialect, model: str) -> bool:
         """Chat Completions."""
@@ -79,30 +75,27 @@ class OpenAICompatibleProvider(Provider):
             return Availability(
                 "unavailable", f"{self.name} has no base_url. Set providers.{self.name}.base_url."
             )
-        if self._key_lookup is not None:
-            self._key = await asyncio.shield(self._key_lookup)
-            self._key_lookup = None
-        if self._key is None and self.base_url == BASE_URLS.get(self.kind):
-            return Availability("unavailable", f"{self.name} has no key. {self._key_hint}".rstrip())
+        if self.base_url == BASE_URLS.get(self.kind) and await self.key.get() is None:
+            return Availability("unavailable", f"{self.name} has no key. {self.key.hint}".rstrip())
         return Availability("ready")
 
     async def models(self) -> list[ModelInfo]:
         """What GET {base_url}/models lists, kept for a minute."""
         if not (await self.availability()).usable:
             return []
-        at, known = self._models
-        if time.monotonic() - at < _MODELS_FRESH_FOR and at:
+        key = await self.key.get()
+        at, listed_for, known = self._models
+        if time.monotonic() - at < _MODELS_FRESH_FOR and at and listed_for == key:
             return known
         try:
             url = f"{self.base_url}/models"
-            async with self._session().get(
-                url, headers=self._request_headers(), timeout=_LIST_TIMEOUT
-            ) as response:
+            headers = self._request_headers(key)
+            async with self._session().get(url, headers=headers, timeout=_LIST_TIMEOUT) as response:
                 body = await response.read()
             listed = [ModelInfo(entry.id) for entry in msgspec.json.decode(body, type=_ModelList).data]
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
             listed = [ModelInfo(model) for model in self._options.models]
-        self._models = (time.monotonic(), listed)
+        self._models = (time.monotonic(), key, listed)
         return listed
 
     async def send(self, call: Call) -> Answer:
@@ -116,7 +109,7 @@ class OpenAICompatibleProvider(Provider):
             f"{self.base_url}/chat/completions",
             body,
             name=self.name,
-            headers=self._request_headers(),
+            headers=self._request_headers(await self.key.get()),
             limits=self._limits,
             codec=self._codec,
         )
@@ -144,15 +137,13 @@ class OpenAICompatibleProvider(Provider):
 
     async def close(self) -> None:
         """Gives up a key lookup that still runs; the connections are the session's."""
-        if self._key_lookup is not None:
-            self._key_lookup.cancel()
+        self.key.close()
 
-    def _request_headers(self) -> dict[str, str]:
-        if not self._headers:
-            self._headers = {"content-type": "application/json", **self._options.headers}
-            if self._key:
-                self._headers["authorization"] = f"Bearer {self._key}"
-        return self._headers
+    def _request_headers(self, key: str | None) -> dict[str, str]:
+        headers = {"content-type": "application/json", **self._options.headers}
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        return headers
 
     def _body(self, call: Call) -> tuple[bytes, bool]:
         """The body to send, and whether usage was asked for on the client's behalf."""

@@ -13,6 +13,7 @@ from lynkr_desktop.engine.providers.base import Answer, Availability, Call, Mode
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.http import SessionFactory
+from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
 from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICompatibleProvider, is_loopback
 from lynkr_desktop.engine.security.keys import SERVICE, find_key, usual_variables
@@ -121,15 +122,18 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 kind=kind,
                 options=options,
                 session=tools.local_session if on_this_machine else tools.cloud_session,
-                find_key=partial(find_key, name, options.key_env, tools.environ),
-                key_hint=_key_hint(name, options.key_env),
+                key=provider_key(name, options, tools),
             )
     return UnsupportedProvider(name, kind)
 
 
-def _key_hint(name: str, key_env: str | None) -> str:
-    variable = key_env or next(iter(usual_variables(name)), "")
-    return f"Set {variable}, or store it: keyring set {SERVICE} {name}"
+def provider_key(name: str, options: ProviderOptions, tools: Tools) -> ProviderKey:
+    """The key of the provider `name`: from the OS keyring, else from the environment."""
+    variable = options.key_env or next(iter(usual_variables(name)), "")
+    return ProviderKey(
+        partial(find_key, name, options.key_env, tools.environ),
+        f"Set {variable}, or store it: keyring set {SERVICE} {name}",
+    )
 
 
 def ollama_url(environ: Mapping[str, str] = os.environ) -> str:

@@ -25,6 +25,7 @@ from lynkr_desktop.engine.providers.embedded.runner import (
 )
 from lynkr_desktop.engine.providers.embedded.store import AUTO, ModelStore
 from lynkr_desktop.engine.providers.http import SessionFactory
+from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.openai_compatible import OpenAICompatibleProvider
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Need, Stopped, ToolChoice
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
@@ -262,7 +263,7 @@ class EmbeddedProvider(Provider):
             kind="openai_compatible",
             options=options,
             session=self._session,
-            find_key=lambda: worker.key,
+            key=ProviderKey(lambda: worker.key),
         )
         await upstream.start()
         self._upstream = (worker, upstream)
