@@ -17,7 +17,7 @@ import contextlib
 import json
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -103,10 +103,11 @@ class Wire(abc.ABC):
 
 
 class ScriptedServer(abc.ABC):
-    """The server; `replies` are used up in order, then `default` answers."""
+    """The server; `replies` are used up in order, then `brain` answers where there is one, else `default`."""
 
     def __init__(self, *replies: Reply) -> None:
         self.replies: deque[Reply] = deque(replies)
+        self.brain: Callable[[Asked], Reply] | None = None
         self.default = text("Hello", " there")
         self.asked: list[Asked] = []
         self.arrived = asyncio.Event()
@@ -134,6 +135,7 @@ class ScriptedServer(abc.ABC):
     def forget(self) -> None:
         """As if it had just started."""
         self.replies.clear()
+        self.brain = None
         self.asked.clear()
         self.arrived.clear()
 
@@ -157,13 +159,18 @@ class ScriptedServer(abc.ABC):
                 return web.Response(
                     status=status, body=wire.failure(status, message), content_type=wire.whole_type
                 )
-            reply = self.replies.popleft() if self.replies else self.default
+            reply = self._reply(asked)
             return await _Play(request, asked, wire, reply).run()
         except (asyncio.CancelledError, ConnectionError):
             asked.outcome = asked.outcome or "gone"
             raise
         finally:
             asked.ended.set()
+
+    def _reply(self, asked: Asked) -> Reply:
+        if self.replies:
+            return self.replies.popleft()
+        return self.brain(asked) if self.brain is not None else self.default
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=256 * 1024**2)
