@@ -6,33 +6,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
-from lynkr_desktop.engine.exchange import (
-    Exchange,
-    estimate_tokens,
-    output_estimate,
-    response_headers,
-)
+from lynkr_desktop.engine.delivery import Delivery, estimated_usage
+from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
-from lynkr_desktop.engine.providers.base import Answer, Call
+from lynkr_desktop.engine.providers.base import Answer, Call, Provider
 from lynkr_desktop.engine.routing.router import Target
 from lynkr_desktop.engine.snapshot import Snapshot
-from lynkr_desktop.engine.wire.canonical import (
-    Event,
-    Failed,
-    Reply,
-    ReplyFold,
-    Started,
-    Stopped,
-    TextDelta,
-    ThinkingDelta,
-    ToolInputDelta,
-    Usage,
-)
+from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 
@@ -104,7 +89,7 @@ class Flow:
             answer = await self._ask(exchange, snapshot)
             if isinstance(answer, _Whole):
                 return self._deliver_whole(exchange, answer)
-            return await self._deliver_stream(http, exchange, answer)
+            return await self._deliver_stream(http, exchange, snapshot, answer)
         except WireError as error:
             exchange.fail(error)
             return error_response(exchange, error)
@@ -166,15 +151,18 @@ class Flow:
         exchange.dropped = answer.dropped
         if request.stream:
             return await self._begin(answer)
+        text_calls = _text_calls(provider, request)
         fold = ReplyFold()
         raw = b""
         try:
             async for piece, events in answer:
-                raw = piece if answer.dialect == exchange.codec.name else b""
-                for event in events:
+                raw = piece if answer.dialect == dialect else b""
+                for event in text_calls.feed(events) if text_calls else events:
                     fold.add(event)
         finally:
             await answer.close()
+        if text_calls is not None and text_calls.found:
+            raw = b""
         reply = fold.result()
         if isinstance(reply, Failed):
             raise WireError(reply.message, status=reply.status, kind=reply.kind)
@@ -187,10 +175,10 @@ class Flow:
         try:
             async for raw, events in pieces:
                 first.append((raw, events))
-                for event in events:
-                    if isinstance(event, Failed):
-                        raise WireError(event.message, status=event.status, kind=event.kind)
-                if any(not isinstance(event, Started) for event in events):
+                told = next((event for event in events if not isinstance(event, Started)), None)
+                if isinstance(told, Failed):
+                    raise WireError(told.message, status=told.status, kind=told.kind)
+                if told is not None:
                     break
         except BaseException:
             await answer.close()
@@ -206,7 +194,7 @@ class Flow:
         usage = reply.usage
         if usage.estimated:
             characters = sum(len(msgspec.json.encode(block)) for block in reply.content)
-            usage = _estimated(exchange, usage, characters)
+            usage = estimated_usage(exchange, usage, characters)
         exchange.usage = usage
         exchange.cost = self._host.price(exchange)
         exchange.status = 200
@@ -217,7 +205,7 @@ class Flow:
         return web.Response(body=body, headers=response_headers(exchange), content_type="application/json")
 
     async def _deliver_stream(
-        self, http: web.Request, exchange: Exchange, opened: _Open
+        self, http: web.Request, exchange: Exchange, snapshot: Snapshot, opened: _Open
     ) -> web.StreamResponse:
         request, target = exchange.request, exchange.target
         assert request is not None
@@ -228,11 +216,16 @@ class Flow:
         response = web.StreamResponse(headers=response_headers(exchange))
         response.content_type = exchange.codec.stream_type
         response.headers["cache-control"] = "no-cache"
-        delivery = _Delivery(exchange, opened.answer.dialect == exchange.codec.name)
+        delivery = Delivery(
+            exchange,
+            untouched=opened.answer.dialect == exchange.codec.name,
+            text_calls=_text_calls(snapshot.providers[target.provider], request),
+        )
         try:
             await response.prepare(http)
             for raw, events in opened.first:
-                await response.write(delivery.out(raw, events))
+                if out := delivery.out(raw, events):
+                    await response.write(out)
             async for raw, events in opened.pieces:
                 if out := delivery.out(raw, events):
                     await response.write(out)
@@ -246,76 +239,9 @@ class Flow:
         return response
 
 
-class _Delivery:
-    """Turns the pieces of one upstream answer into the client's bytes and keeps count of them."""
-
-    def __init__(self, exchange: Exchange, untouched: bool) -> None:
-        assert exchange.request is not None
-        self._exchange = exchange
-        self._untouched = untouched
-        self._encoder = exchange.codec.stream_encoder(exchange.request)
-        self._characters = 0
-        self._stopped: Stopped | None = None
-        self._failed = False
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens so far: as reported, else estimated from what went through."""
-        usage = self._stopped.usage if self._stopped is not None else Usage(estimated=True)
-        return _estimated(self._exchange, usage, self._characters) if usage.estimated else usage
-
-    def out(self, raw: bytes, events: list[Event]) -> bytes:
-        """The bytes for the client; an upstream's failure becomes an error of the client's protocol."""
-        encoded = b""
-        for event in events:
-            if self._failed:
-                break
-            if isinstance(event, Failed):
-                self._failed = True
-                self._exchange.status, self._exchange.error = event.status, event.message
-                error = WireError(event.message, status=event.status, kind=event.kind)
-                return encoded + self._exchange.codec.encode_stream_error(error)
-            event = self._seen(event)
-            if not self._untouched:
-                encoded += self._encoder.encode(event)
-        return b"" if self._failed else (raw if self._untouched else encoded)
-
-    def end(self) -> bytes:
-        """What is still owed at the end of the upstream's answer: an error, if it never stopped or failed."""
-        if self._stopped is not None or self._failed:
-            return b""
-        return self.out(b"", [Failed("The model's answer broke off before its end.")])
-
-    def _seen(self, event: Event) -> Event:
-        exchange = self._exchange
-        match event:
-            case TextDelta() | ThinkingDelta():
-                self._characters += len(event.text)
-            case ToolInputDelta():
-                self._characters += len(event.json)
-            case Started():
-                usage = event.usage or Usage(input_tokens=estimate_tokens(exchange.body), estimated=True)
-                model = event.model or (exchange.target.model if exchange.target else "")
-                return Started(event.id, model, usage)
-            case Stopped():
-                self._stopped = event
-                if event.usage.estimated:
-                    return Stopped(event.reason, self.usage, event.stop_sequence)
-                return event
-            case _:
-                return event
-        if exchange.first_token_at is None:
-            exchange.mark_first_token()
-        return event
-
-
-def _estimated(exchange: Exchange, usage: Usage, characters: int) -> Usage:
-    return msgspec.structs.replace(
-        usage,
-        input_tokens=usage.input_tokens or estimate_tokens(exchange.body),
-        output_tokens=usage.output_tokens or output_estimate(characters),
-        estimated=True,
-    )
+def _text_calls(provider: Provider, request: Request) -> Any:
+    """What looks for tool calls in text, where the provider's models may write them and tools were offered."""
+    return None if provider.text_tool_calls and "tools" in request.needs else None
 
 
 def _none_left(tried: list[tuple[Target, WireError]]) -> WireError:

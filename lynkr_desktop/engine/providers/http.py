@@ -142,8 +142,9 @@ class StreamedAnswer(Answer):
                     if not chunk:
                         break
                     limit.reschedule(None)
-                    for raw, events in self._decoder.feed(chunk):
-                        yield raw, events
+                    # What arrived together goes on together: under load that is what keeps streams in time.
+                    if pieces := self._decoder.feed(chunk):
+                        yield self._joined(pieces)
         except TimeoutError:
             yield b"", [Failed(f"{self._name} sent nothing for {self._stall:g} s.", 504, "timeout")]
             return
@@ -157,6 +158,11 @@ class StreamedAnswer(Answer):
         rest = self._decoder.finish()
         if rest:
             yield b"", rest
+
+    def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
+        if len(pieces) == 1:
+            return pieces[0]
+        return b"".join([raw for raw, _ in pieces]), [event for _, events in pieces for event in events]
 
     async def close(self) -> None:
         """Closes the connection, unless the reply was read to its end: then it is kept for reuse."""

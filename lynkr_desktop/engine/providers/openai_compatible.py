@@ -162,10 +162,11 @@ class OpenAICompatibleProvider(Provider):
 class _UsageHidden(StreamedAnswer):
     """A stream whose usage chunk was asked for by us: the client must not see it."""
 
-    async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
+    def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
         """The reply without the chunk that only carries usage."""
-        async for raw, events in super().__aiter__():
-            yield (b"" if b'"choices":[]' in raw.replace(b" ", b"") else raw), events
+        return super()._joined(
+            [(b"" if b'"choices":[]' in raw.replace(b" ", b"") else raw, events) for raw, events in pieces]
+        )
 
 
 class _ListedModel(msgspec.Struct):

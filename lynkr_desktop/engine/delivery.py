@@ -1,0 +1,142 @@
+"""From the pieces of one upstream answer to the client's bytes, with count kept of what went through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, output_estimate
+from lynkr_desktop.engine.wire.canonical import (
+    BlockStarted,
+    BlockStopped,
+    Event,
+    Failed,
+    Started,
+    Stopped,
+    TextDelta,
+    ThinkingDelta,
+    ToolInputDelta,
+    Usage,
+)
+from lynkr_desktop.engine.wire.errors import WireError
+
+_FRAME = (Started, BlockStarted, BlockStopped)
+_BROKEN_OFF = Failed("The model's answer broke off before its end.")
+
+
+class Delivery:
+    """One streamed answer.
+
+    An upstream of the client's own protocol is passed on byte for byte, for as long as its bytes tell the
+    story: once a tool call was found in its text, the rest is encoded from the events.
+
+    Args:
+        exchange: the request; its error, status and first token are noted here.
+        untouched: whether the upstream's bytes mean something to the client.
+        text_calls: finds tool calls that the model writes as text; None looks for none.
+    """
+
+    def __init__(self, exchange: Exchange, *, untouched: bool, text_calls: Any = None) -> None:
+        assert exchange.request is not None
+        self._exchange = exchange
+        self._untouched = untouched
+        self._encoder = exchange.codec.stream_encoder(exchange.request)
+        self._text_calls = text_calls
+        self._held_raw = b""
+        self._held: list[Event] = []
+        self._frame: list[Event] = []
+        """What the encoder must know of the part that went out untouched."""
+        self._characters = 0
+        self._stopped: Stopped | None = None
+        self._failure: Failed | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens so far: as reported, else estimated from what went through."""
+        usage = self._stopped.usage if self._stopped is not None else Usage(estimated=True)
+        return estimated_usage(self._exchange, usage, self._characters) if usage.estimated else usage
+
+    def out(self, raw: bytes, events: list[Event]) -> bytes:
+        """The bytes for the client; an upstream's failure becomes an error of the client's protocol."""
+        if self._failure is not None:
+            return b""
+        if self._text_calls is not None:
+            events = self._text_calls.feed(events)
+        good = self._noted(events)
+        if self._failure is not None:
+            failure = self._failure
+            error = WireError(failure.message, status=failure.status, kind=failure.kind)
+            return self._encoded(self._unheld(good)) + self._exchange.codec.encode_stream_error(error)
+        if not self._untouched or (self._text_calls is not None and self._text_calls.found):
+            return self._encoded(self._unheld(good))
+        return self._out_untouched(raw, good)
+
+    def end(self) -> bytes:
+        """What is still owed at the end of the upstream's answer: an error, if it never stopped or failed."""
+        return b"" if self._stopped is not None else self.out(b"", [_BROKEN_OFF])
+
+    def _out_untouched(self, raw: bytes, events: list[Event]) -> bytes:
+        self._held += events
+        if self._text_calls is not None:
+            self._held_raw += raw
+            if self._text_calls.holding:
+                return b""
+            raw, self._held_raw = self._held_raw, b""
+        self._frame += [event for event in self._held if isinstance(event, _FRAME)]
+        self._held.clear()
+        return raw
+
+    def _unheld(self, events: list[Event]) -> list[Event]:
+        """The events with those that were held back before them; from here on, events are encoded."""
+        if self._untouched:
+            self._untouched = False
+            self._encoded(self._frame)
+            events, self._held = self._held + events, []
+        return events
+
+    def _encoded(self, events: list[Event]) -> bytes:
+        return b"".join([self._encoder.encode(event) for event in events])
+
+    def _noted(self, events: list[Event]) -> list[Event]:
+        """The events up to a failure, which is noted and left out."""
+        for position, event in enumerate(events):
+            if isinstance(event, Failed):
+                self._failure = event
+                self._exchange.status, self._exchange.error = event.status, event.message
+                return events[:position]
+            if isinstance(event, TextDelta | ThinkingDelta):
+                self._characters += len(event.text)
+            elif isinstance(event, ToolInputDelta):
+                self._characters += len(event.json)
+            else:
+                events[position] = self._completed(event)
+                continue
+            if self._exchange.first_token_at is None:
+                self._exchange.mark_first_token()
+        return events
+
+    def _completed(self, event: Event) -> Event:
+        """An event with what the upstream left out and this engine knows."""
+        match event:
+            case Started():
+                exchange = self._exchange
+                usage = event.usage or Usage(input_tokens=estimate_tokens(exchange.body), estimated=True)
+                return Started(
+                    event.id, event.model or (exchange.target.model if exchange.target else ""), usage
+                )
+            case Stopped():
+                self._stopped = event
+                if event.usage.estimated:
+                    return Stopped(event.reason, self.usage, event.stop_sequence)
+        return event
+
+
+def estimated_usage(exchange: Exchange, usage: Usage, characters: int) -> Usage:
+    """Counts what an upstream did not: `characters` are those of its answer."""
+    return msgspec.structs.replace(
+        usage,
+        input_tokens=usage.input_tokens or estimate_tokens(exchange.body),
+        output_tokens=usage.output_tokens or output_estimate(characters),
+        estimated=True,
+    )
