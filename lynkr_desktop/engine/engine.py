@@ -23,6 +23,7 @@ from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.registry import Tools, build_providers, kind_of
 from lynkr_desktop.engine.routing.router import Router
+from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import Secrets, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot
@@ -86,6 +87,7 @@ class Engine:
         self._snapshot: Snapshot
         self._switches = Switches(paths.state)
         self._secrets = Secrets()
+        self.keys = KeyStore(self._environ, self._secrets.add)
         self._store = ModelStore(paths.models)
         self._tasks = Tasks()
         self._watcher: ConfigFileWatcher | None = None
@@ -134,6 +136,7 @@ class Engine:
             store=self._store,
             on_change=self._local_models_changed,
             environ=self._environ,
+            keys=self.keys,
         )
         self._switches.load()
         self._snapshot = await self._build(loaded, None)

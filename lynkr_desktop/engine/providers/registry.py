@@ -16,7 +16,7 @@ from lynkr_desktop.engine.providers.http import SessionFactory
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
 from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICompatibleProvider, is_loopback
-from lynkr_desktop.engine.security.keys import SERVICE, find_key, usual_variables
+from lynkr_desktop.engine.security.keys import KeyStore, usual_variables
 from lynkr_desktop.engine.wire.canonical import Need
 from lynkr_desktop.engine.wire.errors import WireError
 
@@ -57,6 +57,7 @@ class Tools:
         store: the models of the embedded provider.
         on_change: to be called when the state of a local model changes.
         environ: the environment, read here and nowhere else.
+        keys: the keys of providers.
     """
 
     local_session: SessionFactory
@@ -64,6 +65,7 @@ class Tools:
     store: ModelStore
     on_change: Callable[[], None]
     environ: Mapping[str, str]
+    keys: KeyStore
 
 
 def build_providers(
@@ -131,8 +133,8 @@ def provider_key(name: str, options: ProviderOptions, tools: Tools) -> ProviderK
     """The key of the provider `name`: from the OS keyring, else from the environment."""
     variable = options.key_env or next(iter(usual_variables(name)), "")
     return ProviderKey(
-        partial(find_key, name, options.key_env, tools.environ),
-        f"Set {variable}, or store it: keyring set {SERVICE} {name}",
+        partial(tools.keys.find, name, options.key_env),
+        f"Store it with `lynkr keys set {name}`, or set {variable}.",
     )
 
 

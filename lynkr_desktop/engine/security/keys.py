@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lynkr_desktop.engine.security import ring
+from lynkr_desktop.engine.security.ring import RingError
 
 log = logging.getLogger(__name__)
 
-SERVICE = "lynkr"
-"""The keyring's service name; the user name is the provider's name."""
-
-KEYRING_TIMEOUT = 3.0
-"""Seconds. A locked keyring may wait for a person who is not there."""
-
-_PAUSE = 60.0
-"""Seconds in which a keyring that did not answer is not asked again."""
+LONGEST_KEY = 1024
+"""Characters. No vendor's key comes near it, and the Windows Credential Manager takes 1280."""
 
 _USUAL = {
     "azure": ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
@@ -25,31 +22,87 @@ _USUAL = {
     "vertex": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
 }
 
-_one_at_a_time = threading.Lock()
-"""So that a locked keyring asks a person once, not once per provider."""
-
-_keyring_asked_again_at = 0.0
+_USABLE = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
+"""What a header can carry: printable ASCII without blanks."""
 
 
-def find_key(provider_name: str, key_env: str | None, environ: Mapping[str, str]) -> str | None:
-    """Looks for a provider's key. May take `KEYRING_TIMEOUT`, so call it off the event loop.
+class BadKey(ValueError):
+    """What was given cannot be a key. The message says why, without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where a provider's key comes from.
+
+    Attributes:
+        kind: `keyring`, `environment`, or `none` when there is no key.
+        variable: the environment variable that holds the key, or that would be read.
+    """
+
+    kind: Literal["keyring", "environment", "none"]
+    variable: str
+
+
+class KeyStore:
+    """The keys of all providers. Every method may block for seconds: call it off the event loop.
 
     Args:
-        provider_name: as in the configuration.
-        key_env: the environment variable to read instead of the usual ones.
         environ: the environment.
-
-    Returns:
-        The key, from the keyring first; None when there is none.
+        learned: is told each key that was found or set, so that logs can leave it out.
     """
-    key = _from_keyring(provider_name)
-    if key:
-        return key
-    for name in [key_env] if key_env else usual_variables(provider_name):
-        key = environ.get(name, "").strip()
+
+    def __init__(self, environ: Mapping[str, str], learned: Callable[[str], None] = lambda _: None) -> None:
+        self._environ = environ
+        self._learned = learned
+
+    def find(self, provider: str, key_env: str | None = None) -> str | None:
+        """The key of a provider, from the keyring first; None when there is none. Never raises.
+
+        Args:
+            provider: its name, as in the configuration.
+            key_env: the environment variable to read instead of the usual ones.
+        """
+        return self._look(provider, key_env)[0]
+
+    def source(self, provider: str, key_env: str | None = None) -> KeySource:
+        """Where `find` finds it."""
+        return self._look(provider, key_env)[1]
+
+    def set(self, provider: str, key: str) -> None:
+        """Stores a key in the keyring.
+
+        Raises:
+            BadKey: it cannot be a key.
+            RingError: the keyring did not take it.
+        """
+        key = checked(key)
+        self._learned(key)
+        ring.write(provider, key)
+        log.info("the key of %s was stored in the OS keyring", provider)
+
+    def remove(self, provider: str) -> bool:
+        """Removes a key from the keyring; False when it had none. Raises `RingError`."""
+        removed = ring.delete(provider)
+        if removed:
+            log.info("the key of %s was removed from the OS keyring", provider)
+        return removed
+
+    def _look(self, provider: str, key_env: str | None) -> tuple[str | None, KeySource]:
+        names = (key_env,) if key_env else usual_variables(provider)
+        try:
+            key = _clean(ring.read(provider), f"the OS keyring, under {provider}")
+        except RingError as error:
+            log.debug("no key from the OS keyring: %s", error.problem)
+            key = None
         if key:
-            return key
-    return None
+            self._learned(key)
+            return key, KeySource("keyring", names[0])
+        for name in names:
+            key = _clean(self._environ.get(name), name)
+            if key:
+                self._learned(key)
+                return key, KeySource("environment", name)
+        return None, KeySource("none", names[0])
 
 
 def usual_variables(provider_name: str) -> tuple[str, ...]:
@@ -58,29 +111,26 @@ def usual_variables(provider_name: str) -> tuple[str, ...]:
     return _USUAL.get(provider_name, (derived,))
 
 
-def _from_keyring(provider_name: str) -> str | None:
-    """Asks the OS keyring in a thread of its own, which is left behind when it hangs."""
-    global _keyring_asked_again_at
-    with _one_at_a_time:
-        if time.monotonic() < _keyring_asked_again_at:
-            return None
-        found: list[str] = []
-        thread = threading.Thread(target=_ask, args=(provider_name, found), name="lynkr-keyring", daemon=True)
-        thread.start()
-        thread.join(KEYRING_TIMEOUT)
-        if thread.is_alive():
-            _keyring_asked_again_at = time.monotonic() + _PAUSE
-            log.warning("the OS keyring did not answer in time; keys are read from the environment")
-    return found[0] if found else None
+def checked(key: str) -> str:
+    """The key without blanks around it. Raises `BadKey` when no header could carry it."""
+    key = key.strip()
+    if not key:
+        raise BadKey("The key is empty.")
+    if len(key) > LONGEST_KEY:
+        raise BadKey(f"This has {len(key):,} characters; a key has {LONGEST_KEY:,} at most.")
+    if len(key.split()) > 1:
+        raise BadKey("A key is one word on one line; this has blanks or line breaks within.")
+    if not _USABLE.fullmatch(key):
+        raise BadKey("A key has plain ASCII letters, digits and signs only; this has other characters.")
+    return key
 
 
-def _ask(provider_name: str, found: list[str]) -> None:
+def _clean(value: str | None, place: str) -> str | None:
+    """A value that was found, if it can be a key."""
+    if not value or not value.strip():
+        return None
     try:
-        import keyring
-
-        value = keyring.get_password(SERVICE, provider_name)
-    except Exception as error:  # noqa: BLE001 - a backend may raise anything (D-Bus, COM); none is our fault
-        log.debug("no key from the OS keyring: %s", type(error).__name__)
-        return
-    if value and value.strip():
-        found.append(value.strip())
+        return checked(value)
+    except BadKey as error:
+        log.warning("what is in %s is not used as a key: %s", place, error)
+        return None
