@@ -6,7 +6,7 @@ One script serves every fake: each renders the steps in its own wire format.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Die:
-    """Cuts the connection, as a crashed server does."""
+    """Cuts the connection, as a crashed server does; as the first step, before there is an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,9 @@ class Reply:
         split: bytes of each write; 0 writes whole events.
         gzip: whether the body is compressed, whatever was asked for.
         content_type: instead of the right one.
+        body: the whole body, as it is, instead of what the steps and the status would make.
+        streams: whether the answer is a stream, whatever was asked for.
+        rewrite: changes each write of the body, for odd framing.
     """
 
     steps: tuple[Step, ...] = ()
@@ -101,6 +104,9 @@ class Reply:
     split: int = 0
     gzip: bool = False
     content_type: str = ""
+    body: bytes | None = None
+    streams: bool | None = None
+    rewrite: Callable[[bytes], bytes] | None = None
 
 
 def text(*pieces: str, delay: float = 0.0) -> Reply:

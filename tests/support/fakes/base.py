@@ -202,15 +202,18 @@ class _Play:
         self._reply = reply
         self._response: web.StreamResponse | None = None
         self._deflate = zlib.compressobj(wbits=31) if reply.gzip else None
+        self._streams = wire.streams if reply.streams is None else reply.streams
 
     async def run(self) -> web.StreamResponse:
         reply, wire, asked = self._reply, self._wire, self._asked
         await asyncio.sleep(reply.first_byte)
-        if reply.status != 200:
+        if reply.status != 200 or reply.body is not None:
             asked.outcome = "error"
-            return await self._all(wire.failure(reply.status, reply.error), wire.whole_type, reply.status)
+            kind = wire.stream_type if reply.status == 200 and self._streams else wire.whole_type
+            body = wire.failure(reply.status, reply.error) if reply.body is None else reply.body
+            return await self._all(body, kind, reply.status)
         try:
-            if wire.streams:
+            if self._streams:
                 await self._stream()
             else:
                 return await self._whole()
@@ -280,6 +283,8 @@ class _Play:
                 case ErrorLine():
                     return await self._all(wire.error_event(step.message), wire.whole_type, 200)
                 case Die():
+                    if step is reply.steps[0]:
+                        raise _Cut
                     await self._begin(wire.whole_type)
                     await self._write(wire.whole(reply)[:40])
                     raise _Cut
@@ -307,6 +312,8 @@ class _Play:
     async def _write(self, data: bytes) -> None:
         await self._begin(self._wire.stream_type)
         assert self._response is not None
+        if self._reply.rewrite is not None:
+            data = self._reply.rewrite(data)
         if self._deflate is not None:
             data = self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         size = self._reply.split or len(data) or 1
