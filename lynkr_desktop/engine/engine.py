@@ -21,7 +21,7 @@ from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.providers.base import ModelInfo, Provider
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
-from lynkr_desktop.engine.providers.registry import Tools, build_providers, kind_of
+from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
 from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import Secrets, setup_logging
@@ -54,6 +54,7 @@ from lynkr_desktop.protocol.events import (
     RequestStarted,
     StatusEvent,
 )
+from lynkr_desktop.protocol.keys import KeyCheck
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 log = logging.getLogger(__name__)
@@ -290,6 +291,22 @@ class Engine:
         if self._state == "paused":
             self._state = "running"
             self.changed()
+
+    # ------------------------------------------------------------ keys
+
+    def forget_key(self, provider: str) -> None:
+        """A key was set or removed: the next request looks it up anew."""
+        found = self.snapshot.providers.get(provider)
+        if found is not None and found.key is not None:
+            found.key.forget()
+        self.changed()
+
+    async def check_key(self, provider: str) -> KeyCheck:
+        """Asks a provider whether it takes its key, whether the configuration uses it or not."""
+        found = self.snapshot.providers.get(provider)
+        if found is not None:
+            return await found.check_key()
+        return await check_key(provider, self.snapshot.config, self._tools)
 
     # ------------------------------------------------------------ requests (flow.Host)
 

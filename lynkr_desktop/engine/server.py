@@ -6,7 +6,8 @@ import logging
 
 from aiohttp import hdrs, web
 
-from lynkr_desktop.engine.endpoints.admin import Admin, reply
+from lynkr_desktop.engine.endpoints.admin import Admin
+from lynkr_desktop.engine.endpoints.control import reply
 from lynkr_desktop.engine.endpoints.llm import Handler, add_routes, codec_for
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import new_id
@@ -66,7 +67,7 @@ def _preflight(engine: Engine, request: web.Request) -> web.Response:
     return web.Response(
         status=204,
         headers={
-            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PATCH, DELETE",
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PUT, PATCH, DELETE",
             hdrs.ACCESS_CONTROL_ALLOW_HEADERS: request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*")[
                 :1000
             ],

@@ -83,6 +83,12 @@ class LocalModel(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class LocalModelList(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/models."""
+
+    models: tuple[LocalModel, ...] = ()
+
+
 class UsageTotals(Struct, frozen=True, kw_only=True):
     """Sums over a range. `cost` covers the priced requests only; `unpriced` counts the others."""
 
@@ -141,6 +147,12 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class RequestList(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/requests, the newest first."""
+
+    requests: tuple[RequestRow, ...] = ()
+
+
 class ConfigStatus(Struct, frozen=True, kw_only=True):
     """Which configuration is in force. `error` tells why a newer file was not taken.
 
@@ -184,6 +196,15 @@ class Health(Struct, frozen=True, kw_only=True):
     status: Literal["ok"] = "ok"
     version: str
     uptime_s: float
+
+
+class Readiness(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/ready: whether some model of some enabled tier can be used, and if not, why."""
+
+    ready: bool
+    state: EngineState
+    providers: tuple[ProviderStatus, ...] = ()
+    store: Literal["ok"] = "ok"
 
 
 class TierPatch(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, cast, get_args
 
-import msgspec
 from aiohttp import web
 
+from lynkr_desktop.engine.endpoints.control import Call, Handler, decoded, reply
+from lynkr_desktop.engine.endpoints.keys import Keys
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
-from lynkr_desktop.protocol.control import PauseRequest, ShutdownRequest, TierPatch
+from lynkr_desktop.protocol.control import (
+    ConfigStatus,
+    EngineStatus,
+    LocalModelList,
+    PauseRequest,
+    Readiness,
+    RequestList,
+    RequestRow,
+    ShutdownReply,
+    ShutdownRequest,
+    TierPatch,
+    UsageReport,
+)
 from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
 
-T = TypeVar("T")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-MAX_CONTROL_BODY = 64 * 1024
 HEARTBEAT_S = 15.0
 
 
@@ -37,29 +44,56 @@ class Admin:
         health_paths = {"/v1/admin/health", self._engine.snapshot.config.proxy.health_check}
         for path in sorted(health_paths):
             router.add_get(path, self.health)
-        for method, path, handler in (
-            ("GET", "/v1/admin/ready", self.ready),
-            ("GET", "/v1/admin/status", self.status),
-            ("GET", "/v1/admin/events", self.events),
-            ("POST", "/v1/admin/reload", self.reload),
-            ("PATCH", "/v1/admin/tiers/{tier}", self.patch_tier),
-            ("POST", "/v1/admin/pause", self.pause),
-            ("POST", "/v1/admin/resume", self.resume),
-            ("POST", "/v1/admin/shutdown", self.shutdown),
-            ("GET", "/v1/admin/requests", self.requests),
-            ("GET", "/v1/admin/requests/{id}", self.request),
-            ("GET", "/v1/admin/usage", self.usage),
-            ("GET", "/v1/admin/models", self.models),
-            ("POST", "/v1/admin/models/{id}/pull", self.pull),
-            ("DELETE", "/v1/admin/models/{id}/pull", self.cancel_pull),
-            ("DELETE", "/v1/admin/models/{id}", self.remove_model),
-        ):
-            router.add_route(method, path, self._guarded(handler))
+        for call in self.calls():
+            router.add_route(call.method, call.path, self._guarded(call.handler))
         telemetry = self._engine.snapshot.config.telemetry
         router.add_get(telemetry.metrics, self._guarded(self.metrics))
         reload_path = telemetry.reload.removeprefix("POST ").strip()
         if reload_path != "/v1/admin/reload":
             router.add_post(reload_path, self._guarded(self.reload))
+
+    def calls(self) -> list[Call]:
+        """Every call that needs the token."""
+        return [
+            Call("GET", "/v1/admin/ready", self.ready, answer=Readiness),
+            Call("GET", "/v1/admin/status", self.status, answer=EngineStatus),
+            Call("GET", "/v1/admin/events", self.events),
+            Call("POST", "/v1/admin/reload", self.reload, answer=ConfigStatus),
+            Call("PATCH", "/v1/admin/tiers/{tier}", self.patch_tier, body=TierPatch, answer=EngineStatus),
+            Call("POST", "/v1/admin/pause", self.pause, body=PauseRequest, answer=EngineStatus),
+            Call("POST", "/v1/admin/resume", self.resume, answer=EngineStatus),
+            Call(
+                "POST",
+                "/v1/admin/shutdown",
+                self.shutdown,
+                body=ShutdownRequest,
+                answer=ShutdownReply,
+                status=202,
+            ),
+            Call(
+                "GET",
+                "/v1/admin/requests",
+                self.requests,
+                answer=RequestList,
+                query={
+                    "limit": "how many, 1 to 1000; 50 if left out",
+                    "before": "only those older than this id",
+                },
+            ),
+            Call("GET", "/v1/admin/requests/{id}", self.request, answer=RequestRow),
+            Call(
+                "GET",
+                "/v1/admin/usage",
+                self.usage,
+                answer=UsageReport,
+                query={"range": ", ".join(get_args(UsageRange)), "by": ", ".join(get_args(UsageGroup))},
+            ),
+            Call("GET", "/v1/admin/models", self.models, answer=LocalModelList),
+            Call("POST", "/v1/admin/models/{id}/pull", self.pull, answer=LocalModelList, status=202),
+            Call("DELETE", "/v1/admin/models/{id}/pull", self.cancel_pull, answer=LocalModelList),
+            Call("DELETE", "/v1/admin/models/{id}", self.remove_model, answer=LocalModelList),
+            *Keys(self._engine).calls(),
+        ]
 
     def _guarded(self, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -81,7 +115,7 @@ class Admin:
         usable = any(
             candidate.usable for tier in status.tiers if tier.enabled for candidate in tier.candidates
         )
-        body = {"ready": usable, "state": status.state, "providers": status.providers, "store": "ok"}
+        body = Readiness(ready=usable, state=status.state, providers=status.providers)
         return reply(body, 200 if usable else 503)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
@@ -120,7 +154,7 @@ class Admin:
     async def patch_tier(self, request: web.Request) -> web.StreamResponse:
         """PATCH /v1/admin/tiers/{tier}."""
         name = request.match_info["tier"].lower()
-        patch = await _body(request, TierPatch)
+        patch = await decoded(request, TierPatch)
         try:
             tier = Tier(name)
         except ValueError as error:
@@ -130,7 +164,7 @@ class Admin:
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/admin/pause."""
-        wanted = await _body(request, PauseRequest)
+        wanted = await decoded(request, PauseRequest)
         if wanted.seconds is not None and not 0 < wanted.seconds <= 366 * 86400:
             raise WireError("seconds must be above 0 and at most a year.", status=400, kind="invalid_request")
         self._engine.pause(wanted.seconds)
@@ -143,14 +177,14 @@ class Admin:
 
     async def shutdown(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/admin/shutdown: answers at once; the engine ends when the requests in flight have."""
-        wanted = await _body(request, ShutdownRequest)
+        wanted = await decoded(request, ShutdownRequest)
         return reply(self._engine.request_stop(force=wanted.force), 202)
 
     async def requests(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/requests?limit=50&before=ID: the newest first."""
         limit = _number(request, "limit", 50, 1, 1000)
         rows = await self._engine.records.recent(limit, request.query.get("before"))
-        return reply({"requests": rows})
+        return reply(RequestList(requests=tuple(rows)))
 
     async def request(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/requests/{id}."""
@@ -167,40 +201,27 @@ class Admin:
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/models: the built-in models."""
-        return reply({"models": self._engine.local_models()})
+        return reply(LocalModelList(models=self._engine.local_models()))
 
     async def pull(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/admin/models/{id}/pull: begins the download; progress comes as `model.pull` events."""
         self._engine.embedded.start_pull(request.match_info["id"])
-        return reply({"models": self._engine.local_models()}, 202)
+        return reply(LocalModelList(models=self._engine.local_models()), 202)
 
     async def cancel_pull(self, request: web.Request) -> web.StreamResponse:
         """DELETE /v1/admin/models/{id}/pull: stops the download; what has arrived is kept."""
         self._engine.embedded.cancel_pull(request.match_info["id"])
-        return reply({"models": self._engine.local_models()})
+        return reply(LocalModelList(models=self._engine.local_models()))
 
     async def remove_model(self, request: web.Request) -> web.StreamResponse:
         """DELETE /v1/admin/models/{id}: deletes the file."""
         await self._engine.embedded.remove(request.match_info["id"])
-        return reply({"models": self._engine.local_models()})
+        return reply(LocalModelList(models=self._engine.local_models()))
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """GET /metrics, in Prometheus' text format."""
         body, content_type = self._engine.metrics.render()
         return web.Response(body=body, headers={"content-type": content_type})
-
-
-def reply(body: Any, status: int = 200) -> web.Response:
-    """A JSON answer."""
-    return web.Response(status=status, body=encode_json(body), content_type="application/json")
-
-
-async def _body(request: web.Request, kind: type[T]) -> T:
-    data = await read_body(request, MAX_CONTROL_BODY) or b"{}"
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"The body does not fit: {error}.", status=400, kind="invalid_request") from error
 
 
 def _number(request: web.Request, name: str, default: int, low: int, high: int) -> int:

@@ -11,6 +11,7 @@ from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Ev
 from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import Unsupported
 from lynkr_desktop.protocol.control import Candidate, CandidateState
+from lynkr_desktop.protocol.keys import KeyCheck
 
 
 @dataclass(slots=True)
@@ -138,6 +139,17 @@ class Provider(abc.ABC):
     @abc.abstractmethod
     async def close(self) -> None:
         """Ends connections and child processes."""
+
+    async def check_key(self) -> KeyCheck:
+        """Asks whether the provider takes its key, by a call that costs nothing. Never raises."""
+        if self.key is None:
+            return KeyCheck(provider=self.name, result="none", message=f"{self.name} takes no key.")
+        if not await self.key.get():
+            return KeyCheck(
+                provider=self.name, result="none", message=f"{self.name} has no key. {self.key.hint}"
+            )
+        message = f"{self.name} has a key; only a request can tell whether it is good."
+        return KeyCheck(provider=self.name, result="unknown", message=message)
 
     async def candidate(self, model: str) -> Candidate:
         """`model` of this provider as it stands."""

@@ -15,10 +15,12 @@ from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
 from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post, read_all
 from lynkr_desktop.engine.providers.key import ProviderKey
+from lynkr_desktop.engine.providers.key_check import check_by_get
 from lynkr_desktop.engine.wire.canonical import Event, Need
 from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
+from lynkr_desktop.protocol.keys import KeyCheck
 
 BASE_URLS = {"openai": "https://api.openai.com/v1", "openrouter": "https://openrouter.ai/api/v1"}
 
@@ -97,6 +99,17 @@ class OpenAICompatibleProvider(Provider):
             listed = [ModelInfo(model) for model in self._options.models]
         self._models = (time.monotonic(), key, listed)
         return listed
+
+    async def check_key(self) -> KeyCheck:
+        """GETs the list of models; of OpenRouter, whose list is open to all, the facts about the key."""
+        found = await self.availability()
+        if not found.usable:
+            return KeyCheck(provider=self.name, result="none", message=found.reason)
+        key = await self.key.get()
+        path = "key" if self.kind == "openrouter" else "models"
+        headers = self._request_headers(key)
+        url = f"{self.base_url}/{path}"
+        return await check_by_get(self._session(), url, headers, name=self.name, has_key=bool(key))
 
     async def send(self, call: Call) -> Answer:
         """Sends a request; the body of a client of the same protocol goes on with only its model changed."""

@@ -19,6 +19,7 @@ from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICo
 from lynkr_desktop.engine.security.keys import KeyStore, usual_variables
 from lynkr_desktop.engine.wire.canonical import Need
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.keys import KeyCheck
 
 OLLAMA_URL = "http://127.0.0.1:11434"
 
@@ -127,6 +128,15 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 key=provider_key(name, options, tools),
             )
     return UnsupportedProvider(name, kind)
+
+
+async def check_key(name: str, config: Config, tools: Tools) -> KeyCheck:
+    """Asks a provider that is not in use whether it takes its key."""
+    provider = _build(name, config, tools)
+    try:
+        return await provider.check_key()
+    finally:
+        await provider.close()
 
 
 def provider_key(name: str, options: ProviderOptions, tools: Tools) -> ProviderKey:

@@ -1,0 +1,61 @@
+"""What the calls of the control API have in common: how each is declared, read and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from lynkr_desktop.engine.guards import read_body
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.fields import encode_json
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MAX_CONTROL_BODY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the control API; routes and the OpenAPI document are made from it.
+
+    Attributes:
+        method: GET, POST, PUT, PATCH or DELETE.
+        path: with `{name}` for its parameters.
+        handler: answers it; the first line of its docstring describes the call.
+        body: the type of the request's body, None where it has none.
+        answer: the type of a good answer; None where it is not JSON of one type.
+        status: of a good answer.
+        query: parameters after the `?`, with what each means.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    body: Any = None
+    answer: Any = None
+    status: int = 200
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+def reply(body: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(status=status, body=encode_json(body), content_type="application/json")
+
+
+async def decoded(request: web.Request, kind: type[T]) -> T:
+    """The body as `kind`; an empty one counts as `{}`. Raises `WireError` 400 or 413."""
+    try:
+        data = await read_body(request, MAX_CONTROL_BODY) or b"{}"
+    except WireError as error:
+        if error.status == 413:
+            error.message = f"The body is larger than {MAX_CONTROL_BODY // 1024} kB."
+        raise
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"The body does not fit: {error}.", status=400, kind="invalid_request") from error
