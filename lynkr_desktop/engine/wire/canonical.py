@@ -153,6 +153,7 @@ class Request(Struct, frozen=True):
             client's protocol sends them on, another names them in `x-lynkr-dropped`.
         inexpressible: paths of what the canonical model cannot carry although the answer depends on it
             (audio, `n` above 1, logprobs); only a provider of the client's own protocol can take it.
+        origin: what the client's codec needs again for the reply; nobody else reads it.
     """
 
     model: str
@@ -174,6 +175,7 @@ class Request(Struct, frozen=True):
     metadata: Json = {}
     extra: Json = {}
     inexpressible: tuple[str, ...] = ()
+    origin: Json = {}
 
     @property
     def last_user_text(self) -> str:
@@ -279,11 +281,15 @@ class Stopped(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """Last event of a reply that broke off. `message` may be shown to the client."""
+    """Last event of a reply that broke off. `message` may be shown to the client.
+
+    `told` says that the raw bytes that came with it tell a client of the upstream's protocol the same.
+    """
 
     message: str
     status: int = 502
     kind: str = "upstream_error"
+    told: bool = False
 
 
 Event = Started | BlockStarted | TextDelta | ThinkingDelta | ToolInputDelta | BlockStopped | Stopped | Failed
