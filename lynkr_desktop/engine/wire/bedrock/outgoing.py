@@ -1,0 +1,273 @@
+"""The canonical request to a body of Converse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from lynkr_desktop.engine.wire.bedrock.conversation import Conversation, Names, cache_point
+from lynkr_desktop.engine.wire.canonical import Json, Reasoning, Request, Tool, ToolUse
+from lynkr_desktop.engine.wire.claude import BUDGETS, EFFORTS, LEAST_BUDGET, claude_model
+from lynkr_desktop.engine.wire.dropped import vendor_fields
+from lynkr_desktop.engine.wire.errors import Unsupported
+from lynkr_desktop.engine.wire.fields import encode_json
+
+Family = Literal["claude", "nova", "gpt-oss", "other"]
+
+_EFFORTS = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+_METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
+_MOST_METADATA = 16
+
+
+def family_of(model: str) -> Family:
+    """Whose model it is, by its id or ARN; an ARN that only has a number in it tells nothing."""
+    name = model.lower()
+    if "claude" in name:
+        return "claude"
+    if "amazon.nova" in name:
+        return "nova"
+    return "gpt-oss" if "gpt-oss" in name else "other"
+
+
+class ConverseRequest:
+    """The body of POST /model/{model}/converse, and what did not fit into it.
+
+    Args:
+        request: the canonical request.
+        model: an id, an inference profile or an ARN.
+
+    Attributes:
+        body: the bytes to send.
+        tool_names: from the names that the model sees to the client's, where the two differ.
+        dropped: names of the fields that were left out because Converse or the model has no word for them.
+
+    Raises:
+        Unsupported: the answer depends on something that cannot be said to Converse.
+    """
+
+    def __init__(self, request: Request, model: str) -> None:
+        self._request = request
+        self._model = model
+        self._family = family_of(model)
+        self._claude = claude_model(model)
+        self._dropped = _not_expressible(request)
+        self._additional: Json = {}
+        self._answer_fields: list[str] = []
+        self._output: Json = {}
+        self._keep_cache_control = self._family in ("claude", "nova")
+        if self._keep_cache_control:
+            self._dropped.discard("cache_control")
+        if self._family == "claude":
+            self._dropped -= {"signature", "strict"}
+        names = Names.of(
+            [
+                *(tool.name for tool in request.tools),
+                *(
+                    block.name
+                    for message in request.messages
+                    for block in message.content
+                    if isinstance(block, ToolUse)
+                ),
+            ]
+        )
+        self.tool_names = names.back
+        offered = request.tools if request.tool_choice.kind != "none" else ()
+        self._conversation = Conversation(
+            request,
+            names,
+            tools=bool(offered),
+            signed=self._family == "claude",
+            cache_points=self._keep_cache_control,
+        )
+        body: Json = {"messages": self._conversation.messages}
+        if system := list(self._system()):
+            body["system"] = system
+        if offered:
+            body["toolConfig"] = self._tool_config(offered, names)
+        self._reason()
+        if inference := self._inference():
+            body["inferenceConfig"] = inference
+        if request.response_format is not None:
+            self._output["textFormat"] = _text_format(request)
+        if self._output:
+            body["outputConfig"] = self._output
+        if self._additional:
+            body["additionalModelRequestFields"] = self._additional
+        if self._answer_fields:
+            body["additionalModelResponseFieldPaths"] = self._answer_fields
+        if metadata := self._metadata():
+            body["requestMetadata"] = metadata
+        self.body = encode_json(body)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """In order."""
+        return tuple(sorted(self._dropped))
+
+    def _system(self) -> Iterator[Json]:
+        for part in self._request.system:
+            if part.text.strip():
+                yield {"text": part.text}
+                if self._keep_cache_control and (point := cache_point(part.extra)):
+                    yield point
+
+    def _tool_config(self, tools: tuple[Tool, ...], names: Names) -> Json:
+        entries: list[Json] = []
+        for tool in tools:
+            schema = tool.input_schema or {"properties": {}}
+            spec: Json = {
+                "name": names.safe[tool.name],
+                "inputSchema": {"json": {"type": "object", **schema}},
+            }
+            if tool.description.strip():
+                spec["description"] = tool.description
+            if self._family == "claude" and tool.extra.get("strict") is True:
+                spec["strict"] = True
+            entries.append({"toolSpec": spec})
+            if self._family == "claude" and (point := cache_point(tool.extra)):
+                entries.append(point)
+        config: Json = {"tools": entries}
+        choice = self._request.tool_choice
+        if choice.kind == "required":
+            config["toolChoice"] = {"any": {}}
+        elif choice.kind == "named":
+            if choice.name not in names.safe:
+                raise Unsupported(f"tool_choice names {choice.name!r}, which is not offered.", "tool_choice")
+            config["toolChoice"] = {"tool": {"name": names.safe[choice.name]}}
+        return config
+
+    # ------------------------------------------------------------ reasoning
+
+    def _reason(self) -> None:
+        """Asks for reasoning in the words of the model's family."""
+        request = self._request
+        reasoning = request.reasoning
+        if reasoning is None or not reasoning.enabled:
+            return
+        level = reasoning.level
+        if self._family == "claude" and self._claude_thinks(reasoning):
+            return
+        effort = _EFFORTS.get(level or "", "")
+        if self._family == "nova" and "nova-2" in self._model and effort:
+            if effort == "high" and (request.max_tokens, request.temperature, request.top_p) != (None,) * 3:
+                # Its highest effort allows no limit beside it.
+                effort = "medium"
+            self._additional["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": effort}
+        elif self._family == "gpt-oss" and effort:
+            self._additional["reasoning_effort"] = effort
+        else:
+            self._dropped.add("reasoning")
+
+    def _claude_thinks(self, reasoning: Reasoning) -> bool:
+        claude, request = self._claude, self._request
+        assert claude is not None
+        if not claude.thinks or request.tool_choice.kind in ("required", "named"):
+            return False
+        budget = reasoning.budget_tokens
+        if claude.adaptive and not (budget is not None and claude.takes_budget):
+            self._additional["thinking"] = {"type": "adaptive"}
+            if level := reasoning.level:
+                self._output["effort"] = EFFORTS.get(level, level)
+            return True
+        if budget is None:
+            budget = BUDGETS.get(reasoning.effort or "medium", BUDGETS["medium"])
+            if request.max_tokens is not None:
+                budget = min(budget, request.max_tokens // 2)
+        if budget < LEAST_BUDGET or self._conversation.resumes_without_thinking:
+            return False
+        self._additional["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        return True
+
+    # ------------------------------------------------------------ sampling
+
+    def _inference(self) -> Json:
+        request = self._request
+        chosen: Json = {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "top_k": request.top_k,
+        }
+        for name in self._refused_samplers():
+            if chosen[name] is not None:
+                chosen[name] = None
+                self._dropped.add(name)
+        if chosen["temperature"] is not None and chosen["temperature"] > 1:
+            chosen["temperature"] = 1.0
+            self._dropped.add("temperature")
+        if chosen["top_k"] is not None:
+            self._additional |= (
+                {"top_k": request.top_k} if self._claude else {"inferenceConfig": {"topK": request.top_k}}
+            )
+        if request.stop and self._claude is not None:
+            if not all(stop.strip() for stop in request.stop):
+                raise Unsupported("Claude takes no stop sequence that is only white space.", "stop")
+            self._answer_fields.append("/stop_sequence")
+        fields = {
+            "maxTokens": request.max_tokens,
+            "temperature": chosen["temperature"],
+            "topP": chosen["top_p"],
+            "stopSequences": list(request.stop) or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def _refused_samplers(self) -> Iterator[str]:
+        """What the model would refuse; values that are its defaults are no loss."""
+        request, claude = self._request, self._claude
+        if claude is None:
+            if self._family != "nova":
+                yield "top_k"
+            return
+        fixed = "thinking" in self._additional or not claude.samples
+        if fixed:
+            yield "top_k"
+            if request.temperature != 1:
+                yield "temperature"
+        low_top_p = request.top_p is not None and request.top_p < 0.95
+        both = request.temperature is not None and request.top_p is not None and claude.one_sampler
+        if not claude.samples or (fixed and low_top_p) or (both and not fixed):
+            yield "top_p"
+
+    def _metadata(self) -> Json:
+        """Both sides have pairs of short strings, to find requests again in a log."""
+        pairs = self._request.metadata
+        fits = len(pairs) <= _MOST_METADATA and all(
+            name and isinstance(value, str) and _METADATA.fullmatch(name) and _METADATA.fullmatch(value)
+            for name, value in pairs.items()
+        )
+        if not fits:
+            self._dropped.add("metadata")
+        return pairs if fits else {}
+
+
+def _not_expressible(request: Request) -> set[str]:
+    """Names of what Converse has no word for, whatever the model."""
+    dropped = vendor_fields(request)
+    if request.seed is not None:
+        dropped.add("seed")
+    if request.user:
+        dropped.add("user")
+    if request.tools and request.tool_choice.parallel is False:
+        dropped.add("parallel_tool_calls")
+    return dropped
+
+
+def _text_format(request: Request) -> Json:
+    wanted = request.response_format
+    assert wanted is not None
+    if wanted.kind != "json_schema":
+        raise Unsupported(
+            "Bedrock can be held to a JSON schema, not to JSON as such. Send a json_schema.",
+            "response_format",
+        )
+    schema: Json = {"schema": encode_json(wanted.schema).decode()}
+    if wanted.name:
+        schema["name"] = wanted.name
+    return {"type": "json_schema", "structure": {"jsonSchema": schema}}
