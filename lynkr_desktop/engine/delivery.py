@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, output_estimate
+from lynkr_desktop.engine.wire.calls import CallIds
 from lynkr_desktop.engine.wire.canonical import (
     BlockStarted,
     BlockStopped,
@@ -17,6 +18,7 @@ from lynkr_desktop.engine.wire.canonical import (
     TextDelta,
     ThinkingDelta,
     ToolInputDelta,
+    ToolUse,
     Usage,
 )
 from lynkr_desktop.engine.wire.errors import WireError
@@ -43,6 +45,7 @@ class Delivery:
         self._untouched = untouched
         self._encoder = exchange.codec.stream_encoder(exchange.request)
         self._text_calls = text_calls
+        self._ids = CallIds(exchange.request)
         self._held_raw = b""
         self._held: list[Event] = []
         self._frame: list[Event] = []
@@ -125,6 +128,8 @@ class Delivery:
                 return Started(
                     event.id, event.model or (exchange.target.model if exchange.target else ""), usage
                 )
+            case BlockStarted(block=ToolUse() as call):
+                return BlockStarted(event.index, self._ids.settle(call))
             case Stopped():
                 self._stopped = event
                 if event.usage.estimated:

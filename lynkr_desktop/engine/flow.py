@@ -17,6 +17,7 @@ from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.providers.base import Answer, Call, Provider
 from lynkr_desktop.engine.routing.router import Target
 from lynkr_desktop.engine.snapshot import Snapshot
+from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
@@ -84,7 +85,7 @@ class Flow:
             exchange.credential = snapshot.guard.own_credential(http)
             self._host.admit()
             exchange.body = await read_body(http, snapshot.config.proxy.max_body)
-            exchange.request = codec.decode_request(exchange.body)
+            exchange.request = in_call_order(codec.decode_request(exchange.body))
             exchange.decision = snapshot.router.decide(exchange.request, http.headers.get("x-lynkr-tier", ""))
             answer = await self._ask(exchange, snapshot)
             if isinstance(answer, _Whole):
@@ -200,6 +201,7 @@ class Flow:
         exchange.status = 200
         body = whole.raw
         if not body:
+            reply = CallIds(request).settle_reply(reply)
             reply = msgspec.structs.replace(reply, usage=usage, model=reply.model or target.model)
             body = exchange.codec.encode_reply(reply, request)
         return web.Response(body=body, headers=response_headers(exchange), content_type="application/json")
@@ -240,7 +242,7 @@ class Flow:
 
 
 def _text_calls(provider: Provider, request: Request) -> Any:
-    """What looks for tool calls in text, where the provider's models may write them and tools were offered."""
+    """Looks for tool calls in text where the models may write them and tools were offered."""
     return None if provider.text_tool_calls and "tools" in request.needs else None
 
 
