@@ -9,53 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.claude import run_claude
 from tests.support.models import install_model
-from tests.support.node import claude_cli, claude_environment
 from tests.support.ollama_models import FakeModel
 from tests.support.ollama_server import OllamaServer
-from tests.support.proxy import Proxy, running_proxy
+from tests.support.proxy import running_proxy
 from tests.support.script import Reply, text, tool_call
 
-CLI_TIMEOUT_S = 60
 MODEL_TIMEOUT_S = 480
-
-
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The CLI, installed when absent."""
-    return claude_cli()
-
-
-async def claude(
-    program: Path,
-    proxy: Proxy,
-    home: Path,
-    *arguments: str,
-    piped: str = "",
-    within: float = CLI_TIMEOUT_S,
-) -> dict[str, Any]:
-    """Runs `claude -p ... --output-format json` in home/work and gives what it prints."""
-    process = await asyncio.create_subprocess_exec(
-        program,
-        "-p",
-        *arguments,
-        "--output-format",
-        "json",
-        cwd=home / "work",
-        env=claude_environment(home, proxy.url, proxy.token),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, errors = await asyncio.wait_for(process.communicate(piped.encode()), within)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode == 0, (out + errors).decode(errors="replace")
-    printed: dict[str, Any] = json.loads(out)
-    return printed
 
 
 def prompt_tokens(usage: dict[str, Any]) -> int:
@@ -73,7 +34,7 @@ def home(tmp_path: Path) -> Path:
     return work.parent
 
 
-async def test_through_ollama_with_a_tool(program: Path, home: Path, tmp_path: Path) -> None:
+async def test_through_ollama_with_a_tool(home: Path, tmp_path: Path) -> None:
     """It asks what a.py does; the model reads the file by the CLI's own tool, then answers."""
 
     def answer(body: dict[str, Any]) -> Reply:
@@ -95,7 +56,7 @@ routing:
     simple: {{providers: [ollama/auto], max_complexity: 1.0}}
 """
         with running_proxy(tmp_path / "proxy", config) as proxy:
-            printed = await claude(program, proxy, home, "What does a.py do?")
+            printed = await run_claude(proxy, home, "What does a.py do?")
             records = await asyncio.to_thread(proxy.records, len(ollama.chats))
             usage = json.loads(await asyncio.to_thread(proxy.command, "usage", "--json"))
     assert printed["is_error"] is False
@@ -116,9 +77,7 @@ routing:
     assert usage["totals"]["input_tokens"] == sum(record["input_tokens"] for record in records)
 
 
-async def test_through_the_embedded_gemma_and_again_from_its_prefix_cache(
-    program: Path, home: Path, tmp_path: Path
-) -> None:
+async def test_through_the_embedded_gemma_and_again_from_its_prefix_cache(home: Path, tmp_path: Path) -> None:
     """A real model reads a prompt of an agent's size and answers; the second turn finds it in the cache.
 
     Gemma 270M cannot call tools and is not given the CLI's, three quarters of its prompt; a piped file makes
@@ -132,8 +91,8 @@ routing:
 """
     source = "\n".join(f"def square_{n}(side):\n    return side * side + {n}\n" for n in range(760))
     with running_proxy(tmp_path / "proxy", config) as proxy:
-        first = await claude(program, proxy, home, "What is this?", piped=source, within=MODEL_TIMEOUT_S)
-        second = await claude(program, proxy, home, "Say it again.", "--continue", within=MODEL_TIMEOUT_S)
+        first = await run_claude(proxy, home, "What is this?", piped=source, within=MODEL_TIMEOUT_S)
+        second = await run_claude(proxy, home, "Say it again.", "--continue", within=MODEL_TIMEOUT_S)
         later, earlier = await asyncio.to_thread(proxy.records, 2)
     for printed, record in ((first, earlier), (second, later)):
         assert printed["is_error"] is False

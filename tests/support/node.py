@@ -1,4 +1,4 @@
-"""The real Claude Code and Codex CLIs, for tests: installed once by npm into .test-env/node, at pinned versions.
+"""The real Claude Code and Codex CLIs, for tests: installed once by npm into .test-env/node, pinned.
 
 `python -m tests.support.node` installs them beforehand and shows npm's progress. The packages carry their own
 programs: node is needed to install them, not to run them.
@@ -6,6 +6,7 @@ programs: node is needed to install them, not to run them.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -87,6 +88,7 @@ def _environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "USERPROFILE": str(home), "TMPDIR": str(home)}
 
 
+@functools.cache
 def _ensure(package: Package) -> Path:
     program = _program(package)
     if program is None:

@@ -1,0 +1,120 @@
+"""Real agents do real work through the proxy: they read files, change one and run it.
+
+The models are scripted, behind each provider in its own wire format; the agents, the proxy and the files are
+what users have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.brain import EXACT, PRINTED, Brain
+from tests.support.claude import run_claude
+from tests.support.fakes.base import ScriptedServer
+from tests.support.fakes.openai import OpenAIFake
+from tests.support.ollama_models import FakeModel
+from tests.support.ollama_server import OllamaServer
+from tests.support.proxy import Proxy, running_proxy
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A provider with a scripted model behind it.
+
+    Attributes:
+        provider: its name in the configuration.
+        model: the provider's model.
+        options: `providers.<provider>`.
+        count: how many requests the model got.
+        environ: what the provider needs of the environment.
+    """
+
+    provider: str
+    model: str
+    options: dict[str, Any]
+    count: Callable[[], int]
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def config(self) -> str:
+        """Everything goes to this model."""
+        tier = {"providers": [f"{self.provider}/{self.model}"], "max_complexity": 1.0}
+        return yaml.safe_dump(
+            {"providers": {self.provider: self.options}, "routing": {"tiers": {"simple": tier}}}
+        )
+
+
+@asynccontextmanager
+async def ollama(brain: Brain) -> AsyncIterator[Backend]:
+    async with OllamaServer(FakeModel("qwen3:8b", context_length=40960)) as server:
+        server.answer = lambda body: brain.answer("/api/chat", body)
+        yield Backend("ollama", "qwen3:8b", {"base_url": server.url}, lambda: len(server.chats))
+
+
+def scripted(server: ScriptedServer, brain: Brain) -> ScriptedServer:
+    """A fake provider whose model is the brain."""
+    server.brain = lambda asked: brain.answer(asked.path, asked.json)
+    return server
+
+
+@asynccontextmanager
+async def openai(brain: Brain) -> AsyncIterator[Backend]:
+    async with scripted(OpenAIFake(), brain) as server:
+        options = {"base_url": f"{server.url}/v1"}
+        yield Backend(
+            "openai", "gpt-5.2", options, lambda: len(server.asked), {"OPENAI_API_KEY": "sk-test-0123456789"}
+        )
+
+
+BACKENDS: tuple[Callable[[Brain], AbstractAsyncContextManager[Backend]], ...] = (ollama, openai)
+
+
+@pytest.fixture
+def brain(tmp_path: Path) -> Brain:
+    """The model, and a home with its task."""
+    return Brain(tmp_path / "home" / "work")
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.__name__)
+def backend(request: pytest.FixtureRequest, brain: Brain) -> AbstractAsyncContextManager[Backend]:
+    """Each provider."""
+    made: AbstractAsyncContextManager[Backend] = request.param(brain)
+    return made
+
+
+async def check(proxy: Proxy, backend: Backend, brain: Brain) -> None:
+    """The files on disk and the engine's records say that the work was done."""
+    assert brain.problems == []
+    assert f"PI = {EXACT}\n" in brain.program.read_text(encoding="utf-8")
+    assert brain.output.read_text(encoding="utf-8").strip() == PRINTED
+    records = await asyncio.to_thread(proxy.records, backend.count())
+    assert len(records) == backend.count() >= brain.turns == 4
+    for record in records:
+        assert (record["status"], record["error"]) == (200, "")
+        assert (record["tier"], record["provider"]) == ("simple", backend.provider)
+        assert record["model"] == backend.model
+        assert record["estimated"] is False
+        assert record["input_tokens"] > 0
+        assert record["output_tokens"] > 0
+
+
+async def test_claude_code(
+    backend: AbstractAsyncContextManager[Backend], brain: Brain, tmp_path: Path
+) -> None:
+    async with backend as behind:
+        with running_proxy(tmp_path / "proxy", behind.config, behind.environ) as proxy:
+            printed = await run_claude(
+                proxy, tmp_path / "home", brain.prompt, "--allowedTools", "Read,Edit,Bash"
+            )
+            await check(proxy, behind, brain)
+    assert (printed["is_error"], printed["subtype"]) == (False, "success")
+    assert printed["result"] == f"Done: it prints {PRINTED}."
+    assert printed["permission_denials"] == []
