@@ -40,6 +40,8 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    target: str = ""
+    """Path and query as they came over the wire, with nothing unescaped."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: str = ""
     """`done`, `error`, `cut`, or `gone` where the client went away first."""
@@ -147,6 +149,7 @@ class ScriptedServer(abc.ABC):
             dict(request.query),
             {name.lower(): value for name, value in request.headers.items()},
             await request.read(),
+            request.raw_path,
         )
         self.asked.append(asked)
         self.arrived.set()
