@@ -59,7 +59,7 @@ class AzureFake(ScriptedServer):
             return (
                 401,
                 "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a "
-                "valid key for an active subscription and use a correct regional API endpoint for your resource.",
+                "valid key for an active subscription and use a correct regional API endpoint.",
             )
         if asked.path.startswith("/openai/deployments/"):
             if not asked.query.get("api-version"):
