@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, output_estimate
+from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.wire.calls import CallIds
 from lynkr_desktop.engine.wire.canonical import (
     BlockStarted,
@@ -105,8 +106,8 @@ class Delivery:
         """The events up to a failure, which is noted and left out."""
         for position, event in enumerate(events):
             if isinstance(event, Failed):
-                self._failure = event
-                self._exchange.status, self._exchange.error = event.status, event.message
+                failure = self._failure = Failed(redact(event.message), event.status, event.kind)
+                self._exchange.status, self._exchange.error = failure.status, failure.message
                 return events[:position]
             if isinstance(event, TextDelta | ThinkingDelta):
                 self._characters += len(event.text)

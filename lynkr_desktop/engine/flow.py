@@ -16,6 +16,7 @@ from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.providers.base import Answer, Call, Provider
 from lynkr_desktop.engine.routing.router import Target
+from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started
@@ -131,6 +132,8 @@ class Flow:
             try:
                 return await self._attempt(exchange, snapshot)
             except WireError as error:
+                # Some upstreams repeat in their errors the key that they were given.
+                error.message = redact(error.message)
                 if error.status not in _TRY_NEXT and not isinstance(error, Unsupported):
                     raise
                 log.info("%s: %s did not answer: %s", exchange.id, target.name, error.message)

@@ -19,6 +19,9 @@ from lynkr_desktop.engine.wire.errors import WireError
 MAX_REPLY = 64 * 1024 * 1024
 """Bytes of a reply that is not streamed, at most."""
 
+LONGEST_WAIT = 86_400.0
+"""Seconds; what a Retry-After says at most, whatever an upstream writes there."""
+
 SessionFactory = Callable[[], aiohttp.ClientSession]
 
 
@@ -96,17 +99,14 @@ async def _error_of(
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None without one."""
-    value = headers.get("retry-after")
-    if not value:
-        return None
+    value = headers.get("retry-after", "")
+    if value.strip().replace(".", "", 1).isdecimal():
+        return min(float(value), LONGEST_WAIT)
     try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+        seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+    except (TypeError, ValueError, OverflowError):
         return None
+    return min(max(0.0, seconds), LONGEST_WAIT)
 
 
 class StreamedAnswer(Answer):

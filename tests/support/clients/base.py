@@ -250,26 +250,23 @@ class Client(abc.ABC):
 
 
 def sse_events(raw: bytes) -> list[tuple[str, str]]:
-    """(event, data) of a stream of server-sent events in the plain form that every client can read."""
-    need(raw.endswith(b"\n\n"), "every event ends with a blank line", raw[-80:])
-    need(b"\r" not in raw, "lines end with LF", raw[:200])
+    """(event, data) of a stream of server-sent events, as WHATWG HTML, 9.2.6 has it."""
+    text = raw.decode().replace("\r\n", "\n").replace("\r", "\n")
+    need(text.endswith("\n\n"), "every event ends with a blank line", text[-80:])
     events: list[tuple[str, str]] = []
-    for block in raw.decode().split("\n\n")[:-1]:
-        name, data = "", None
+    for block in text.split("\n\n")[:-1]:
+        name, data = "", []
         for line in block.split("\n"):
-            field_name, colon, value = line.partition(":")
-            need(colon, "a line is a field", line)
-            if not field_name:
-                continue
-            need(field_name in ("event", "data"), "only the fields event and data are used", line)
-            need(value.startswith(" "), "a space follows the colon", line)
+            field_name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
             if field_name == "event":
-                name = value[1:]
+                name = value
+            elif field_name == "data":
+                data.append(value)
             else:
-                need(data is None, "an event has one line of data", block)
-                data = value[1:]
-        if data is not None:
-            events.append((name, data))
+                need(field_name in ("", "id", "retry"), "a known field, or a comment", line)
+        if data:
+            events.append((name, "\n".join(data)))
     return events
 
 

@@ -30,7 +30,7 @@ _STOP: dict[str, Stop] = {
     "tool_calls": "tools",
     "content_filter": "refusal",
 }
-ERROR = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+ERROR = {401: "authentication_error", 403: "permission_error", 408: "server_error", 429: "rate_limit_error"}
 
 
 class OpenAIChat(Client):
