@@ -1,0 +1,153 @@
+"""The offered tools, and what a model may hand to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from lynkr_desktop.engine.wire.canonical import Json, Request, Tool
+from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.text_calls.reader import Mismatch
+
+_MAX_SCHEMA_DEPTH = 8
+
+
+class Call(Struct, frozen=True):
+    """A call that was found. `arguments` is the text of a JSON object."""
+
+    name: str
+    arguments: str
+
+
+class OfferedTools:
+    """The tools that may be called: those of the request that its tool_choice allows."""
+
+    def __init__(self, request: Request) -> None:
+        choice = request.tool_choice
+        self._tools: dict[str, Tool] = {
+            tool.name: tool
+            for tool in request.tools
+            if tool.name and choice.kind != "none" and (choice.kind != "named" or tool.name == choice.name)
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._tools)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tools
+
+    def check(self, name: str) -> str:
+        """The name, if it is offered. Raises `Mismatch` when it is not."""
+        if name not in self._tools:
+            raise Mismatch
+        return name
+
+    def requires(self, name: str) -> list[str]:
+        """The arguments that a tool cannot do without."""
+        required = self._tools[name].input_schema.get("required")
+        return [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
+
+    def typed(self, name: str, key: str, text: str) -> Any:
+        """An argument that was written without quotes, in the type that the tool's schema gives it.
+
+        A string stays as it is written; other types are read as JSON, and left as text when they are none.
+        """
+        schema = self._tools[name].input_schema
+        properties = schema.get("properties")
+        types = set(_types(properties.get(key), schema) if isinstance(properties, dict) else ())
+        if "string" in types:
+            return None if text.strip() == "null" and "null" in types else text
+        word = text.strip()
+        if word.lower() in ("true", "false", "null"):
+            word = word.lower()
+        elif word == "None":
+            word = "null"
+        try:
+            return msgspec.json.decode(word)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return text
+
+
+def _types(schema: Any, root: Json, depth: int = 0) -> Iterator[str]:
+    """The JSON types that a schema allows, as far as it names them."""
+    if not isinstance(schema, dict) or depth > _MAX_SCHEMA_DEPTH:
+        return
+    named = schema.get("type")
+    yield from (name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str))
+    if any(isinstance(value, str) for value in _list(schema, "enum")):
+        yield "string"
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        target: Any = root
+        for step in reference[2:].split("/"):
+            target = target.get(step) if isinstance(target, dict) else None
+        yield from _types(target, root, depth + 1)
+    for word in ("anyOf", "oneOf", "allOf"):
+        for option in _list(schema, word):
+            yield from _types(option, root, depth + 1)
+
+
+def _list(schema: Json, word: str) -> list[Any]:
+    value = schema.get(word)
+    return value if isinstance(value, list) else []
+
+
+# ---------------------------------------------------------------- arguments as JSON
+
+_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
+_CONTROL = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_CONTROLS = re.compile(r"[\n\r\t]")
+_DOUBLED = re.compile(r"\{\s*(\{.*\})\s*\}", re.DOTALL)
+
+
+def object_text(text: str) -> str:
+    """The text of an arguments object, however it was wrapped: as it is, as a JSON string, or null.
+
+    Raises:
+        Mismatch: it is no object, and no safe repair makes it one.
+    """
+    value = _decode(text)
+    if isinstance(value, str):
+        text = value if value.strip() else "{}"
+        value = _decode(text)
+    if value is None:
+        return "{}"
+    if isinstance(value, dict):
+        return text.strip()
+    repaired = _repaired(text)
+    if isinstance(_decode(repaired), dict):
+        return repaired.strip()
+    raise Mismatch
+
+
+def encoded(arguments: Json) -> str:
+    """Arguments that were written one by one, as JSON."""
+    return encode_json(arguments).decode()
+
+
+class _Broken:
+    """In the place of a value that could not be decoded."""
+
+
+def _decode(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return _Broken
+
+
+def _repaired(text: str) -> str:
+    """Mends what can be meant in one way only: line breaks in strings, commas too many, braces doubled."""
+
+    def mend(found: re.Match[str]) -> str:
+        if found[0] == ",":
+            return ""
+        return _CONTROLS.sub(lambda control: _CONTROL[control[0]], found[0])
+
+    text = _STRING_OR_COMMA.sub(mend, text.strip())
+    doubled = _DOUBLED.fullmatch(text)
+    return doubled[1] if doubled else text
