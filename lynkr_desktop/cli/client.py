@@ -52,8 +52,15 @@ class ControlClient:
         Raises:
             ControlFailure: the engine refused, did not answer, or answered something else.
         """
-        url = self._base + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self._token}"})
+        return self._ask("GET", path + (f"?{urllib.parse.urlencode(query)}" if query else ""), type, None)
+
+    def send(self, method: str, path: str, type: type[T], body: object = None) -> T:  # noqa: A002
+        """Sends `body` as JSON, where there is one, and decodes the answer. Raises `ControlFailure`."""
+        return self._ask(method, path, type, None if body is None else msgspec.json.encode(body))
+
+    def _ask(self, method: str, path: str, type: type[T], body: bytes | None) -> T:  # noqa: A002
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self._base + path, data=body, headers=headers, method=method)
         try:
             with self._opener.open(request, timeout=self._timeout) as response:
                 body = response.read(_LARGEST_ANSWER)
@@ -92,7 +99,7 @@ def find_engine(paths: Paths) -> EngineRuntime | None:
         return None
 
 
-def connect(paths: Paths, runtime: EngineRuntime) -> ControlClient:
+def connect(paths: Paths, runtime: EngineRuntime, *, timeout: float = 10.0) -> ControlClient:
     """A client of that engine, with the token that it keeps in its home.
 
     Raises:
@@ -105,4 +112,4 @@ def connect(paths: Paths, runtime: EngineRuntime) -> ControlClient:
         raise ControlFailure(
             f"The token in {paths.token} cannot be read. Run this as the user of the engine."
         )
-    return ControlClient(runtime.port, token)
+    return ControlClient(runtime.port, token, timeout=timeout)

@@ -24,7 +24,7 @@ from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
 from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.security.keys import KeyStore
-from lynkr_desktop.engine.security.redaction import Secrets, setup_logging
+from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.switches import Switches
@@ -87,7 +87,7 @@ class Engine:
         self._environ = os.environ if environ is None else environ
         self._snapshot: Snapshot
         self._switches = Switches(paths.state)
-        self._secrets = Secrets()
+        self._secrets = KNOWN
         self.keys = KeyStore(self._environ, self._secrets.add)
         self._store = ModelStore(paths.models)
         self._tasks = Tasks()

@@ -19,6 +19,10 @@ class UnknownProvider(LookupError):
     """No provider of that name takes a key. The message names those that do."""
 
 
+class NoSuchKey(LookupError):
+    """The keyring has no key of that provider."""
+
+
 class KeyDesk:
     """Keys by provider name, for the providers of one configuration.
 
@@ -63,10 +67,11 @@ class KeyDesk:
         self.check(provider)
         self._keys.set(provider, key)
 
-    def remove(self, provider: str) -> bool:
-        """Removes a key from the keyring; False when it had none. Raises `UnknownProvider` or `RingError`."""
+    def remove(self, provider: str) -> None:
+        """Removes a key from the keyring. Raises `UnknownProvider`, `NoSuchKey` or `RingError`."""
         self.check(provider)
-        return self._keys.remove(provider)
+        if not self._keys.remove(provider):
+            raise NoSuchKey(f"The OS keyring has no key of {provider}.")
 
     def check(self, provider: str) -> None:
         """Raises `UnknownProvider` when no provider of that name takes a key."""

@@ -25,7 +25,7 @@ KEY = "sk-recognise-me-0123456789"
 
 @pytest.fixture(autouse=True)
 def _restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(ring, "_read_again_at", 0.0)
+    monkeypatch.setattr(ring, "_resting", None)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     before = keyring.get_keyring()
     yield
@@ -87,9 +87,9 @@ def test_a_key_that_was_set_is_found_replaced_and_removed() -> None:
     store = KeyStore({}, learned.append)
     store.set("openai", f"  {KEY}\n")
     assert store.find("openai") == KEY
-    store.set("openai", "another-key")
-    assert store.find("openai") == "another-key"
-    assert {KEY, "another-key"} <= set(learned)
+    store.set("openai", "another-key-0123")
+    assert store.find("openai") == "another-key-0123"
+    assert {KEY, "another-key-0123"} <= set(learned)
     assert store.remove("openai")
     assert not store.remove("openai")
     assert store.source("openai").kind == "none"
@@ -143,7 +143,7 @@ def test_keys_are_never_given_to_backends_that_do_not_protect_them(tmp_path: Pat
     for backend, told in (
         (PlaintextRing(), "plain files"),
         (null.Keyring(), "switched off"),
-        (fail.Keyring(), "no OS keyring|switched off"),
+        (fail.Keyring(), "no OS keyring"),
     ):
         install(backend)
         with pytest.raises(RingError, match=told) as caught:

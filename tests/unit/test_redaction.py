@@ -226,3 +226,15 @@ def test_a_full_disk_is_reported_once(
     report = capsys.readouterr().err
     assert report.count("cannot be written") == 1
     assert "hunter2" not in report
+
+
+def test_what_an_upstream_leaves_of_a_key_is_redacted_too() -> None:
+    for text in (
+        "Incorrect API key provided: sk-proj-abc********wxyz. You can find yours at https://example.com",
+        "Incorrect API key provided: ********wxyz.",
+        "invalid key sk-or-v1-12...wxyz given",
+        "invalid key ••••••••wxyz given",
+    ):
+        assert "wxyz" not in redact(text)
+        assert "abc" not in redact(text)
+    assert redact("Loading... please wait, 2 ** 8 = 256") == "Loading... please wait, 2 ** 8 = 256"

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from lynkr_desktop.engine.endpoints.control import Call, decoded, reply
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.key_desk import KeyDesk, UnknownProvider
+from lynkr_desktop.engine.key_desk import KeyDesk, NoSuchKey, UnknownProvider
 from lynkr_desktop.engine.security.keys import BadKey
 from lynkr_desktop.engine.security.ring import RingError
 from lynkr_desktop.engine.wire.errors import WireError
@@ -47,10 +47,7 @@ class Keys:
         """Removes a key from the OS keyring; one in the environment stays in force."""
         provider = request.match_info["provider"]
         with _told():
-            removed = await asyncio.to_thread(self._desk.remove, provider)
-        if not removed:
-            message = f"The OS keyring has no key of {provider}."
-            raise WireError(message, status=404, kind="not_found")
+            await asyncio.to_thread(self._desk.remove, provider)
         return await self._changed(provider)
 
     async def test(self, request: web.Request) -> web.StreamResponse:
@@ -74,7 +71,7 @@ def _told() -> Iterator[None]:
     """Gives what can go wrong with a key its status."""
     try:
         yield
-    except UnknownProvider as error:
+    except (UnknownProvider, NoSuchKey) as error:
         raise WireError(str(error), status=404, kind="not_found") from error
     except BadKey as error:
         raise WireError(str(error), status=400, kind="invalid_request", param="key") from error

@@ -13,6 +13,9 @@ from lynkr_desktop.engine.security.ring import RingError
 
 log = logging.getLogger(__name__)
 
+SHORTEST_SECRET = 12
+"""Characters. Shorter ones are no vendor's keys but words such as `lm-studio`, and stay readable in logs."""
+
 LONGEST_KEY = 1024
 """Characters. No vendor's key comes near it, and the Windows Credential Manager takes 1280."""
 
@@ -76,7 +79,7 @@ class KeyStore:
             RingError: the keyring did not take it.
         """
         key = checked(key)
-        self._learned(key)
+        self._learn(key)
         ring.write(provider, key)
         log.info("the key of %s was stored in the OS keyring", provider)
 
@@ -87,6 +90,10 @@ class KeyStore:
             log.info("the key of %s was removed from the OS keyring", provider)
         return removed
 
+    def _learn(self, key: str) -> None:
+        if len(key) >= SHORTEST_SECRET:
+            self._learned(key)
+
     def _look(self, provider: str, key_env: str | None) -> tuple[str | None, KeySource]:
         names = (key_env,) if key_env else usual_variables(provider)
         try:
@@ -95,12 +102,12 @@ class KeyStore:
             log.debug("no key from the OS keyring: %s", error.problem)
             key = None
         if key:
-            self._learned(key)
+            self._learn(key)
             return key, KeySource("keyring", names[0])
         for name in names:
             key = _clean(self._environ.get(name), name)
             if key:
-                self._learned(key)
+                self._learn(key)
                 return key, KeySource("environment", name)
         return None, KeySource("none", names[0])
 

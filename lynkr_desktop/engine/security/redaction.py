@@ -57,6 +57,13 @@ _PATTERN = re.compile(
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\w+/=\s\\:,-]*",
     re.IGNORECASE | re.ASCII,
 )
+_SHORTENED = re.compile(
+    # what upstreams leave of a key that they repeat: sk-ab****wxyz, sk-ab...wxyz
+    r"(?<![\w-])[\w-]{0,64}[*\u2022]{3}[\w*\u2022-]*"
+    rf"|\b(?:{'|'.join(_KEY_PREFIXES)})[-_][\w-]{{0,64}}(?:\.\.\.|\u2026)[\w-]{{2,64}}",
+    re.IGNORECASE | re.ASCII,
+)
+_SHORTENED_HINTS = ("***", "...", "\u2022\u2022\u2022", "\u2026")
 _HINTS = (
     *(
         "authorization",
@@ -100,18 +107,21 @@ class Secrets:
         pattern = self._pattern
         if pattern is not None:
             text = pattern.sub(MASK, text)
+        if any(hint in text for hint in _SHORTENED_HINTS):
+            text = _SHORTENED.sub(MASK, text)
         lowered = text.lower()
         if not any(hint in lowered for hint in _HINTS):
             return text
         return _PATTERN.sub(_mask, text)
 
 
-_NO_VALUES = Secrets()
+KNOWN = Secrets()
+"""The values that this process knows to be secret: the token, and each provider key that it has seen."""
 
 
 def redact(text: str) -> str:
-    """`text` without anything that has the shape of a secret."""
-    return _NO_VALUES.redact(text)
+    """`text` without known values and without anything that has the shape of a secret."""
+    return KNOWN.redact(text)
 
 
 def _mask(match: re.Match[str]) -> str:
@@ -141,7 +151,7 @@ class RedactingFormatter(logging.Formatter):
         return clean(text, self._secrets)
 
 
-def clean(text: str, secrets: Secrets = _NO_VALUES) -> str:
+def clean(text: str, secrets: Secrets = KNOWN) -> str:
     """Redacts a text of any length in bounded time and makes its control characters visible."""
     if len(text) > MAX_LENGTH:
         # What is cut could be the half of a secret: redact with a margin, then drop the margin.

@@ -32,12 +32,13 @@ WRITE_TIMEOUT = 30.0
 """Seconds. Who stores a key is there, and may be asked for the keyring's password."""
 
 PAUSE = 60.0
-"""Seconds in which a keyring that did not answer is not asked for keys again."""
+"""Seconds in which a silent or locked keyring is not asked for keys again."""
 
 _one_at_a_time = threading.Lock()
 """So that a locked keyring asks a person once, not once per provider."""
 
-_read_again_at = 0.0
+_resting: tuple[float, RingError] | None = None
+"""Until when (monotonic) reads are not tried again, and why."""
 
 
 class RingError(Exception):
@@ -54,16 +55,7 @@ def read(name: str) -> str | None:
     Raises:
         RingError: there is no keyring, it is locked, or it did not answer (also a short while ago).
     """
-    global _read_again_at
-    if time.monotonic() < _read_again_at:
-        raise _silent(READ_TIMEOUT)
-    try:
-        return _asked(lambda backend: _read(backend, name), READ_TIMEOUT)
-    except RingError as error:
-        if error.problem == "timeout":
-            _read_again_at = time.monotonic() + PAUSE
-            log.warning("the OS keyring did not answer in time; keys are read from the environment")
-        raise
+    return _quickly(lambda backend: _read(backend, name))
 
 
 def write(name: str, secret: str) -> None:
@@ -105,8 +97,13 @@ def delete(name: str) -> bool:
 
 
 def describe() -> str:
-    """The keyring's own name, such as `Secret Service`. Raises `RingError` as `read` does."""
-    return _asked(_title, READ_TIMEOUT)
+    """The keyring's name, such as `Secret Service`, if it can be read. Raises `RingError` as `read` does."""
+
+    def title(backend: KeyringBackend) -> str:
+        _read(backend, SERVICE)
+        return _title(backend)
+
+    return _quickly(title)
 
 
 def _read(backend: KeyringBackend, name: str) -> str | None:
@@ -114,8 +111,25 @@ def _read(backend: KeyringBackend, name: str) -> str | None:
 
 
 def _trust_again() -> None:
-    global _read_again_at
-    _read_again_at = 0.0
+    global _resting
+    _resting = None
+
+
+def _quickly(question: Callable[[KeyringBackend], T]) -> T:
+    """Reads. A keyring that hangs, or that a person did not unlock, is left in peace for a while."""
+    global _resting
+    if _resting is not None and time.monotonic() < _resting[0]:
+        raise _resting[1]
+    try:
+        return _asked(question, READ_TIMEOUT)
+    except RingError as error:
+        if error.problem in ("timeout", "locked"):
+            _resting = time.monotonic() + PAUSE, error
+            log.warning("the OS keyring is %s; keys are read from the environment", _STATE[error.problem])
+        raise
+
+
+_STATE = {"timeout": "silent", "locked": "locked"}
 
 
 def _silent(seconds: float) -> RingError:
@@ -166,30 +180,30 @@ def _explained(error: Exception) -> RingError:
     kind = type(error).__name__
     log.debug("the OS keyring raised %s", kind)
     if isinstance(error, errors.KeyringLocked):
-        return RingError(
-            "locked",
-            f"The OS keyring is locked. Unlock it (log in to the desktop, or {_unlock_command()}) "
-            f"and try again. {_otherwise()}",
-        )
+        return RingError("locked", f"The OS keyring is locked. {_unlock()} {_otherwise()}")
     if isinstance(error, errors.NoKeyringError | errors.InitError):
         return _none_there()
     return RingError("failed", f"The OS keyring refused ({kind}). {_otherwise()}")
 
 
-def _none_there() -> RingError:
+def _none_there(refused: str = "") -> RingError:
     remedy = ""
     if sys.platform.startswith("linux"):
         remedy = (
-            "Install one that offers the Secret Service, such as gnome-keyring or KWallet, in a session with "
-            f"D-Bus. Without a desktop: {_unlock_command()}. "
+            "Install one that offers the Secret Service, such as gnome-keyring or KWallet, and start Lynkr "
+            f"in a session with D-Bus. {_HEADLESS} "
         )
-    return RingError("no_keyring", f"There is no OS keyring that can be used here. {remedy}{_otherwise()}")
+    said = f"{refused}There is no OS keyring that can be used here."
+    return RingError("no_keyring", f"{said} {remedy}{_otherwise()}")
 
 
-def _unlock_command() -> str:
-    if not sys.platform.startswith("linux"):
-        return "open the system's own keyring program"
-    return "dbus-run-session -- sh -c 'gnome-keyring-daemon --unlock --components=secrets && lynkr serve'"
+_HEADLESS = "Without a desktop, run `gnome-keyring-daemon --unlock` and Lynkr within one `dbus-run-session`."
+
+
+def _unlock() -> str:
+    if sys.platform.startswith("linux"):
+        return f"Unlock it, as a login to the desktop does, and try again. {_HEADLESS}"
+    return "Unlock it in the system's own keyring program and try again."
 
 
 # ---------------------------------------------------------------- backends
@@ -207,20 +221,18 @@ def _backend() -> KeyringBackend:
     backends = list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
     refused = ""
     for backend in backends:
+        if isinstance(backend, fail.Keyring):
+            continue
         why = _why_refused(backend)
         if not why:
             return backend
-        refused = refused or why
-    if refused:
-        raise RingError("no_keyring", f"{refused} {_none_there()}")
-    raise _none_there()
+        refused = refused or f"{why} "
+    raise _none_there(refused)
 
 
 def _why_refused(backend: KeyringBackend) -> str:
-    from keyring.backends import fail, null
+    from keyring.backends import null
 
-    if isinstance(backend, fail.Keyring):
-        return "" if not os.environ.get("PYTHON_KEYRING_BACKEND") else "The OS keyring is switched off."
     if isinstance(backend, null.Keyring):
         return "The OS keyring is switched off (keyring's null backend), so it keeps nothing."
     kind = type(backend)
