@@ -22,7 +22,6 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
     Usage,
 )
-from lynkr_desktop.engine.wire.errors import WireError
 
 _FRAME = (Started, BlockStarted, BlockStopped)
 _BROKEN_OFF = Failed("The model's answer broke off before its end.")
@@ -69,9 +68,9 @@ class Delivery:
             events = self._text_calls.feed(events)
         good = self._noted(events)
         if self._failure is not None:
-            failure = self._failure
-            error = WireError(failure.message, status=failure.status, kind=failure.kind)
-            return self._encoded(self._unheld(good)) + self._exchange.codec.encode_stream_error(error)
+            if self._untouched and self._failure.told:
+                return self._held_raw + raw
+            return self._encoded([*self._unheld(good), self._failure])
         if not self._untouched or (self._text_calls is not None and self._text_calls.found):
             return self._encoded(self._unheld(good))
         return self._out_untouched(raw, good)
@@ -106,7 +105,7 @@ class Delivery:
         """The events up to a failure, which is noted and left out."""
         for position, event in enumerate(events):
             if isinstance(event, Failed):
-                failure = self._failure = Failed(redact(event.message), event.status, event.kind)
+                failure = self._failure = msgspec.structs.replace(event, message=redact(event.message))
                 self._exchange.status, self._exchange.error = failure.status, failure.message
                 return events[:position]
             if isinstance(event, TextDelta | ThinkingDelta):

@@ -30,7 +30,7 @@ _CLIENTS = (
     ("openai/", "OpenAI SDK"),
     ("curl/", "curl"),
 )
-_SESSION_HEADERS = ("x-lynkr-session", "x-litellm-session-id", "x-claude-code-session-id")
+_SESSION_HEADERS = ("x-lynkr-session", "x-litellm-session-id", "x-claude-code-session-id", "session-id")
 _SESSION_IN_USER = re.compile(r"session_(?:id\W+)?([0-9a-fA-F-]{8,64})")
 _TITLE = 100
 _SHORT = 200

@@ -55,7 +55,7 @@ def build_app(engine: Engine) -> web.Application:
 async def _nothing_here(request: web.Request) -> web.StreamResponse:
     raise WireError(
         f"There is nothing at {request.method} {request.path[:200]}. Lynkr serves POST /v1/messages, "
-        "POST /v1/chat/completions, GET /v1/models and /v1/admin.",
+        "POST /v1/chat/completions, POST /v1/responses, GET /v1/models and /v1/admin.",
         status=404,
         kind="not_found",
     )

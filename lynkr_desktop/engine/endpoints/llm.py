@@ -16,12 +16,14 @@ from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatClient
+from lynkr_desktop.engine.wire.openai_responses import ResponsesClient
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CODECS: dict[str, ClientCodec] = {
     "/v1/messages": AnthropicClient(),
     "/v1/chat/completions": OpenAIChatClient(),
+    "/v1/responses": ResponsesClient(),
 }
 
 
@@ -29,6 +31,8 @@ def codec_for(path: str) -> ClientCodec:
     """The codec whose error shape a path's clients expect."""
     if path.startswith("/v1/messages"):
         return CODECS["/v1/messages"]
+    if path.startswith("/v1/responses"):
+        return CODECS["/v1/responses"]
     return CODECS["/v1/chat/completions"]
 
 
@@ -38,6 +42,7 @@ def add_routes(app: web.Application, engine: Engine) -> None:
     for path, codec in CODECS.items():
         app.router.add_post(path, _protocol(engine, flow, codec))
     app.router.add_post("/v1/messages/count_tokens", _count_tokens(engine))
+    app.router.add_route("*", "/v1/responses/{rest:.+}", _stored_responses(engine))
     app.router.add_get("/v1/models", _models(engine))
     app.router.add_get("/v1/models/{model:.+}", _models(engine))
 
@@ -64,6 +69,20 @@ def _count_tokens(engine: Engine) -> Handler:
         codec.decode_count(body)
         counted = codec.encode_count(estimate_tokens(body))
         return web.Response(body=counted, content_type="application/json")
+
+    return handle
+
+
+def _stored_responses(engine: Engine) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        """All that OpenAI offers on responses that it has stored."""
+        engine.snapshot.guard.check(request)
+        raise WireError(
+            "Responses are not stored here, so there is none to fetch, continue or delete. Send the whole "
+            "conversation as `input` to POST /v1/responses.",
+            status=404,
+            kind="not_found",
+        )
 
     return handle
 

@@ -215,8 +215,9 @@ class _Reader:
 
     def take(self, event: Json) -> None:
         answer, kind = self.answer, event["type"]
+        failed_after_error = self._over and answer.problem is not None and kind == "response.failed"
+        need(not self._over or failed_after_error, "nothing follows the end", event)
         answer.events.append(event)
-        need(not self._over, "nothing follows the end", event)
         need(event.get("sequence_number") == self._number, "sequence numbers rise from 0 by one", event)
         self._number += 1
         if kind == "error":

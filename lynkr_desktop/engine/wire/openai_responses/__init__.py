@@ -1,0 +1,8 @@
+"""OpenAI Responses, spoken on both sides.
+
+Source: https://platform.openai.com/docs/api-reference/responses and the types of the openai package.
+"""
+
+from lynkr_desktop.engine.wire.openai_responses.client import ResponsesClient
+
+__all__ = ["ResponsesClient"]
