@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from yarl import URL
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer
@@ -41,7 +42,7 @@ class Limits:
 
 async def post(
     session: aiohttp.ClientSession,
-    url: str,
+    url: str | URL,
     body: bytes,
     *,
     name: str,
@@ -74,9 +75,9 @@ async def post(
     raise await _error_of(response, name, codec, limits)
 
 
-def unreachable(name: str, url: str, why: str) -> WireError:
+def unreachable(name: str, url: str | URL, why: str) -> WireError:
     """The error for a provider that does not take connections."""
-    origin = "/".join(url.split("/", 3)[:3])
+    origin = "/".join(str(url).split("/", 3)[:3])
     return WireError(f"{name} cannot be reached at {origin}: {why}.", status=503, kind="unavailable")
 
 
@@ -192,3 +193,18 @@ async def read_all(response: aiohttp.ClientResponse, name: str, stall: float) ->
     finally:
         response.release() if content.at_eof() else response.close()
     return bytes(parts)
+
+
+def decode_whole(body: bytes, codec: ProviderCodec, name: str) -> list[Event]:
+    """The events of a body that came whole. Raises `WireError` when it is no answer.
+
+    Some gateways send a stream under another type; such a one is understood too, at its end.
+    """
+    try:
+        if not body.lstrip().startswith((b"data:", b"event:", b":")):
+            return codec.decode_reply(body)
+        decoder = codec.stream_decoder()
+        return [event for _, events in decoder.feed(body) for event in events] + decoder.finish()
+    except WireError as error:
+        error.message = f"{name}: {error.message}"
+        raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,7 +12,14 @@ from msgspec import Raw
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
-from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post, read_all
+from lynkr_desktop.engine.providers.http import (
+    Limits,
+    SessionFactory,
+    StreamedAnswer,
+    decode_whole,
+    post,
+    read_all,
+)
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.key_check import check_by_get
 from lynkr_desktop.engine.wire.canonical import Event, Need
@@ -141,12 +147,10 @@ class OpenAICompatibleProvider(Provider):
             answer.dropped = dropped
             return answer
         whole = await read_all(response, self.name, self._limits.stall)
-        try:
-            events = self._codec.decode_reply(whole)
-        except WireError as error:
-            error.message = f"{self.name}: {error.message}"
-            raise
-        return EventAnswer(events, whole, dialect=None if call.request.stream else dialect, dropped=dropped)
+        events = decode_whole(whole, self._codec, self.name)
+        if call.request.stream or not whole.lstrip().startswith(b"{"):
+            dialect = None
+        return EventAnswer(events, whole, dialect=dialect, dropped=dropped)
 
     async def close(self) -> None:
         """Gives up a key lookup that still runs; the connections are the session's."""
