@@ -244,6 +244,18 @@ class ProviderOptions(Options):
         600.0, gt=0, description="Longest wait for the first byte of an answer."
     )
     stall_timeout: Duration = Field(120.0, gt=0, description="Longest silence within an answer.")
+    region: str | None = Field(
+        None,
+        pattern="^[a-z0-9-]+$",
+        description="bedrock: the AWS region; left out, it is found as AWS tools find it (AWS_REGION, the "
+        "profile).",
+    )
+    api_version: str | None = Field(
+        None,
+        pattern=r"^(v1|\d{4}-\d{2}-\d{2}(-preview)?)$",
+        description="azure: a dated version, such as 2024-10-21, asks deployments by their own paths; left "
+        "out or `v1`, the resource's path /openai/v1 is used.",
+    )
     keep_alive: Annotated[str, Field(coerce_numbers_to_str=True)] | None = Field(
         None, description="ollama: how long a model stays loaded after its last use, such as `10m` or `-1`."
     )

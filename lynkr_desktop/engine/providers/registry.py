@@ -10,6 +10,7 @@ from typing import get_args
 
 from lynkr_desktop.engine.config.schema import Config, ProviderKind, ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, ModelInfo, Provider
+from lynkr_desktop.engine.providers.bedrock import BedrockProvider
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.http import SessionFactory
@@ -127,7 +128,19 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 session=tools.local_session if on_this_machine else tools.cloud_session,
                 key=provider_key(name, options, tools),
             )
+        case "bedrock":
+            return BedrockProvider(
+                name=name,
+                options=options,
+                session=_session_for(options.base_url or "", tools),
+                key=provider_key(name, options, tools),
+                environ=tools.environ,
+            )
     return UnsupportedProvider(name, kind)
+
+
+def _session_for(base_url: str, tools: Tools) -> SessionFactory:
+    return tools.local_session if is_loopback(base_url) else tools.cloud_session
 
 
 async def check_key(name: str, config: Config, tools: Tools) -> KeyCheck:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import uuid
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -284,7 +286,7 @@ class ConverseWire(Wire):
 
     def _new_id(self) -> str:
         self._calls += 1
-        return f"tooluse_kZJMlvQmRJ6eAyJE5GIl7{self._calls}"
+        return f"tooluse_{base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip('=')}"
 
     def _stop_reason(self, reason: str) -> str:
         if self._calls:

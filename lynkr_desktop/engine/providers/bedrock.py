@@ -1,0 +1,177 @@
+"""Amazon Bedrock: Converse and ConverseStream, signed or with a Bedrock API key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from yarl import URL
+
+from lynkr_desktop.engine.config.schema import ProviderOptions
+from lynkr_desktop.engine.providers.aws import AwsAccess, AwsProblem
+from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
+from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post, read_all
+from lynkr_desktop.engine.providers.key import ProviderKey
+from lynkr_desktop.engine.wire.bedrock import BedrockUpstream, ConverseRequest
+from lynkr_desktop.engine.wire.bedrock.upstream import STREAM_TYPE
+from lynkr_desktop.engine.wire.canonical import Need
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.keys import KeyCheck
+
+_REGION_IN_HOST = re.compile(r"//(?:[^/]*\.)?bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+_REFUSED = (401, 403)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How to reach the service: where, and with a key or a signature."""
+
+    base_url: str
+    region: str
+    key: str | None = field(default=None, repr=False)
+
+
+class BedrockProvider(Provider):
+    """A provider behind POST {base_url}/model/{model}/converse.
+
+    A model is an id (`anthropic.claude-sonnet-4-6`), an inference profile (`us.anthropic.claude-...`) or an
+    ARN.
+
+    Args:
+        name: the provider's name in the configuration.
+        options: its options; `region` and `base_url` are found where AWS tools look when they are not set.
+        session: gives the shared HTTP session.
+        key: its Bedrock API key; without one, requests are signed with AWS credentials.
+        environ: the environment.
+    """
+
+    kind = "bedrock"
+    key: ProviderKey
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        options: ProviderOptions,
+        session: SessionFactory,
+        key: ProviderKey,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        self.key = key
+        self._options = options
+        self._limits = Limits.of(options)
+        self._session = session
+        self._aws = AwsAccess(environ)
+        self._codec = BedrockUpstream()
+        self.base_url = (options.base_url or environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME") or "").rstrip(
+            "/"
+        )
+
+    async def start(self) -> None:
+        """Begins to look the key up; the keyring may be slow to answer."""
+        self.key.start()
+
+    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
+        """Available when there is a key or credentials, and a region."""
+        try:
+            await self._way()
+        except WireError as error:
+            return Availability("unavailable", error.message)
+        return Availability("ready")
+
+    async def models(self) -> list[ModelInfo]:
+        """The configured ones: what an account may use is not told by the service that answers."""
+        return [ModelInfo(model) for model in self._options.models]
+
+    async def check_key(self) -> KeyCheck:
+        """Bedrock tells only with a request whether it takes a key, so this says what requests would use."""
+        if await self.key.get():
+            return await super().check_key()
+        found = await self.availability()
+        if not found.usable:
+            return KeyCheck(provider=self.name, result="none", message=found.reason)
+        message = f"{self.name} has no key and signs its requests with this machine's AWS credentials."
+        return KeyCheck(provider=self.name, result="unknown", message=message)
+
+    async def send(self, call: Call) -> Answer:
+        """Sends a request; every client protocol is translated to Converse."""
+        way = await self._way()
+        request = ConverseRequest(call.request, call.model)
+        operation = "converse-stream" if call.request.stream else "converse"
+        url = f"{way.base_url}/model/{quote(call.model, safe='')}/{operation}"
+        try:
+            response = await post(
+                self._session(),
+                # The signature covers the path as it is escaped here.
+                URL(url, encoded=True),
+                request.body,
+                name=self.name,
+                headers=await self._headers(way, url, request.body, stream=call.request.stream),
+                limits=self._limits,
+                codec=self._codec,
+            )
+        except WireError as error:
+            if error.status in _REFUSED:
+                self._aws.forget()
+            raise
+        if response.content_type == STREAM_TYPE:
+            decoder = self._codec.stream_decoder(request.tool_names)
+            answer = StreamedAnswer(response, decoder, name=self.name, stall=self._limits.stall)
+            answer.dropped = request.dropped
+            return answer
+        whole = await read_all(response, self.name, self._limits.stall)
+        try:
+            events = self._codec.decode_reply(whole, request.tool_names)
+        except WireError as error:
+            error.message = f"{self.name}: {error.message}"
+            raise
+        return EventAnswer(events, dropped=request.dropped)
+
+    async def close(self) -> None:
+        """Gives up a key lookup that still runs; the connections are the session's."""
+        self.key.close()
+
+    async def _way(self) -> _Way:
+        """Raises `WireError` 503 that says what is missing."""
+        key = await self.key.get()
+        region = self._options.region or _region_of(self.base_url) or self._aws.region
+        if key is None or not (region or self.base_url):
+            facts = await self._aws.facts()
+            region = region or facts.region
+            if key is None and facts.credentials is None:
+                problem = facts.problem or "it has neither a key nor AWS credentials"
+                raise self._unavailable(
+                    f"{problem}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, sign in with "
+                    f"`aws sso login`, or store a Bedrock API key with `lynkr keys set {self.name}`."
+                )
+        if not region and (key is None or not self.base_url):
+            raise self._unavailable(f"it has no region. Set providers.{self.name}.region or AWS_REGION.")
+        return _Way(self.base_url or _endpoint(region), region, key)
+
+    async def _headers(self, way: _Way, url: str, body: bytes, *, stream: bool) -> dict[str, str]:
+        headers = {"content-type": "application/json"}
+        if way.key is not None:
+            headers["authorization"] = f"Bearer {way.key}"
+        else:
+            try:
+                headers = await self._aws.sign(url, headers, body, way.region)
+            except AwsProblem as problem:
+                self._aws.forget()
+                raise self._unavailable(f"{problem}.") from problem
+        return {"accept": STREAM_TYPE if stream else "application/json", **headers, **self._options.headers}
+
+    def _unavailable(self, why: str) -> WireError:
+        return WireError(f"{self.name} cannot be used: {why}", status=503, kind="unavailable")
+
+
+def _endpoint(region: str) -> str:
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://bedrock-runtime.{region}.{suffix}"
+
+
+def _region_of(base_url: str) -> str:
+    found = _REGION_IN_HOST.search(base_url)
+    return found[1] if found else ""
