@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Coroutine
@@ -54,6 +55,9 @@ def run(args: argparse.Namespace) -> int:
     supervised: bool = args.supervised
 
     async def on_ready(engine: Engine) -> None:
+        # What is loaded by now stays for good: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
         if supervised:
             _line({"event": "ready", "port": engine.port, "pid": engine.pid})
         else:

@@ -52,8 +52,11 @@ class Fields:
 
     def get(self, key: str) -> Any:
         """The field as it is; None when absent or null."""
-        self._read.add(key)
-        return self._value.get(key)
+        # Most requests leave most fields out, and this is asked for each of them.
+        value = self._value.get(key)
+        if value is not None:
+            self._read.add(key)
+        return value
 
     def need(self, key: str) -> Any:
         """The field, which must be there."""
@@ -89,9 +92,10 @@ class Fields:
 
     def integer(self, key: str, *, low: int | None = None) -> int | None:
         """An integer field, None when absent."""
-        value = self.get(key)
+        value = self._value.get(key)
         if value is None:
             return None
+        self._read.add(key)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.wrong(key, "an integer")
         if low is not None and value < low:
@@ -100,9 +104,10 @@ class Fields:
 
     def number(self, key: str, *, low: float | None = None, high: float | None = None) -> float | None:
         """A number field, None when absent."""
-        value = self.get(key)
+        value = self._value.get(key)
         if value is None:
             return None
+        self._read.add(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.wrong(key, "a number")
         if (low is not None and value < low) or (high is not None and value > high):
@@ -139,5 +144,8 @@ class Fields:
         return tuple(value)
 
     def rest(self) -> Json:
-        """The fields that nothing has read."""
-        return {key: value for key, value in self._value.items() if key not in self._read}
+        """The fields that nothing has read and that say something."""
+        value, read = self._value, self._read
+        if len(read) == len(value):
+            return {}
+        return {key: item for key, item in value.items() if key not in read and item is not None}
