@@ -7,6 +7,7 @@ import email.utils
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -55,11 +56,10 @@ async def post(
     Raises:
         WireError: the upstream's own error, or 503 unreachable, 502 broken, 504 too slow.
     """
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect)
     try:
         async with asyncio.timeout(limits.first_byte):
             response = await session.post(
-                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+                url, data=body, headers=headers, timeout=_timeout(limits.connect), allow_redirects=False
             )
     except aiohttp.ConnectionTimeoutError as error:
         raise unreachable(name, url, f"no connection within {limits.connect:g} s") from error
@@ -73,6 +73,11 @@ async def post(
     if response.status == 200:
         return response
     raise await _error_of(response, name, codec, limits)
+
+
+@lru_cache(64)
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect)
 
 
 def unreachable(name: str, url: str | URL, why: str) -> WireError:
@@ -99,7 +104,13 @@ async def _error_of(
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None without one."""
+    """Seconds from a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None without one.
+
+    The milliseconds that Azure and OpenAI send beside it are closer.
+    """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if milliseconds.isdecimal() and len(milliseconds) < 16:
+        return min(int(milliseconds) / 1000, LONGEST_WAIT)
     value = headers.get("retry-after", "")
     if value.strip().replace(".", "", 1).isdecimal():
         return min(float(value), LONGEST_WAIT)
@@ -176,6 +187,11 @@ class StreamedAnswer(Answer):
 async def read_all(response: aiohttp.ClientResponse, name: str, stall: float) -> bytes:
     """The whole body of a reply that is not streamed. Raises `WireError`."""
     content = response.content
+    if content.is_eof() and content.exception() is None and content.total_bytes <= MAX_REPLY:
+        # A short answer has come whole with its head: there is nothing to wait for.
+        whole = content.read_nowait()
+        response.release()
+        return whole
     loop = asyncio.get_running_loop()
     parts = bytearray()
     try:

@@ -125,7 +125,7 @@ class OpenAICompatibleProvider(Provider):
         body, usage_added = self._body(call)
         response = await post(
             self._session(),
-            f"{self.base_url}/chat/completions",
+            self._url("chat/completions", call.model),
             body,
             name=self.name,
             headers=self._request_headers(await self.key.get()),
@@ -156,6 +156,10 @@ class OpenAICompatibleProvider(Provider):
         """Gives up a key lookup that still runs; the connections are the session's."""
         self.key.close()
 
+    def _url(self, path: str, model: str) -> str:
+        """Where `model` answers; a service may have a path for each."""
+        return f"{self.base_url}/{path}"
+
     def _request_headers(self, key: str | None) -> dict[str, str]:
         headers = {"content-type": "application/json", **self._options.headers}
         if key:
@@ -182,8 +186,13 @@ class _UsageHidden(StreamedAnswer):
     def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
         """The reply without the chunk that only carries usage."""
         return super()._joined(
-            [(b"" if b'"choices":[]' in raw.replace(b" ", b"") else raw, events) for raw, events in pieces]
+            [(b"" if _only_usage(raw.replace(b" ", b"")) else raw, events) for raw, events in pieces]
         )
+
+
+def _only_usage(compact: bytes) -> bool:
+    # Azure's first chunk has no choices either: it tells what a filter made of the prompt.
+    return b'"choices":[]' in compact and b'"usage":{' in compact
 
 
 class _ListedModel(msgspec.Struct):
