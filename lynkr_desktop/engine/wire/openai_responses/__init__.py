@@ -4,5 +4,6 @@ Source: https://platform.openai.com/docs/api-reference/responses and the types o
 """
 
 from lynkr_desktop.engine.wire.openai_responses.client import ResponsesClient
+from lynkr_desktop.engine.wire.openai_responses.upstream import ResponsesStreamDecoder, ResponsesUpstream
 
-__all__ = ["ResponsesClient"]
+__all__ = ["ResponsesClient", "ResponsesStreamDecoder", "ResponsesUpstream"]

@@ -65,7 +65,6 @@ class Head:
         *,
         usage: Usage | None = None,
         reason: StopReason | None = None,
-        error: WireError | None = None,
     ) -> Json:
         """The object in one of its states."""
         incomplete = INCOMPLETE.get(reason) if reason else None
@@ -73,7 +72,7 @@ class Head:
             **self._fields,
             "status": status,
             "completed_at": int(time.time()) if status == "completed" else None,
-            "error": {"code": error_code(error), "message": error.message} if error else None,
+            "error": None,
             "incomplete_details": {"reason": incomplete} if incomplete else None,
             **self._settings,
             "output": output,

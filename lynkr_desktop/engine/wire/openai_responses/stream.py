@@ -36,20 +36,20 @@ from lynkr_desktop.engine.wire.openai_responses.sealed import seal
 from lynkr_desktop.engine.wire.openai_responses.tools import InputText, call_item, call_prefix, custom_text
 
 
-class _Emitter:
+class Emitter:
     """Numbers the events of one stream."""
 
     def __init__(self) -> None:
-        self._number = 0
+        self.number = 0
 
     def event(self, kind: str, body: Json) -> bytes:
         """One event."""
-        number, self._number = self._number, self._number + 1
+        number, self.number = self.number, self.number + 1
         return sse(encode_json({"type": kind, **body, "sequence_number": number}), kind)
 
     def delta(self, head: bytes, text: str, tail: bytes = b"") -> bytes:
         """A delta, the event that there are most of; `head` was made when its item was opened."""
-        number, self._number = self._number, self._number + 1
+        number, self.number = self.number, self.number + 1
         return b'%b%b%b,"sequence_number":%d}\n\n' % (head, encode_json(text), tail, number)
 
 
@@ -63,7 +63,7 @@ class ResponsesStreamEncoder:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._head = Head(request)
-        self._emitter = _Emitter()
+        self._emitter = Emitter()
         self._output: list[Json] = []
         self._item: _Item | None = None
         self._call_ids: set[str] = set()
@@ -135,16 +135,24 @@ class ResponsesStreamEncoder:
     def _fail(self, event: Failed) -> bytes:
         """`error` and `response.failed`, as api.openai.com sends them: some clients know only the one."""
         error = WireError(event.message, status=event.status, kind=event.kind)
-        return failure(self._emitter, self._head, self._output, error)
+        return failure_events(self._emitter, self._head.response("failed", self._output), error)
 
 
-def failure(emitter: _Emitter, head: Head, output: list[Json], error: WireError) -> bytes:
-    """The end of a stream that broke."""
-    code = error_code(error)
-    told = {"type": code, "code": code, "message": error.message, "param": None}
-    response = head.response("failed", output, error=error)
-    return emitter.event("error", {**told, "type": "error", "error": told}) + emitter.event(
-        "response.failed", {"response": response}
+def failure_events(emitter: Emitter, response: Json, error: WireError, code: str = "") -> bytes:
+    """The end of a stream that broke.
+
+    Args:
+        emitter: numbers them on from what was sent.
+        response: the response as far as it is known.
+        error: what went wrong.
+        code: the upstream's own word for it.
+    """
+    code = code or error_code(error)
+    told = {"code": code, "message": error.message, "param": error.param}
+    failed = {**response, "status": "failed", "error": {"code": code, "message": error.message}}
+    # Clients read the error either at the top or within `error`.
+    return emitter.event("error", {**told, "error": {"type": code, **told}}) + emitter.event(
+        "response.failed", {"response": failed}
     )
 
 
@@ -153,7 +161,7 @@ class _Item:
 
     prefix = ""
 
-    def __init__(self, emitter: _Emitter, index: int) -> None:
+    def __init__(self, emitter: Emitter, index: int) -> None:
         self.emitter = emitter
         self.index = index
         self.id = new_id(self.prefix)
@@ -261,7 +269,7 @@ class _Reasoning(_Item):
 class _Call(_Item):
     """A call of a function, or of what stands for one."""
 
-    def __init__(self, emitter: _Emitter, index: int, call: ToolUse, kind: Json | None) -> None:
+    def __init__(self, emitter: Emitter, index: int, call: ToolUse, kind: Json | None) -> None:
         self.prefix = call_prefix(kind)
         super().__init__(emitter, index)
         self._call = call
