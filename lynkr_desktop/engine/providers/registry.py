@@ -9,6 +9,7 @@ from functools import partial
 from typing import get_args
 
 from lynkr_desktop.engine.config.schema import Config, ProviderKind, ProviderOptions
+from lynkr_desktop.engine.providers.azure import AzureProvider
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, ModelInfo, Provider
 from lynkr_desktop.engine.providers.bedrock import BedrockProvider
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
@@ -127,6 +128,16 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 options=options,
                 session=tools.local_session if on_this_machine else tools.cloud_session,
                 key=provider_key(name, options, tools),
+            )
+        case "azure":
+            return AzureProvider(
+                name=name,
+                options=options,
+                session=_session_for(
+                    options.base_url or tools.environ.get("AZURE_OPENAI_ENDPOINT", ""), tools
+                ),
+                key=provider_key(name, options, tools),
+                environ=tools.environ,
             )
         case "bedrock":
             return BedrockProvider(

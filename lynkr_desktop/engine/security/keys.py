@@ -19,13 +19,16 @@ SHORTEST_SECRET = 12
 LONGEST_KEY = 1024
 """Characters. No vendor's key comes near it, and the Windows Credential Manager takes 1280."""
 
+LONGEST_TOKEN = 16 * 1024
+"""Characters of what the environment may hold: tokens that a sign-in gave are far longer than keys."""
+
 _USUAL = {
-    "azure": ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+    "azure": ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
     "bedrock": ("AWS_BEARER_TOKEN_BEDROCK",),
     "vertex": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
 }
 
-_USABLE = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
+_USABLE = re.compile(r"[\x21-\x7e]+")
 """What a header can carry: printable ASCII without blanks."""
 
 
@@ -105,7 +108,7 @@ class KeyStore:
             self._learn(key)
             return key, KeySource("keyring", names[0])
         for name in names:
-            key = _clean(self._environ.get(name), name)
+            key = _clean(self._environ.get(name), name, LONGEST_TOKEN)
             if key:
                 self._learn(key)
                 return key, KeySource("environment", name)
@@ -118,13 +121,13 @@ def usual_variables(provider_name: str) -> tuple[str, ...]:
     return _USUAL.get(provider_name, (derived,))
 
 
-def checked(key: str) -> str:
+def checked(key: str, longest: int = LONGEST_KEY) -> str:
     """The key without blanks around it. Raises `BadKey` when no header could carry it."""
     key = key.strip()
     if not key:
         raise BadKey("The key is empty.")
-    if len(key) > LONGEST_KEY:
-        raise BadKey(f"This has {len(key):,} characters; a key has {LONGEST_KEY:,} at most.")
+    if len(key) > longest:
+        raise BadKey(f"This has {len(key):,} characters; a key has {longest:,} at most.")
     if len(key.split()) > 1:
         raise BadKey("A key is one word on one line; this has blanks or line breaks within.")
     if not _USABLE.fullmatch(key):
@@ -132,12 +135,12 @@ def checked(key: str) -> str:
     return key
 
 
-def _clean(value: str | None, place: str) -> str | None:
+def _clean(value: str | None, place: str, longest: int = LONGEST_KEY) -> str | None:
     """A value that was found, if it can be a key."""
     if not value or not value.strip():
         return None
     try:
-        return checked(value)
+        return checked(value, longest)
     except BadKey as error:
         log.warning("what is in %s is not used as a key: %s", place, error)
         return None

@@ -1,0 +1,104 @@
+"""Azure OpenAI: a resource's deployments, by its v1 path or by dated versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from lynkr_desktop.engine.config.schema import ProviderOptions
+from lynkr_desktop.engine.providers.base import Availability, ModelInfo
+from lynkr_desktop.engine.providers.http import SessionFactory
+from lynkr_desktop.engine.providers.key import ProviderKey
+from lynkr_desktop.engine.providers.key_check import check_by_get
+from lynkr_desktop.engine.providers.openai_compatible import OpenAICompatibleProvider
+from lynkr_desktop.engine.wire.canonical import Need
+from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
+from lynkr_desktop.protocol.keys import KeyCheck
+
+_TOKEN_START = "eyJ"
+"""A JSON Web Token begins so: it is an Entra token, not a key."""
+
+
+class AzureProvider(OpenAICompatibleProvider):
+    """A resource such as https://example.openai.azure.com; its models are named by their deployments.
+
+    Without `api_version` its path /openai/v1 is used, which follows OpenAI's own. With a dated one, every
+    deployment has a path: /openai/deployments/{deployment}/chat/completions?api-version=2024-10-21.
+
+    Args:
+        name: the provider's name in the configuration.
+        options: its options; AZURE_OPENAI_ENDPOINT and OPENAI_API_VERSION stand in for `base_url` and
+            `api_version`.
+        session: gives the shared HTTP session.
+        key: its key, or an Entra token.
+        environ: the environment.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        options: ProviderOptions,
+        session: SessionFactory,
+        key: ProviderKey,
+        environ: Mapping[str, str],
+    ) -> None:
+        super().__init__(name=name, kind="azure", options=options, session=session, key=key)
+        self.base_url = resource_url(options.base_url or environ.get("AZURE_OPENAI_ENDPOINT", ""))
+        self.local = False
+        self.text_tool_calls = False
+        self._version = options.api_version or environ.get("OPENAI_API_VERSION", "") or "v1"
+        # The newer models behind a deployment refuse the older field, and its name does not tell the model.
+        self._codec = OpenAIChatUpstream("max_completion_tokens")
+
+    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
+        """Available when it has its address and a key."""
+        if not self.base_url:
+            return Availability(
+                "unavailable",
+                f"{self.name} has no base_url. Set providers.{self.name}.base_url or AZURE_OPENAI_ENDPOINT "
+                "to your resource's, such as https://example.openai.azure.com.",
+            )
+        if await self.key.get() is None:
+            return Availability(
+                "unavailable",
+                f"{self.name} has no key. {self.key.hint} A token of Entra may be in AZURE_OPENAI_AD_TOKEN.",
+            )
+        return Availability("ready")
+
+    async def models(self) -> list[ModelInfo]:
+        """The configured ones: a resource lists the models that could be deployed, not those that are."""
+        return [ModelInfo(model) for model in self._options.models]
+
+    async def check_key(self) -> KeyCheck:
+        """GETs the list of models that could be deployed."""
+        found = await self.availability()
+        if not found.usable:
+            return KeyCheck(provider=self.name, result="none", message=found.reason)
+        headers = self._request_headers(await self.key.get())
+        path = "v1/models" if self._version == "v1" else f"models?api-version={self._version}"
+        url = f"{self.base_url}/openai/{path}"
+        return await check_by_get(self._session(), url, headers, name=self.name, has_key=True)
+
+    def _url(self, path: str, model: str) -> str:
+        """The v1 path, or that of the deployment."""
+        if self._version == "v1":
+            return f"{self.base_url}/openai/v1/{path}"
+        deployment = quote(model, safe="")
+        return f"{self.base_url}/openai/deployments/{deployment}/{path}?api-version={self._version}"
+
+    def _request_headers(self, key: str | None) -> dict[str, str]:
+        headers = super()._request_headers(None)
+        if key and key.startswith(_TOKEN_START):
+            headers["authorization"] = f"Bearer {key}"
+        elif key:
+            headers["api-key"] = key
+        return headers
+
+
+def resource_url(base_url: str) -> str:
+    """The resource's own address, whatever of its paths was given with it."""
+    url = base_url.rstrip("/")
+    for path in ("/v1", "/openai"):
+        url = url.removesuffix(path)
+    return url
