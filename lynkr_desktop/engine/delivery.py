@@ -68,7 +68,7 @@ class Delivery:
             events = self._text_calls.feed(events)
         good = self._noted(events)
         if self._failure is not None:
-            if self._untouched and self._failure.told:
+            if self._untouched and self._failure.told and _holds_no_secret(raw):
                 return self._held_raw + raw
             return self._encoded([*self._unheld(good), self._failure])
         if not self._untouched or (self._text_calls is not None and self._text_calls.found):
@@ -135,6 +135,11 @@ class Delivery:
                 if event.usage.estimated:
                     return Stopped(event.reason, self.usage, event.stop_sequence)
         return event
+
+
+def _holds_no_secret(raw: bytes) -> bool:
+    text = raw.decode("utf-8", "replace")
+    return redact(text) == text
 
 
 def estimated_usage(exchange: Exchange, usage: Usage, characters: int) -> Usage:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from lynkr_desktop.engine.routing.router import Decision, Target
 from lynkr_desktop.engine.routing.score import clean_text
+from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.wire.canonical import Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
@@ -93,12 +94,13 @@ class Exchange:
 
     @property
     def title(self) -> str:
-        """The first line of what a person asked last."""
+        """The first line of what a person asked last, without secrets that were pasted there."""
         if self.request is None:
             return ""
         for message in reversed(self.request.messages):
             if message.role == "user" and (text := clean_text(message)):
-                line = text.split("\n", 1)[0].strip()
+                # Bounded, since looking for secrets takes time; far longer than what is kept of it.
+                line = redact(text.split("\n", 1)[0].strip()[: 10 * _TITLE])
                 return line if len(line) <= _TITLE else line[: _TITLE - 1] + "…"
         return ""
 
