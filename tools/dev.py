@@ -163,7 +163,7 @@ def test(arguments: list[str]) -> int:
     environment = Environment()
     environment.install("embedded", "dev")
     _install_system_packages()
-    for name in ("tests.support.node", "tests.support.models"):
+    for name in ("tests.support.node", "tests.support.packages", "tests.support.models"):
         # Fetched here, with progress, so that no test waits for a download within its own time limit.
         if environment.run(environment.python, "-m", name):
             print(f"{name} could not be prepared; the tests that need it will say so.", flush=True)

@@ -67,13 +67,16 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextlib.contextmanager
-def running_proxy(home: Path, config: str = "", environ: Mapping[str, str] | None = None) -> Iterator[Proxy]:
+def running_proxy(
+    home: Path, config: str = "", environ: Mapping[str, str] | None = None, port: int = 0
+) -> Iterator[Proxy]:
     """Starts a proxy and stops it at the end, with everything that it started.
 
     Args:
         home: its home; made when absent.
         config: the text of its configuration.
         environ: replaces the environment.
+        port: 0 takes a free one.
     """
     home.mkdir(parents=True, exist_ok=True)
     if config:
@@ -87,7 +90,7 @@ def running_proxy(home: Path, config: str = "", environ: Mapping[str, str] | Non
                 "lynkr_desktop",
                 "serve",
                 "--port",
-                "0",
+                str(port),
                 "--home",
                 str(home),
                 "--supervised",
