@@ -7,16 +7,31 @@ from urllib.parse import quote
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Availability, ModelInfo
-from lynkr_desktop.engine.providers.http import SessionFactory
+from lynkr_desktop.engine.providers.http import SessionFactory, StreamedAnswer
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.key_check import check_by_get
 from lynkr_desktop.engine.providers.openai_compatible import OpenAICompatibleProvider
-from lynkr_desktop.engine.wire.canonical import Need
+from lynkr_desktop.engine.wire.canonical import Event, Need
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
 from lynkr_desktop.protocol.keys import KeyCheck
 
 _TOKEN_START = "eyJ"
 """A JSON Web Token begins so: it is an Entra token, not a key."""
+
+
+class _FilterReportHidden(StreamedAnswer):
+    """A stream whose first chunk, which tells what a filter made of the prompt, is no chunk of OpenAI's.
+
+    It has neither id nor type, and clients that read strictly end at it.
+    """
+
+    def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
+        """The reply without that chunk."""
+        return super()._joined([(b"" if _is_filter_report(raw) else raw, events) for raw, events in pieces])
+
+
+def _is_filter_report(raw: bytes) -> bool:
+    return b'"prompt_filter_results"' in raw and b'"choices":[]' in raw.replace(b" ", b"")
 
 
 class AzureProvider(OpenAICompatibleProvider):
@@ -33,6 +48,8 @@ class AzureProvider(OpenAICompatibleProvider):
         key: its key, or an Entra token.
         environ: the environment.
     """
+
+    _stream_kind = _FilterReportHidden
 
     def __init__(
         self,

@@ -22,6 +22,8 @@ from lynkr_desktop.protocol.keys import KeyCheck
 
 _REGION_IN_HOST = re.compile(r"//(?:[^/]*\.)?bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 _REFUSED = (401, 403)
+_FRAME_START = b"\0"
+"""The first byte of a frame's length, which is below 16 MB; no JSON begins so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,12 @@ class BedrockProvider(Provider):
             return answer
         whole = await read_all(response, self.name, self._limits.stall)
         try:
-            events = self._codec.decode_reply(whole, request.tool_names)
+            if whole.startswith(_FRAME_START):
+                # A gateway passed the stream on under another type: it is understood too, at its end.
+                decoder = self._codec.stream_decoder(request.tool_names)
+                events = [event for _, events in decoder.feed(whole) for event in events] + decoder.finish()
+            else:
+                events = self._codec.decode_reply(whole, request.tool_names)
         except WireError as error:
             error.message = f"{self.name}: {error.message}"
             raise
