@@ -155,7 +155,7 @@ class Flow:
         exchange.dropped = answer.dropped
         if request.stream:
             return await self._begin(answer)
-        text_calls = _text_calls(provider, request)
+        text_calls = _text_calls(provider, request, answer)
         fold = ReplyFold()
         raw = b""
         try:
@@ -224,7 +224,7 @@ class Flow:
         delivery = Delivery(
             exchange,
             untouched=opened.answer.dialect == exchange.codec.name,
-            text_calls=_text_calls(snapshot.providers[target.provider], request),
+            text_calls=_text_calls(snapshot.providers[target.provider], request, opened.answer),
         )
         try:
             await response.prepare(http)
@@ -244,8 +244,13 @@ class Flow:
         return response
 
 
-def _text_calls(provider: Provider, request: Request) -> Any:
-    """Looks for tool calls in text where the models may write them and tools were offered."""
+def _text_calls(provider: Provider, request: Request, answer: Answer) -> Any:
+    """Looks for tool calls in text where the models may write them and tools were offered.
+
+    Servers that speak Responses find them themselves, and its numbered events could not be cut in two.
+    """
+    if answer.dialect == "openai_responses":
+        return None
     return None if provider.text_tool_calls and "tools" in request.needs else None
 
 

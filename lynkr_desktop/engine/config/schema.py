@@ -256,6 +256,11 @@ class ProviderOptions(Options):
         description="azure: a dated version, such as 2024-10-21, asks deployments by their own paths; left "
         "out or `v1`, the resource's path /openai/v1 is used.",
     )
+    responses: bool | None = Field(
+        None,
+        description="openai, openrouter, openai_compatible: whether the server has OpenAI Responses beside "
+        "Chat Completions. Left out, only the kind openai is taken to have it.",
+    )
     keep_alive: Annotated[str, Field(coerce_numbers_to_str=True)] | None = Field(
         None, description="ollama: how long a model stays loaded after its last use, such as `10m` or `-1`."
     )

@@ -1,4 +1,8 @@
-"""Anything that speaks OpenAI Chat: OpenAI, OpenRouter, LM Studio, vLLM, llama.cpp, Groq, DeepSeek."""
+"""Anything that speaks OpenAI Chat: OpenAI, OpenRouter, LM Studio, vLLM, llama.cpp, Groq, DeepSeek.
+
+Where a server has OpenAI Responses as well, clients of that protocol get it untouched, and models that answer
+nowhere else are asked there.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,12 @@ from lynkr_desktop.engine.providers.http import (
 )
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.key_check import check_by_get
+from lynkr_desktop.engine.providers.openai_responses import ResponsesAnswer, ResponsesPath
 from lynkr_desktop.engine.wire.canonical import Event, Need
-from lynkr_desktop.engine.wire.codec import Dialect
+from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
+from lynkr_desktop.engine.wire.openai_responses import ResponsesUpstream
 from lynkr_desktop.protocol.keys import KeyCheck
 
 BASE_URLS = {"openai": "https://api.openai.com/v1", "openrouter": "https://openrouter.ai/api/v1"}
@@ -35,7 +41,7 @@ _LIST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
 class OpenAICompatibleProvider(Provider):
-    """A provider behind POST {base_url}/chat/completions.
+    """A provider behind POST {base_url}/chat/completions, and {base_url}/responses where it has that.
 
     Args:
         name: the provider's name in the configuration.
@@ -46,6 +52,7 @@ class OpenAICompatibleProvider(Provider):
     """
 
     key: ProviderKey
+    _stream_kind: type[StreamedAnswer] = StreamedAnswer
 
     def __init__(
         self,
@@ -66,7 +73,11 @@ class OpenAICompatibleProvider(Provider):
         self._limits = Limits.of(options)
         self._session = session
         self.key = key or ProviderKey()
-        self._codec = OpenAIChatUpstream()
+        self._codec = OpenAIChatUpstream("max_completion_tokens" if kind == "openai" else "max_tokens")
+        self._responses_codec = ResponsesUpstream()
+        self._responses = ResponsesPath(
+            offered=kind == "openai" if options.responses is None else options.responses
+        )
         self._models: tuple[float, str | None, list[ModelInfo]] = (0.0, None, [])
 
     async def start(self) -> None:
@@ -74,8 +85,8 @@ class OpenAICompatibleProvider(Provider):
         self.key.start()
 
     def speaks(self, dialect: Dialect, model: str) -> bool:
-        """Chat Completions."""
-        return dialect == "openai_chat"
+        """Chat Completions, and Responses where the server has them."""
+        return dialect == "openai_chat" or (dialect == "openai_responses" and self._responses.has(model))
 
     async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
         """Available when it has its key, or needs none."""
@@ -122,32 +133,82 @@ class OpenAICompatibleProvider(Provider):
         found = await self.availability(call.model)
         if not found.usable:
             raise WireError(found.reason, status=503, kind="unavailable")
+        if self._responses.takes(call):
+            return await self._send_responses(call)
+        try:
+            return await self._send_chat(call)
+        except WireError as error:
+            if not self._responses.learn_needed(call.model, error):
+                raise
+        return await self._send_responses(call)
+
+    async def _send_chat(self, call: Call) -> Answer:
         body, usage_added = self._body(call)
-        response = await post(
-            self._session(),
-            self._url("chat/completions", call.model),
-            body,
-            name=self.name,
-            headers=self._request_headers(await self.key.get()),
-            limits=self._limits,
-            codec=self._codec,
-        )
-        dialect: Dialect | None = "openai_chat" if call.dialect == "openai_chat" else None
-        dropped = () if dialect else self._codec.dropped(call.request)
+        response = await self._post("chat/completions", call.model, body, self._codec)
+        untouched = call.dialect == "openai_chat"
+        dialect: Dialect | None = "openai_chat" if untouched else None
+        dropped = () if untouched else self._codec.dropped(call.request)
         if response.content_type == "text/event-stream":
-            decoder = self._codec.stream_decoder()
-            kind = _UsageHidden if usage_added else StreamedAnswer
-            answer = kind(
+            answer = (_UsageHidden if usage_added else self._stream_kind)(
                 response,
-                decoder,
+                self._codec.stream_decoder(),
                 name=self.name,
                 dialect=dialect if call.request.stream else None,
                 stall=self._limits.stall,
             )
             answer.dropped = dropped
             return answer
+        return await self._whole(response, call, self._codec, dialect, dropped)
+
+    async def _send_responses(self, call: Call) -> Answer:
+        """Asks by Responses; by Chat Completions where it turns out that the server has nothing else."""
+        codec = self._responses_codec
+        untouched = call.dialect == "openai_responses"
+        body = _with_model(call) if untouched else codec.encode_request(call.request, call.model)
+        try:
+            response = await self._post("responses", call.model, body, codec)
+        except WireError as error:
+            if error.status not in (404, 405) or call.request.inexpressible:
+                raise
+            # It may be the path that is missing, or the model; a model is then missing there, too.
+            fallback = await self._send_chat(call)
+            self._responses.learn_missing(call.model)
+            return fallback
+        dialect: Dialect | None = "openai_responses" if untouched else None
+        dropped = () if untouched else codec.dropped(call.request)
+        if response.content_type == "text/event-stream":
+            answer = ResponsesAnswer(
+                response,
+                codec.stream_decoder(),
+                name=self.name,
+                dialect=dialect if call.request.stream else None,
+                stall=self._limits.stall,
+            )
+            answer.dropped = dropped
+            return answer
+        return await self._whole(response, call, codec, dialect, dropped)
+
+    async def _post(self, path: str, model: str, body: bytes, codec: ProviderCodec) -> aiohttp.ClientResponse:
+        return await post(
+            self._session(),
+            self._url(path, model),
+            body,
+            name=self.name,
+            headers=self._request_headers(await self.key.get()),
+            limits=self._limits,
+            codec=codec,
+        )
+
+    async def _whole(
+        self,
+        response: aiohttp.ClientResponse,
+        call: Call,
+        codec: ProviderCodec,
+        dialect: Dialect | None,
+        dropped: tuple[str, ...],
+    ) -> Answer:
         whole = await read_all(response, self.name, self._limits.stall)
-        events = decode_whole(whole, self._codec, self.name)
+        events = decode_whole(whole, codec, self.name)
         if call.request.stream or not whole.lstrip().startswith(b"{"):
             dialect = None
         return EventAnswer(events, whole, dialect=dialect, dropped=dropped)
@@ -170,14 +231,20 @@ class OpenAICompatibleProvider(Provider):
         """The body to send, and whether usage was asked for on the client's behalf."""
         if call.dialect != "openai_chat":
             return self._codec.encode_request(call.request, call.model), False
-        if call.request.model == call.model:
-            return call.body, False
-        fields = msgspec.json.decode(call.body, type=dict[str, Raw])
-        fields["model"] = Raw(msgspec.json.encode(call.model))
-        ask_usage = call.request.stream and not call.request.include_usage
-        if ask_usage:
-            fields["stream_options"] = Raw(b'{"include_usage":true}')
-        return msgspec.json.encode(fields), ask_usage
+        ask_usage = (
+            call.request.stream and not call.request.include_usage and call.request.model != call.model
+        )
+        more = {"stream_options": Raw(b'{"include_usage":true}')} if ask_usage else {}
+        return _with_model(call, **more), ask_usage
+
+
+def _with_model(call: Call, **fields: Raw) -> bytes:
+    """The client's own body, with `fields` where the model is another than the client asked for."""
+    if call.request.model == call.model:
+        return call.body
+    body = msgspec.json.decode(call.body, type=dict[str, Raw])
+    body["model"] = Raw(msgspec.json.encode(call.model))
+    return msgspec.json.encode(body | fields)
 
 
 class _UsageHidden(StreamedAnswer):
@@ -186,13 +253,8 @@ class _UsageHidden(StreamedAnswer):
     def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
         """The reply without the chunk that only carries usage."""
         return super()._joined(
-            [(b"" if _only_usage(raw.replace(b" ", b"")) else raw, events) for raw, events in pieces]
+            [(b"" if b'"choices":[]' in raw.replace(b" ", b"") else raw, events) for raw, events in pieces]
         )
-
-
-def _only_usage(compact: bytes) -> bool:
-    # Azure's first chunk has no choices either: it tells what a filter made of the prompt.
-    return b'"choices":[]' in compact and b'"usage":{' in compact
 
 
 class _ListedModel(msgspec.Struct):
