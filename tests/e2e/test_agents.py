@@ -19,6 +19,8 @@ import yaml
 from tests.support.brain import EXACT, PRINTED, Brain
 from tests.support.claude import run_claude
 from tests.support.fakes.base import ScriptedServer
+from tests.support.fakes.bedrock import ENVIRON as BEDROCK_ENVIRON
+from tests.support.fakes.bedrock import BedrockFake
 from tests.support.fakes.openai import OpenAIFake
 from tests.support.ollama_models import FakeModel
 from tests.support.ollama_server import OllamaServer
@@ -74,7 +76,15 @@ async def openai(brain: Brain) -> AsyncIterator[Backend]:
         )
 
 
-BACKENDS: tuple[Callable[[Brain], AbstractAsyncContextManager[Backend]], ...] = (ollama, openai)
+@asynccontextmanager
+async def bedrock(brain: Brain) -> AsyncIterator[Backend]:
+    async with scripted(BedrockFake(), brain) as server:
+        options = {"base_url": server.url}
+        model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+        yield Backend("bedrock", model, options, lambda: len(server.asked), BEDROCK_ENVIRON)
+
+
+BACKENDS: tuple[Callable[[Brain], AbstractAsyncContextManager[Backend]], ...] = (ollama, openai, bedrock)
 
 
 @pytest.fixture

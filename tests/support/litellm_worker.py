@@ -1,7 +1,7 @@
 """LiteLLM in its own environment: calls in, outcomes out, one JSON object per line.
 
-A line holds the arguments of `litellm.completion`. The answer is `{"response", "chunks", "cost", "headers"}`, or
-`{"error", "status", "message", "chunks"}`. It is run by the Python of `tests.support.packages.LITELLM`, so it
+A line holds the arguments of `litellm.completion`; its answer is `{"response", "chunks", "cost", "headers"}`
+or `{"error", "status", "message", "chunks"}`. The Python of `tests.support.packages.LITELLM` runs it, so it
 imports nothing of the project.
 """
 
