@@ -18,6 +18,7 @@ import yaml
 
 from tests.support.brain import EXACT, PRINTED, Brain
 from tests.support.claude import run_claude
+from tests.support.codex import run_codex
 from tests.support.fakes.base import ScriptedServer
 from tests.support.fakes.bedrock import ENVIRON as BEDROCK_ENVIRON
 from tests.support.fakes.bedrock import BedrockFake
@@ -128,3 +129,16 @@ async def test_claude_code(
     assert (printed["is_error"], printed["subtype"]) == (False, "success")
     assert printed["result"] == f"Done: it prints {PRINTED}."
     assert printed["permission_denials"] == []
+
+
+async def test_codex(backend: AbstractAsyncContextManager[Backend], brain: Brain, tmp_path: Path) -> None:
+    async with backend as behind:
+        with running_proxy(tmp_path / "proxy", behind.config, behind.environ) as proxy:
+            events = await run_codex(proxy, tmp_path / "home", brain.prompt)
+            await check(proxy, behind, brain)
+    items = [event["item"] for event in events if event["type"] == "item.completed"]
+    assert items[-1]["type"] == "agent_message"
+    assert items[-1]["text"] == f"Done: it prints {PRINTED}."
+    assert [item["exit_code"] for item in items if item["type"] == "command_execution"] == [0, 0, 0]
+    assert events[-1]["type"] == "turn.completed"
+    assert events[-1]["usage"]["input_tokens"] > 0
