@@ -60,6 +60,11 @@ class Delivery:
         usage = self._stopped.usage if self._stopped is not None else Usage(estimated=True)
         return estimated_usage(self._exchange, usage, self._characters) if usage.estimated else usage
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to a good end."""
+        return self._stopped is not None and self._failure is None
+
     def out(self, raw: bytes, events: list[Event]) -> bytes:
         """The bytes for the client; an upstream's failure becomes an error of the client's protocol."""
         if self._failure is not None:

@@ -60,6 +60,8 @@ class Exchange:
     usage: Usage | None = None
     cost: float | None = None
     first_token_at: float | None = None
+    delivered: bool = False
+    """The client got the end of a stream; some then leave without waiting for the connection's."""
     status: int = 0
     error: str = ""
     dropped: tuple[str, ...] = ()

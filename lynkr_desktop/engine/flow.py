@@ -96,8 +96,9 @@ class Flow:
             exchange.fail(error)
             return error_response(exchange, error)
         except (asyncio.CancelledError, ConnectionError):
-            exchange.status = CLIENT_GONE
-            exchange.error = exchange.error or "The client went away."
+            if not exchange.delivered:
+                exchange.status = CLIENT_GONE
+                exchange.error = exchange.error or "The client went away."
             raise
         except Exception:
             log.exception("request %s failed inside the engine", exchange.id)
@@ -231,9 +232,11 @@ class Flow:
             for raw, events in opened.first:
                 if out := delivery.out(raw, events):
                     await response.write(out)
+                exchange.delivered = delivery.complete
             async for raw, events in opened.pieces:
                 if out := delivery.out(raw, events):
                     await response.write(out)
+                exchange.delivered = delivery.complete
             if out := delivery.end():
                 await response.write(out)
             await response.write_eof()
