@@ -1,7 +1,7 @@
 """Every fault of an upstream, towards every client protocol, streamed and not.
 
-Each must end as an error of the client's own protocol, or, where nothing is really wrong, as the whole answer;
-in good time, recorded as it was, with no connection and no task left behind. Never as a shorter good answer.
+Each must end as an error of the client's own protocol or, where nothing is really wrong, as the whole answer,
+and in good time, recorded as it was, with no connection and no task left. Never as a shorter good answer.
 """
 
 from __future__ import annotations

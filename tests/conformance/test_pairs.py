@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.clients import PNG, Answer, Ask, Client, Function, Picture, Result, Used, assistant, user
+from tests.support.clients import PNG, Ask, Client, Picture, Result, Used, assistant, user
 from tests.support.fakes.base import OUTPUT_TOKENS, PROMPT_TOKENS
+from tests.support.pairing import EACH_WAY, READ, RUN, pairs, told, words
 from tests.support.script import Call, Reply, Say, Think, failure, text, tool_call
-from tests.support.stage import BACKENDS, CLIENTS, Backend, Stage
+from tests.support.stage import Backend, Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-EACH_WAY = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-READ = Function("read_file")
-RUN = Function("run_command", schema={"type": "object", "properties": {"command": {"type": "string"}}})
 SCHEMA = {
     "type": "object",
     "properties": {"verdict_word": {"type": "string"}},
     "required": ["verdict_word"],
     "additionalProperties": False,
 }
-
-
-def pairs(*features: str) -> pytest.MarkDecorator:
-    """Every backend with every client whose protocol has words for the features."""
-    return pytest.mark.parametrize(
-        ("client", "backend"),
-        [
-            pytest.param(client, backend, id=f"{client.name}-{backend.name}")
-            for client in CLIENTS
-            if client.can.issuperset(features)
-            for backend in BACKENDS
-        ],
-    )
-
-
-def told(answer: Answer, *names: str) -> bool:
-    """Whether a feature that did not go upstream was refused or reported by one of its names."""
-    if answer.problem is not None:
-        return answer.status == 400 and any(name in answer.problem.message for name in names)
-    dropped = answer.headers.get("x-lynkr-dropped", "")
-    return any(name in dropped for name in names)
 
 
 @pairs()
@@ -216,7 +193,7 @@ async def test_the_choice_of_tools_is_kept_or_reported(
     body = lynkr.asked(backend).json
     if choice == "none" and "tools" not in body and "toolConfig" not in body:
         return
-    assert set(_words(body)) & _CHOICE_WORDS[choice] or choice == "auto"
+    assert set(words(body)) & _CHOICE_WORDS[choice] or choice == "auto"
 
 
 _CHOICE_WORDS = {
@@ -225,18 +202,6 @@ _CHOICE_WORDS = {
     "run_command": {"function", "tool", "allowedFunctionNames", "run_command"},
     "auto": {"auto", "AUTO"},
 }
-
-
-def _words(value: object) -> list[str]:
-    """Every key and text of a JSON value."""
-    match value:
-        case dict():
-            return [*value, *(word for inner in value.values() for word in _words(inner))]
-        case list():
-            return [word for inner in value for word in _words(inner)]
-        case str():
-            return [value]
-    return []
 
 
 @pairs("tools", "image")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from aiohttp import ClientResponse
 
 from lynkr_desktop.engine.endpoints.llm import CODECS
 from tests.support.clients import ALL, Answer, Ask, Client
@@ -32,6 +34,7 @@ class Backend:
         environ: the environment that it needs.
         lacks: features that its protocol has no word for (`stop`, `format`, `choice`, `thinking` ...).
         whole_calls: it brings a call's arguments in one piece.
+        signs: it signs its reasoning.
         framing: how its streams are cut into messages.
         speaks: the client protocol whose bytes it takes as they are.
     """
@@ -43,6 +46,7 @@ class Backend:
     environ: Mapping[str, str] = field(default_factory=dict)
     lacks: frozenset[str] = frozenset()
     whole_calls: bool = False
+    signs: bool = False
     framing: Literal["sse", "lines", "frames"] = "sse"
     speaks: str = ""
 
@@ -96,6 +100,10 @@ class Stage:
         asked = ask.with_(model=f"{backend.name}{variant}/{backend.model}")
         async with asyncio.timeout(20):
             return await client.send(self.running.http, self.running.url, asked, headers)
+
+    def post(self, client: Client, body: Json, **headers: str) -> AbstractAsyncContextManager[ClientResponse]:
+        """A request whose answer is read by the test itself."""
+        return self.running.http.post(self.running.url + client.path, json=body, headers=headers)
 
     async def ask_tier(self, client: Client, tier: str, ask: Ask) -> Answer:
         """One request to a tier."""
@@ -183,6 +191,7 @@ async def stage(home: Path, *backends: Backend) -> AsyncIterator[Stage]:
             tier: {"providers": [firsts[number % len(firsts)], f"{SPARE}/m"], "max_complexity": limit}
             for number, (tier, limit) in enumerate(LIMITS.items())
         }
+        providers[SPARE]["models"] = ["known-name"]
         config = {
             "proxy": {"auth": {"token": TOKEN}, "drain_timeout": "5s"},
             "providers": providers,

@@ -103,8 +103,9 @@ def _decode_messages(
             case "assistant":
                 turns.append(("assistant", _decode_assistant(message, inexpressible)))
             case "tool":
+                message.need("tool_call_id")
                 result = ToolResult(
-                    tool_use_id=message.need_string("tool_call_id"),
+                    tool_use_id=message.string("tool_call_id"),
                     content=tuple(
                         part
                         for part in _decode_content(message, inexpressible)

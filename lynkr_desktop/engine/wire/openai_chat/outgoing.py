@@ -121,14 +121,19 @@ def _encode_user(message: Message) -> Iterator[Json]:
             if parts:
                 yield {"role": "user", "content": _plain(parts)}
                 parts = []
-            text = block.text or ("" if block.content else "(no output)")
-            yield {"role": "tool", "tool_call_id": block.tool_use_id, "content": text}
+            yield {"role": "tool", "tool_call_id": block.tool_use_id, "content": _result_text(block)}
             carried += [_encode_part(part) for part in block.content if isinstance(part, Image)]
         elif isinstance(block, Text | Image | Document):
             parts += [*carried, _encode_part(block)]
             carried = []
     if parts or carried:
         yield {"role": "user", "content": _plain(carried + parts)}
+
+
+def _result_text(result: ToolResult) -> str:
+    text = result.text or ("" if result.content else "(no output)")
+    # The protocol has no word for a tool that failed, and the model must know.
+    return f"Error: {text}" if result.is_error and not text.lower().startswith("error") else text
 
 
 def _plain(parts: list[Json]) -> str | list[Json]:
