@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions, as api.openai.com streams it."""
+"""OpenAI Chat Completions, as api.openai.com streams it, and Responses beside it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.support.fakes.base import (
     texts,
     thoughts,
 )
+from tests.support.fakes.openai_responses import ResponsesWire, check_input
 from tests.support.script import Reply
 
 USAGE = {
@@ -30,18 +31,35 @@ USAGE = {
 
 
 class OpenAIFake(ScriptedServer):
-    """A provider behind {url}/v1."""
+    """A provider behind {url}/v1.
+
+    Attributes:
+        responses: whether it has /v1/responses; a server without answers 404 as servers of FastAPI do.
+    """
+
+    responses = True
 
     def routes(self) -> list[web.RouteDef]:
         """The paths under /v1."""
-        return [web.post("/v1/chat/completions", self.handle), web.get("/v1/models", _models)]
+        return [
+            web.post("/v1/chat/completions", self.handle),
+            web.post("/v1/responses", self._responses),
+            web.get("/v1/models", _models),
+        ]
+
+    async def _responses(self, request: web.Request) -> web.StreamResponse:
+        if not self.responses:
+            return web.json_response({"detail": "Not Found"}, status=404)
+        return await self.handle(request)
 
     def wire(self, asked: Asked) -> Wire:
-        """Chat Completions."""
-        return ChatWire(asked)
+        """The protocol of the path."""
+        return ResponsesWire(asked) if asked.path.endswith("/responses") else ChatWire(asked)
 
     def check(self, asked: Asked) -> tuple[int, str] | None:
         """Tool answers must follow the calls that they answer, as the real server insists."""
+        if asked.path.endswith("/responses"):
+            return check_input(asked.json)
         open_calls: set[str] = set()
         for message in asked.json.get("messages", []):
             if message["role"] == "tool":
