@@ -64,6 +64,8 @@ class Exchange:
     """The client got the end of a stream; some then leave without waiting for the connection's."""
     status: int = 0
     error: str = ""
+    query: str = ""
+    upstream_headers: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
 
     def mark_first_token(self) -> None:
@@ -139,7 +141,12 @@ class Exchange:
 
 def response_headers(exchange: Exchange) -> dict[str, str]:
     """The headers that tell a client what was decided."""
-    headers = {"x-request-id": exchange.id, "x-lynkr-cache": "bypass", "x-lynkr-tokens-saved": "0"}
+    headers = {
+        **exchange.upstream_headers,
+        "x-request-id": exchange.id,
+        "x-lynkr-cache": "bypass",
+        "x-lynkr-tokens-saved": "0",
+    }
     decision, target = exchange.decision, exchange.target
     if decision is not None:
         if decision.score is not None:

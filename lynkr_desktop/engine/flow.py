@@ -79,7 +79,7 @@ class Flow:
     async def handle(self, http: web.Request, codec: ClientCodec) -> web.StreamResponse:
         """Answers one request; whatever happens, it is answered in its own protocol and recorded."""
         snapshot = self._host.snapshot
-        exchange = Exchange(codec=codec, headers=http.headers)
+        exchange = Exchange(codec=codec, headers=http.headers, query=http.query_string)
         self._host.enter(exchange)
         try:
             snapshot.guard.check(http)
@@ -151,9 +151,17 @@ class Flow:
             named = ", ".join(request.inexpressible)
             raise Unsupported(f"{target.name} cannot be given: {named}.", request.inexpressible[0])
         answer = await provider.send(
-            Call(request, target.model, dialect, exchange.body, exchange.headers, exchange.credential)
+            Call(
+                request,
+                target.model,
+                dialect,
+                exchange.body,
+                exchange.headers,
+                exchange.credential,
+                exchange.query,
+            )
         )
-        exchange.dropped = answer.dropped
+        exchange.dropped, exchange.upstream_headers = answer.dropped, answer.headers
         if request.stream:
             return await self._begin(answer)
         text_calls = _text_calls(provider, request, answer)
@@ -275,7 +283,7 @@ def _none_left(tried: list[tuple[Target, WireError]]) -> WireError:
 
 def error_response(exchange: Exchange, error: WireError) -> web.Response:
     """An error in the client's protocol."""
-    headers = response_headers(exchange)
+    headers = {**error.headers, **response_headers(exchange)}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
     return web.Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Event, Need, Request
@@ -27,6 +28,7 @@ class Call:
         headers: the client's own headers, for versions and betas; never to be forwarded as a whole.
         credential: the client's own header for the provider (`authorization` or `x-api-key`) and its value,
             where it is not this engine's token. Never to be logged.
+        query: what stands behind the question mark of the client's address.
     """
 
     request: Request
@@ -35,6 +37,7 @@ class Call:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     credential: tuple[str, str] | None = field(default=None, repr=False)
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Availability:
 class Answer(abc.ABC):
     """An upstream reply whose status was good: read it to the end or close it.
 
+    `headers` are those of the upstream that its clients go by: what is left of rate limits, its request id.
     Iterating gives (raw, events) pairs. `raw` are the upstream's own bytes of these events; they mean
     something to the client only when `dialect` is the client's protocol. The last event is `Stopped` or
     `Failed`, always. `dropped` names request fields that the provider could not express.
@@ -78,6 +82,7 @@ class Answer(abc.ABC):
 
     dialect: Dialect | None = None
     content_type: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
     dropped: tuple[str, ...] = ()
 
     @abc.abstractmethod
@@ -136,6 +141,10 @@ class Provider(abc.ABC):
         """
         raise Unsupported(f"{self.name} cannot make embeddings.", "model")
 
+    async def count_tokens(self, call: Call) -> int | None:
+        """The tokens of a prompt as the provider counts them, None where it does not. Never raises."""
+        return None
+
     @abc.abstractmethod
     async def close(self) -> None:
         """Ends connections and child processes."""
@@ -172,6 +181,7 @@ class EventAnswer(Answer):
     dialect: Dialect | None = None
     content_type: str = "application/json"
     dropped: tuple[str, ...] = field(default=())
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """All at once."""

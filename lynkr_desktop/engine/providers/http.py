@@ -24,6 +24,8 @@ MAX_REPLY = 64 * 1024 * 1024
 LONGEST_WAIT = 86_400.0
 """Seconds; what a Retry-After says at most, whatever an upstream writes there."""
 
+_RATE_LIMITS = ("anthropic-ratelimit-", "x-ratelimit-")
+
 SessionFactory = Callable[[], aiohttp.ClientSession]
 
 
@@ -99,7 +101,9 @@ async def _error_of(
     status = response.status if response.status >= 400 else 502
     error = codec.decode_error(status, body)
     error.message = f"{name} answered {response.status}: {error.message}"
-    error.retry_after = retry_after(response.headers)
+    if (seconds := retry_after(response.headers)) is not None:
+        error.retry_after = seconds
+    error.headers = kept_headers(response.headers)
     return error
 
 
@@ -119,6 +123,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return min(max(0.0, seconds), LONGEST_WAIT)
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of an upstream that its clients go by."""
+    lowered = ((name.lower(), value) for name, value in headers.items())
+    return {name: value for name, value in lowered if name == "request-id" or name.startswith(_RATE_LIMITS)}
 
 
 class StreamedAnswer(Answer):
@@ -141,6 +151,7 @@ class StreamedAnswer(Answer):
         self._stall = stall
         self._complete = False
         self.dialect = dialect
+        self.headers = kept_headers(response.headers)
 
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """The reply, piece by piece."""

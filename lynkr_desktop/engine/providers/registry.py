@@ -9,6 +9,7 @@ from functools import partial
 from typing import get_args
 
 from lynkr_desktop.engine.config.schema import Config, ProviderKind, ProviderOptions
+from lynkr_desktop.engine.providers.anthropic import AnthropicProvider
 from lynkr_desktop.engine.providers.azure import AzureProvider
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, ModelInfo, Provider
 from lynkr_desktop.engine.providers.bedrock import BedrockProvider
@@ -138,6 +139,13 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 ),
                 key=provider_key(name, options, tools),
                 environ=tools.environ,
+            )
+        case "anthropic":
+            return AnthropicProvider(
+                name=name,
+                options=options,
+                session=_session_for(options.base_url or "", tools),
+                key=provider_key(name, options, tools),
             )
         case "bedrock":
             return BedrockProvider(

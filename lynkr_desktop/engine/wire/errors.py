@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class WireError(Exception):
     """An error with an HTTP status and a message that a client may see.
@@ -13,6 +15,9 @@ class WireError(Exception):
             rate_limit, upstream_error, unavailable, timeout, overloaded).
         param: the field of the request that is wrong, as a path such as `messages[0].content`.
         retry_after: seconds, for the Retry-After header.
+
+    Attributes:
+        headers: of the upstream that said so, for clients that go by them.
     """
 
     def __init__(
@@ -30,6 +35,7 @@ class WireError(Exception):
         self.kind = kind
         self.param = param
         self.retry_after = retry_after
+        self.headers: Mapping[str, str] = {}
 
 
 class InvalidRequest(WireError):
