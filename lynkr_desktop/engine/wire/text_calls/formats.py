@@ -13,17 +13,15 @@ from functools import partial
 from typing import Any
 
 from lynkr_desktop.engine.wire.text_calls.json_calls import JsonCalls, value
-from lynkr_desktop.engine.wire.text_calls.pythonic import python_call
-from lynkr_desktop.engine.wire.text_calls.reader import Mismatch, Reader, Step
+from lynkr_desktop.engine.wire.text_calls.pythonic import python_calls, python_statement
+from lynkr_desktop.engine.wire.text_calls.reader import Marks, Mismatch, Reader, Step
 from lynkr_desktop.engine.wire.text_calls.tools import Call, OfferedTools, encoded, object_text
 
 Format = Callable[[Reader, OfferedTools], Step[list[Call]]]
 
 _NAME = re.compile(r"[^\s<>\[\]{}()\"'`=,;]+")
-_INFO = re.compile(r"[\w-]*")
 _HEADER = re.compile(r"[^<]*")
 _ATTRIBUTES = re.compile(r"[^<>]*")
-_FENCES = frozenset({"", "json", "tool_call", "tool_calls", "tool_code", "python"})
 
 
 def _called(reader: Reader, tools: OfferedTools) -> Step[str]:
@@ -192,11 +190,7 @@ def python_tag(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
     if (yield from reader.space()) in ("{", "["):
         calls = yield from JsonCalls(reader, tools).read()
     else:
-        calls = [(yield from python_call(reader, tools))]
-        while (yield from reader.space()) == ";":
-            reader.take(1)
-            yield from reader.space()
-            calls.append((yield from python_call(reader, tools)))
+        calls = yield from python_calls(reader, tools, between=";")
     yield from _close(reader, "<|eom_id|>", "<|eot_id|>")
     return calls
 
@@ -323,33 +317,43 @@ def kimi_call(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
 
 # ---------------------------------------------------------------- without a mark
 
+_INFO = re.compile(r"[\w-]*")
+_FENCES = frozenset({"", "json", "xml", "tool_call", "tool_calls", "tool_code"})
+
 
 def whole_answer(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
-    """Nothing but calls from here to the end: JSON, bare or in fences, or Python in a tool_code fence."""
+    """Nothing but calls from here to the end: bare JSON, or anything in code fences."""
     calls: list[Call] = []
-    json_calls = JsonCalls(reader, tools, strict=True)
     first = yield from reader.space()
+    if first == "[" and (yield from reader.comes("[TOOL_CALLS]")):
+        raise Mismatch
     while first:
         if first == "`":
-            calls += yield from _fence(reader, tools, json_calls)
+            calls += yield from _fence(reader, tools)
         else:
-            calls += yield from json_calls.read()
+            calls += yield from JsonCalls(reader, tools, strict=True).read()
         first = yield from reader.space()
-    if not calls or not reader.last:
+    if not reader.last or not calls:
         raise Mismatch
     return calls
 
 
-def _fence(reader: Reader, tools: OfferedTools, json_calls: JsonCalls) -> Step[list[Call]]:
+def _fence(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
     yield from reader.expect("```")
     info = yield from reader.word(_INFO, 16)
     if info not in _FENCES:
         raise Mismatch
     first = yield from reader.space()
-    if info == "tool_code" and first not in ("{", "["):
-        calls = [(yield from python_call(reader, tools))]
+    calls: list[Call] = []
+    while mark := (yield from reader.take_mark(MARKS)):
+        calls += yield from FORMATS[mark](reader, tools)
+        yield from reader.space()
+    if calls:
+        pass
+    elif info == "tool_code" and first not in ("{", "["):
+        calls = [(yield from python_statement(reader, tools))]
     else:
-        calls = yield from json_calls.read()
+        calls = yield from JsonCalls(reader, tools, strict=True).read()
     if (yield from reader.space()) or not reader.clean:
         yield from reader.expect("```")
     return calls
@@ -398,3 +402,4 @@ def _formats() -> dict[str, Format]:
 
 
 FORMATS = _formats()
+MARKS = Marks(tuple(FORMATS))

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from lynkr_desktop.engine.wire.text_calls.pythonic import python_calls
 from lynkr_desktop.engine.wire.text_calls.reader import Mismatch, Reader, Step
 from lynkr_desktop.engine.wire.text_calls.tools import Call, OfferedTools, object_text
 
@@ -13,6 +14,9 @@ _NAME_KEYS = frozenset({"name", "tool_name", "tool"})
 _ARGUMENT_KEYS = frozenset({"arguments", "parameters", "args", "input"})
 _LABEL_KEYS = frozenset({"type", "id", "index", "call_id", "tool_call_id", "role", "content"})
 """Keys that say nothing of the call; their values are scalars."""
+
+_FUNCTION_DEPTH = 2
+"""tool_calls hold calls, and calls hold a function, which holds no more of either."""
 
 _SPARE_BRACES = 2
 """After `{{`, models close one brace too few or up to two too many."""
@@ -87,7 +91,10 @@ class JsonCalls:
         self._strict = strict
 
     def read(self) -> Step[list[Call]]:
-        """Takes an object or an array of calls, and more of them where they follow one another."""
+        """Takes an object or an array of calls, and more of them where they follow one another.
+
+        Where it is strict, an array may also hold calls in Python's syntax, as Llama 3.2 and 4 write them.
+        """
         calls: list[Call] = []
         first = yield from self._reader.space()
         while True:
@@ -104,12 +111,16 @@ class JsonCalls:
             if first != "{":
                 return calls
 
-    def _array(self) -> Step[list[Call]]:
+    def _array(self, depth: int = 0) -> Step[list[Call]]:
         reader = self._reader
         yield from reader.expect("[")
-        calls: list[Call] = []
+        if (yield from reader.space()) != "{" and self._strict:
+            calls = yield from python_calls(reader, self._tools, between=",")
+            yield from reader.expect("]")
+            return calls
+        calls = []
         while (yield from reader.space()) == "{":
-            calls += yield from self._object()
+            calls += yield from self._object(depth)
             if (yield from reader.space()) == ",":
                 reader.take(1)
             else:
@@ -120,10 +131,11 @@ class JsonCalls:
             yield from reader.expect("]")
         return calls
 
-    def _object(self, *, nested: bool = False) -> Step[list[Call]]:
+    def _object(self, depth: int = 0) -> Step[list[Call]]:
+        """Takes one object; `depth` is that of the OpenAI shape, in which calls hold functions."""
         reader = self._reader
         yield from reader.expect("{")
-        doubled = (yield from reader.space()) == "{" and not nested
+        doubled = (yield from reader.space()) == "{" and not depth
         if doubled:
             reader.take(1)
             yield from reader.space()
@@ -133,14 +145,15 @@ class JsonCalls:
             yield from reader.space()
             yield from reader.expect(":")
             first = yield from reader.space()
-            if (key in _NAME_KEYS or (key == "function" and first == '"')) and not name and not inner:
+            empty = not (name or inner)
+            if (key in _NAME_KEYS or (key == "function" and first == '"')) and empty:
                 name = self._tools.check((yield from _word(reader)))
             elif key in _ARGUMENT_KEYS and arguments is None:
                 arguments = yield from value(reader)
-            elif key == "function" and first == "{" and not (name or inner or nested):
-                inner = yield from self._object(nested=True)
-            elif key == "tool_calls" and first == "[" and not (name or inner or nested):
-                inner = yield from self._array()
+            elif key == "function" and first == "{" and empty and depth < _FUNCTION_DEPTH:
+                inner = yield from self._object(_FUNCTION_DEPTH)
+            elif key == "tool_calls" and first == "[" and empty and not depth:
+                inner = yield from self._array(depth=1)
             elif not self._strict or (key in _LABEL_KEYS and first not in ("{", "[")):
                 yield from value(reader)
             else:
@@ -167,9 +180,7 @@ class JsonCalls:
     def _call(self, name: str, arguments: str | None) -> Call:
         if not name or (self._strict and arguments is None):
             raise Mismatch
-        text = object_text(arguments or "{}")
-        if self._strict:
-            given = msgspec.json.decode(text)
-            if any(key not in given for key in self._tools.requires(name)):
-                raise Mismatch
-        return Call(name, text)
+        call = Call(name, object_text(arguments or "{}"))
+        if self._strict and not self._tools.has_required(call):
+            raise Mismatch
+        return call

@@ -29,6 +29,27 @@ def python_call(reader: Reader, tools: OfferedTools) -> Step[Call]:
     return Call(name, encoded(_keywords((yield from _parenthesis(reader)))))
 
 
+def python_calls(reader: Reader, tools: OfferedTools, *, between: str) -> Step[list[Call]]:
+    """Takes calls with `between`, a comma or a semicolon, between them."""
+    calls = [(yield from python_call(reader, tools))]
+    while (yield from reader.space()) == between:
+        reader.take(1)
+        yield from reader.space()
+        calls.append((yield from python_call(reader, tools)))
+    return calls
+
+
+def python_statement(reader: Reader, tools: OfferedTools) -> Step[Call]:
+    """Takes a call, or `print` of one, as Gemma writes it."""
+    if not (yield from reader.accept("print(")):
+        return (yield from python_call(reader, tools))
+    yield from reader.space()
+    call = yield from python_call(reader, tools)
+    yield from reader.space()
+    yield from reader.expect(")")
+    return call
+
+
 def _parenthesis(reader: Reader) -> Step[str]:
     parts: list[str] = []
     depth = 0

@@ -87,6 +87,15 @@ class Reader:
         self._at = self._start = found
         return text
 
+    def take_mark(self, marks: Marks) -> Step[str]:
+        """Takes the mark that stands next; empty when it turns out to be none."""
+        while True:
+            if found := marks.pattern.match(self._text, self._at):
+                return self.take(len(found[0]))
+            text = self._text[self._at : self._at + marks.longest]
+            if not marks.may_begin(text) or not (yield from self.need(len(text) + 1)):
+                return ""
+
     # ------------------------------------------------------------ within a call
 
     def need(self, count: int = 1) -> Step[bool]:
@@ -185,22 +194,25 @@ class Reader:
 
 
 class Marks:
-    """Strings that may open a call, found fast."""
+    """Strings that may open a call, found fast. None of them begins another."""
 
     def __init__(self, marks: tuple[str, ...]) -> None:
-        self.marks = marks
-        self._pattern = re.compile("|".join(re.escape(mark) for mark in marks))
+        self._marks = marks
         self._first = re.compile("[" + "".join(re.escape(char) for char in {mark[0] for mark in marks}) + "]")
-        self._longest = max(map(len, marks))
+        self.pattern = re.compile("|".join(re.escape(mark) for mark in marks))
+        self.longest = max(map(len, marks))
+
+    def may_begin(self, text: str) -> bool:
+        """Whether a mark begins with this text, and goes on after it."""
+        return any(mark.startswith(text) for mark in self._marks if len(mark) > len(text))
 
     def find(self, text: str, start: int, *, ended: bool) -> int:
         """Where the next mark begins, or the beginning of one at the very end; else the end."""
-        found = self._pattern.search(text, start)
+        found = self.pattern.search(text, start)
         if found:
             return found.start()
         if not ended:
-            for first in self._first.finditer(text, max(start, len(text) - self._longest + 1)):
-                rest = text[first.start() :]
-                if any(mark.startswith(rest) for mark in self.marks):
+            for first in self._first.finditer(text, max(start, len(text) - self.longest + 1)):
+                if self.may_begin(text[first.start() :]):
                     return first.start()
         return len(text)

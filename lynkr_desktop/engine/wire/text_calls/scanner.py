@@ -67,31 +67,22 @@ class Scanner:
         reader = self._reader
         thinking = False
         if self._beginning:
-            yield from self._whole()
+            yield from self._try(whole_answer)
         while True:
             self._pass(reader.pass_before(_MARKS))
             if not (yield from reader.need()):
                 break
-            mark = yield from reader.accept(*_MARKS.marks)
+            mark = yield from reader.take_mark(_MARKS)
             if mark in FORMATS and not (thinking or self._context.quoted):
                 yield from self._try(FORMATS[mark])
                 continue
             thinking = mark != _END_THINK and (thinking or (mark == _THINK and not self._context.text_seen))
             self._pass(reader.release())
             if mark == _END_THINK:
-                yield from self._whole()
+                yield from self._try(whole_answer)
         if not self._called:
             self._out.append(self._space)
         self._space = ""
-
-    def _whole(self) -> Step[None]:
-        """An answer that is nothing but calls needs no mark."""
-        reader = self._reader
-        first = yield from reader.space()
-        if first in ("{", "`") or (first == "[" and not (yield from reader.comes("[TOOL_CALLS]"))):
-            yield from self._try(whole_answer)
-        else:
-            self._pass(reader.release())
 
     def _try(self, read: Format) -> Step[None]:
         try:
@@ -117,7 +108,8 @@ class Scanner:
         self._out.append(text)
 
 
-_TOKEN = re.compile(r"\n|`+|[\"“”„«»]|[^\n`\"“”„«»]+")
+_QUOTES = '"“”„«»'
+_TOKEN = re.compile(rf"\n|`+|~+|[{_QUOTES}]|[^\n`~{_QUOTES}]+")
 
 
 class _Context:
@@ -125,55 +117,53 @@ class _Context:
 
     def __init__(self) -> None:
         self.text_seen = False
-        self._fence = 0
+        self._fence = ""
         self._fence_line = False
-        self._code = 0
+        """This line has opened the fence."""
+        self._code = ""
         self._quote = False
-        self._ticks = 0
+        self._run = ""
+        """Backticks or tildes just read; what follows them tells what they are."""
+        self._run_begins_line = False
         self._line_start = True
-        self._ticks_at_start = False
         self._last = ""
 
     @property
     def quoted(self) -> bool:
         """Whether a mark that comes now stands in a code fence, inline code or quotation marks."""
-        self._settle("")
-        return bool(self._fence or self._code or self._quote) or self._last in ("'", "‘")
+        self._end_run("<")
+        return bool(self._fence or self._code) or self._quote or self._last in ("'", "‘")
 
     def see(self, text: str) -> None:
         """Takes the text that goes before."""
         self.text_seen = True
         for token in _TOKEN.findall(text):
             first = token[0]
-            if first == "`":
-                if not self._ticks:
-                    self._ticks_at_start = self._line_start
-                self._ticks += len(token)
+            if self._run[:1] != first:
+                self._end_run(first)
+            if first in "`~":
+                self._run_begins_line = self._line_start or (bool(self._run) and self._run_begins_line)
+                self._run += token
                 self._line_start = False
-                continue
-            self._settle(first)
-            if first == "\n":
+            elif first == "\n":
                 self._line_start, self._fence_line = True, False
-                self._code, self._quote = 0, False
-            elif first in '"“”„«»':
+                self._code, self._quote = "", False
+            elif first in _QUOTES:
                 self._quote = not self._quote
                 self._line_start = False
             elif self._line_start:
                 self._line_start = token.isspace()
         self._last = text[-1]
 
-    def _settle(self, following: str) -> None:
-        """Judges a run of backticks once it is over."""
-        ticks, self._ticks = self._ticks, 0
-        if not ticks:
+    def _end_run(self, following: str) -> None:
+        run, self._run = self._run, ""
+        if not run:
             return
         if self._fence:
-            closes = self._ticks_at_start and following.strip() == ""
-            if ticks >= self._fence and (closes or self._fence_line):
-                self._fence = 0
-        elif ticks >= 3 and self._ticks_at_start:
-            self._fence, self._fence_line = ticks, True
-        elif not self._code:
-            self._code = ticks
-        elif ticks == self._code:
-            self._code = 0
+            closes = self._run_begins_line and following.isspace()
+            if run.startswith(self._fence) and (closes or self._fence_line):
+                self._fence = ""
+        elif len(run) >= 3 and self._run_begins_line:
+            self._fence, self._fence_line = run, True
+        elif run[0] == "`":
+            self._code = "" if self._code == run else self._code or run

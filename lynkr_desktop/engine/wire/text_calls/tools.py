@@ -46,10 +46,10 @@ class OfferedTools:
             raise Mismatch
         return name
 
-    def requires(self, name: str) -> list[str]:
-        """The arguments that a tool cannot do without."""
-        required = self._tools[name].input_schema.get("required")
-        return [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
+    def has_required(self, call: Call) -> bool:
+        """Whether a call gives all the arguments that its tool cannot do without."""
+        given = msgspec.json.decode(call.arguments)
+        return all(key in given for key in _list(self._tools[call.name].input_schema, "required"))
 
     def typed(self, name: str, key: str, text: str) -> Any:
         """An argument that was written without quotes, in the type that the tool's schema gives it.
