@@ -14,7 +14,7 @@ from yarl import URL
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer
-from lynkr_desktop.engine.wire.canonical import Event, Failed
+from lynkr_desktop.engine.wire.canonical import Event, Failed, Stopped
 from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec, StreamDecoder
 from lynkr_desktop.engine.wire.errors import WireError
 
@@ -25,6 +25,9 @@ LONGEST_WAIT = 86_400.0
 """Seconds; what a Retry-After says at most, whatever an upstream writes there."""
 
 _RATE_LIMITS = ("anthropic-ratelimit-", "x-ratelimit-")
+
+LINGER = 1.0
+"""Seconds that a connection may stay open behind the end of its answer; one that ends by itself is reused."""
 
 SessionFactory = Callable[[], aiohttp.ClientSession]
 
@@ -157,30 +160,37 @@ class StreamedAnswer(Answer):
         """The reply, piece by piece."""
         content = self._response.content
         loop = asyncio.get_running_loop()
+        ended = False
         try:
             async with asyncio.timeout(None) as limit:
                 while True:
-                    limit.reschedule(loop.time() + self._stall)
+                    limit.reschedule(loop.time() + (min(LINGER, self._stall) if ended else self._stall))
                     chunk = await content.readany()
                     if not chunk:
                         break
                     limit.reschedule(None)
                     # What arrived together goes on together: under load that is what keeps streams in time.
                     if pieces := self._decoder.feed(chunk):
-                        yield self._joined(pieces)
-        except TimeoutError:
-            yield b"", [Failed(f"{self._name} sent nothing for {self._stall:g} s.", 504, "timeout")]
-            return
-        except aiohttp.ClientError:
-            yield b"", [Failed(f"{self._name} broke the connection before its answer was complete.")]
-            return
-        except WireError as error:
-            yield b"", [Failed(f"{self._name}: {error.message}", error.status, error.kind)]
+                        raw, events = self._joined(pieces)
+                        ended = ended or (bool(events) and isinstance(events[-1], Stopped))
+                        yield raw, events
+        except (TimeoutError, aiohttp.ClientError, WireError) as error:
+            # The answer was complete: how its connection ends is nobody's concern.
+            if not ended:
+                yield b"", [self._broken(error)]
             return
         self._complete = True
         rest = self._decoder.finish()
         if rest:
             yield b"", rest
+
+    def _broken(self, error: TimeoutError | aiohttp.ClientError | WireError) -> Failed:
+        match error:
+            case TimeoutError():
+                return Failed(f"{self._name} sent nothing for {self._stall:g} s.", 504, "timeout")
+            case WireError():
+                return Failed(f"{self._name}: {error.message}", error.status, error.kind)
+        return Failed(f"{self._name} broke the connection before its answer was complete.")
 
     def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
         if len(pieces) == 1:
