@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from lynkr_desktop.engine.wire.anthropic.schemas import closed_schema
 from lynkr_desktop.engine.wire.bedrock.conversation import Conversation, Names, cache_point
 from lynkr_desktop.engine.wire.canonical import Json, Reasoning, Request, Tool, ToolUse
 from lynkr_desktop.engine.wire.claude import BUDGETS, EFFORTS, LEAST_BUDGET, claude_model
@@ -23,6 +24,7 @@ _EFFORTS = {
     "xhigh": "high",
     "max": "high",
 }
+_JSON_ONLY = "Answer with a single JSON object and nothing else: no other text, no code fence."
 _METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
 _MOST_METADATA = 16
 
@@ -95,8 +97,7 @@ class ConverseRequest:
         self._reason()
         if inference := self._inference():
             body["inferenceConfig"] = inference
-        if request.response_format is not None:
-            self._output["textFormat"] = _text_format(request)
+        self._format()
         if self._output:
             body["outputConfig"] = self._output
         if self._additional:
@@ -118,6 +119,11 @@ class ConverseRequest:
                 yield {"text": part.text}
                 if self._keep_cache_control and (point := cache_point(part.extra)):
                     yield point
+        wanted = self._request.response_format
+        if wanted is not None and wanted.kind == "json_object":
+            # Converse has no mode for JSON of any shape: it is asked for, not enforced.
+            self._dropped.add("response_format")
+            yield {"text": _JSON_ONLY}
 
     def _tool_config(self, tools: tuple[Tool, ...], names: Names) -> Json:
         entries: list[Json] = []
@@ -164,7 +170,7 @@ class ConverseRequest:
         elif self._family == "gpt-oss" and effort:
             self._additional["reasoning_effort"] = effort
         else:
-            self._dropped.add("reasoning")
+            self._dropped.add("thinking")
 
     def _claude_thinks(self, reasoning: Reasoning) -> bool:
         claude, request = self._claude, self._request
@@ -206,15 +212,18 @@ class ConverseRequest:
             self._additional |= (
                 {"top_k": request.top_k} if self._claude else {"inferenceConfig": {"topK": request.top_k}}
             )
-        if request.stop and self._claude is not None:
-            if not all(stop.strip() for stop in request.stop):
-                raise Unsupported("Claude takes no stop sequence that is only white space.", "stop")
+        stops = request.stop
+        if stops and self._claude is not None:
+            stops = tuple(stop for stop in stops if stop.strip())
+            if len(stops) < len(request.stop):
+                # Claude refuses one that is only white space.
+                self._dropped.add("stop")
             self._answer_fields.append("/stop_sequence")
         fields = {
             "maxTokens": request.max_tokens,
             "temperature": chosen["temperature"],
             "topP": chosen["top_p"],
-            "stopSequences": list(request.stop) or None,
+            "stopSequences": list(stops) or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -234,6 +243,19 @@ class ConverseRequest:
         both = request.temperature is not None and request.top_p is not None and claude.one_sampler
         if not claude.samples or (fixed and low_top_p) or (both and not fixed):
             yield "top_p"
+
+    def _format(self) -> None:
+        wanted = self._request.response_format
+        if wanted is None or wanted.kind != "json_schema":
+            return
+        schema = wanted.schema
+        if self._claude is not None:
+            schema, loosened = closed_schema(schema)
+            self._dropped.update(f"response_format.{word}" for word in loosened)
+        definition = {"schema": encode_json(schema).decode()}
+        if wanted.name:
+            definition["name"] = wanted.name
+        self._output["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": definition}}
 
     def _metadata(self) -> Json:
         """Both sides have pairs of short strings, to find requests again in a log."""
@@ -257,17 +279,3 @@ def _not_expressible(request: Request) -> set[str]:
     if request.tools and request.tool_choice.parallel is False:
         dropped.add("parallel_tool_calls")
     return dropped
-
-
-def _text_format(request: Request) -> Json:
-    wanted = request.response_format
-    assert wanted is not None
-    if wanted.kind != "json_schema":
-        raise Unsupported(
-            "Bedrock can be held to a JSON schema, not to JSON as such. Send a json_schema.",
-            "response_format",
-        )
-    schema: Json = {"schema": encode_json(wanted.schema).decode()}
-    if wanted.name:
-        schema["name"] = wanted.name
-    return {"type": "json_schema", "structure": {"jsonSchema": schema}}

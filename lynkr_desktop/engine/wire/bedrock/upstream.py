@@ -319,7 +319,7 @@ class _Blocks:
             return [ToolInputDelta(self._next - 1, text)] if text else []
         if (thought := delta.reasoning_content) is not None:
             if thought.redacted_content:
-                events = self._close_open()
+                events = [] if self._redacted and self._source == index else self._close_open()
                 self._source = index
                 self._redacted.append(thought.redacted_content)
                 return events
