@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -36,13 +37,22 @@ class Delivery:
     Args:
         exchange: the request; its error, status and first token are noted here.
         untouched: whether the upstream's bytes mean something to the client.
+        price: the cost of a usage, None where the price is not known.
         text_calls: finds tool calls that the model writes as text; None looks for none.
     """
 
-    def __init__(self, exchange: Exchange, *, untouched: bool, text_calls: Any = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        untouched: bool,
+        price: Callable[[Exchange, Usage], float | None],
+        text_calls: Any = None,
+    ) -> None:
         assert exchange.request is not None
         self._exchange = exchange
         self._untouched = untouched
+        self._price = price
         self._encoder = exchange.codec.stream_encoder(exchange.request)
         self._text_calls = text_calls
         self._ids = CallIds(exchange.request)
@@ -56,9 +66,13 @@ class Delivery:
 
     @property
     def usage(self) -> Usage:
-        """The tokens so far: as reported, else estimated from what went through."""
-        usage = self._stopped.usage if self._stopped is not None else Usage(estimated=True)
-        return estimated_usage(self._exchange, usage, self._characters) if usage.estimated else usage
+        """The tokens so far, and their cost: as reported, else estimated from what went through."""
+        return self._stopped.usage if self._stopped is not None else self._priced(Usage(estimated=True))
+
+    def _priced(self, usage: Usage) -> Usage:
+        if usage.estimated:
+            usage = estimated_usage(self._exchange, usage, self._characters)
+        return msgspec.structs.replace(usage, cost=self._price(self._exchange, usage))
 
     @property
     def complete(self) -> bool:
@@ -136,10 +150,16 @@ class Delivery:
             case BlockStarted(block=ToolUse() as call):
                 return BlockStarted(event.index, self._ids.settle(call))
             case Stopped():
-                self._stopped = event
-                if event.usage.estimated:
-                    return Stopped(event.reason, self.usage, event.stop_sequence)
+                self._stopped = msgspec.structs.replace(event, usage=self._priced(event.usage))
+                return self._stopped
         return event
+
+
+def prompt_usage(exchange: Exchange, events: list[Event]) -> Usage:
+    """What is known before the answer: the prompt, as the first events tell it or else as it is long."""
+    told = next((event.usage for event in events if isinstance(event, Started)), None)
+    known = told or Usage(input_tokens=estimate_tokens(exchange.body))
+    return msgspec.structs.replace(known, estimated=True)
 
 
 def _holds_no_secret(raw: bytes) -> bool:

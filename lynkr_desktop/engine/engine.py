@@ -34,6 +34,7 @@ from lynkr_desktop.engine.telemetry.metrics import Metrics
 from lynkr_desktop.engine.telemetry.prices import Prices
 from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.engine.watch.config_file import ConfigFileWatcher
+from lynkr_desktop.engine.wire.canonical import Usage
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.control import (
@@ -340,11 +341,11 @@ class Engine:
             self.hub.publish(RequestStarted(exchange.row()))
             self.changed()
 
-    def price(self, exchange: Exchange) -> float | None:
-        """The cost of what an exchange used so far."""
-        target, usage = exchange.target, exchange.usage
-        if target is None or usage is None:
-            return None
+    def price(self, exchange: Exchange, usage: Usage) -> float | None:
+        """The cost of `usage`: as its provider says, else nothing for local models, else by the list."""
+        target = exchange.target
+        if target is None or usage.cost is not None:
+            return usage.cost
         if exchange.local:
             return 0.0
         kind = self.snapshot.providers[target.provider].kind

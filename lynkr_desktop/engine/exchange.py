@@ -57,6 +57,8 @@ class Exchange:
     decision: Decision | None = None
     target: Target | None = None
     local: bool = False
+    answered: bool = False
+    """An upstream began to answer, so that something may have been spent."""
     usage: Usage | None = None
     cost: float | None = None
     first_token_at: float | None = None
@@ -76,6 +78,8 @@ class Exchange:
         """Notes how it ended badly."""
         self.status = error.status
         self.error = error.message
+        if not self.answered:
+            self.cost = 0.0
 
     @property
     def client(self) -> str:
@@ -160,9 +164,19 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
             headers["x-lynkr-tier"] = tier.upper()
     if exchange.cost is not None:
         headers["x-litellm-response-cost"] = f"{exchange.cost:.10f}".rstrip("0").rstrip(".")
+    headers["x-lynkr-cost"] = _how_known(exchange)
     if exchange.dropped:
         headers["x-lynkr-dropped"] = header_text(", ".join(exchange.dropped))
     return headers
+
+
+def _how_known(exchange: Exchange) -> str:
+    """How good `x-litellm-response-cost` is; the head of a stream goes out before its cost is known."""
+    if exchange.cost is None:
+        return "unknown"
+    usage = exchange.usage
+    guessed = usage is not None and usage.estimated and not exchange.local
+    return "estimate" if guessed else "exact"
 
 
 def header_text(text: str) -> str:

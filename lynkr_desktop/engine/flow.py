@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
-from lynkr_desktop.engine.delivery import Delivery, estimated_usage
+from lynkr_desktop.engine.delivery import Delivery, estimated_usage, prompt_usage
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.providers.base import Answer, Call, Provider
@@ -19,7 +19,7 @@ from lynkr_desktop.engine.routing.router import Target
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
-from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started
+from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 
@@ -46,8 +46,8 @@ class Host(Protocol):
     def routed(self, exchange: Exchange) -> None:
         """A request goes out to `exchange.target`."""
 
-    def price(self, exchange: Exchange) -> float | None:
-        """The cost of `exchange.usage`, None when the price is unknown."""
+    def price(self, exchange: Exchange, usage: Usage) -> float | None:
+        """The cost of `usage` at the target of `exchange`, None when the price is unknown."""
 
     def leave(self, exchange: Exchange) -> None:
         """A request has ended; it is recorded."""
@@ -161,6 +161,7 @@ class Flow:
                 exchange.query,
             )
         )
+        exchange.answered = True
         exchange.dropped, exchange.upstream_headers = answer.dropped, answer.headers
         if request.stream:
             return await self._begin(answer)
@@ -208,8 +209,8 @@ class Flow:
         if usage.estimated:
             characters = sum(len(msgspec.json.encode(block)) for block in reply.content)
             usage = estimated_usage(exchange, usage, characters)
-        exchange.usage = usage
-        exchange.cost = self._host.price(exchange)
+        usage = msgspec.structs.replace(usage, cost=self._host.price(exchange, usage))
+        exchange.usage, exchange.cost = usage, usage.cost
         exchange.status = 200
         body = whole.raw
         if not body:
@@ -225,14 +226,15 @@ class Flow:
         assert request is not None
         assert target is not None
         exchange.status = 200
-        if exchange.local:
-            exchange.cost = 0.0
+        exchange.usage = prompt_usage(exchange, opened.first[0][1])
+        exchange.cost = self._host.price(exchange, exchange.usage)
         response = web.StreamResponse(headers=response_headers(exchange))
         response.content_type = exchange.codec.stream_type
         response.headers["cache-control"] = "no-cache"
         delivery = Delivery(
             exchange,
             untouched=opened.answer.dialect == exchange.codec.name,
+            price=self._host.price,
             text_calls=_text_calls(snapshot.providers[target.provider], request, opened.answer),
         )
         try:
@@ -251,7 +253,7 @@ class Flow:
         finally:
             await opened.answer.close()
             exchange.usage = delivery.usage
-            exchange.cost = self._host.price(exchange)
+            exchange.cost = exchange.usage.cost
         return response
 
 

@@ -218,7 +218,8 @@ class Usage(Struct, frozen=True):
     """Token counts of one reply.
 
     `input_tokens` is the whole prompt, with what was read from and written to a provider's prompt cache.
-    `estimated` says that no provider reported it and that it was counted here.
+    `estimated` says that no provider reported it and that it was counted here. `cost` is what it costs in US
+    dollars: as the provider reports it, else by the price list; None where the price is not known.
     """
 
     input_tokens: int = 0
@@ -227,6 +228,7 @@ class Usage(Struct, frozen=True):
     output_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+    cost: float | None = None
 
 
 class Started(Struct, frozen=True):

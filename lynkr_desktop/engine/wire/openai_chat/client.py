@@ -174,14 +174,20 @@ def failure(event: Failed) -> WireError:
 
 
 def encode_usage(usage: Usage) -> Json:
-    """The `usage` object; its prompt_tokens include the cached ones, as OpenAI counts."""
-    return {
+    """The `usage` object; its prompt_tokens include the cached ones, as OpenAI counts.
+
+    `cost`, in US dollars, is OpenRouter's extension, which LiteLLM reads at the end of a stream.
+    """
+    encoded: Json = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+    if usage.cost is not None:
+        encoded["cost"] = usage.cost
+    return encoded
 
 
 def _error_body(error: WireError) -> Json:

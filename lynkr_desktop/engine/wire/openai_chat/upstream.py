@@ -317,7 +317,7 @@ def _complete(arguments: str) -> bool:
 
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
-    """Token counts from a `usage` object; fields of the wrong type count as absent."""
+    """Token counts, and the cost where it is told; fields of the wrong type count as absent."""
 
     def count(source: Any, key: str) -> int:
         value = source.get(key) if isinstance(source, dict) else None
@@ -326,9 +326,30 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
     return Usage(
         input_tokens=count(usage, "prompt_tokens"),
         cached_tokens=count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        cache_write_tokens=count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
         output_tokens=count(usage, "completion_tokens"),
         reasoning_tokens=count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        cost=_reported_cost(usage),
     )
+
+
+def _reported_cost(usage: dict[str, Any]) -> float | None:
+    """US dollars, as OpenRouter (a number) and Perplexity (an object with a total) report them.
+
+    Where OpenRouter used a person's own key of the vendor, its `cost` is only its fee; what the vendor takes
+    stands beside it (openrouter.ai/docs, usage accounting).
+    """
+    cost = usage.get("cost")
+    dollars = _dollars(cost.get("total_cost") if isinstance(cost, dict) else cost)
+    details = usage.get("cost_details")
+    if dollars is not None and usage.get("is_byok") is True and isinstance(details, dict):
+        dollars += _dollars(details.get("upstream_inference_cost")) or 0.0
+    return dollars
+
+
+def _dollars(value: Any) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
+    return float(value) if good else None
 
 
 def _error_of(error: Any, status: int) -> WireError:
