@@ -224,7 +224,12 @@ class Engine:
             status=ConfigStatus(
                 path=str(loaded.path), exists=loaded.exists, loaded_at=time.time(), inactive=loaded.inactive
             ),
-            guard=Guard(self.token, config.proxy.allowed_hosts, config.proxy.allowed_origins),
+            guard=Guard(
+                self.token,
+                config.proxy.allowed_hosts,
+                config.proxy.allowed_origins,
+                open_path="/api/" if config.proxy.auth.ollama_without_token else "",
+            ),
             router=Router(config.routing, frozenset(providers), known, self._switches.tiers),
             providers=providers,
         )

@@ -69,6 +69,9 @@ class Exchange:
     query: str = ""
     upstream_headers: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    warning: str = ""
+    protocol: str = ""
+    """What is asked, where it is not the codec's own protocol: embeddings."""
 
     def mark_first_token(self) -> None:
         """Notes that the first content arrived."""
@@ -121,7 +124,7 @@ class Exchange:
             id=self.id,
             at=self.at,
             client=self.client,
-            protocol=self.codec.name,
+            protocol=self.protocol or self.codec.name,
             session=self.session,
             title=self.title,
             tier=(target.tier if target is not None else None) or (decision.tier if decision else None),
@@ -140,6 +143,7 @@ class Exchange:
             ttft_ms=(self.first_token_at - self.began) * 1e3 if self.first_token_at else None,
             status=self.status,
             error=self.error[:1000],
+            warning=self.warning[:1000],
         )
 
 
@@ -165,6 +169,8 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
     if exchange.cost is not None:
         headers["x-litellm-response-cost"] = f"{exchange.cost:.10f}".rstrip("0").rstrip(".")
     headers["x-lynkr-cost"] = _how_known(exchange)
+    if exchange.warning:
+        headers["x-lynkr-warning"] = header_text(exchange.warning)
     if exchange.dropped:
         headers["x-lynkr-dropped"] = header_text(", ".join(exchange.dropped))
     return headers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from aiohttp import web
 from lynkr_desktop.engine.delivery import Delivery, estimated_usage, prompt_usage
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
+from lynkr_desktop.engine.loading import load_only
 from lynkr_desktop.engine.providers.base import Answer, Call, Provider
 from lynkr_desktop.engine.routing.router import Target
 from lynkr_desktop.engine.security.redaction import redact
@@ -77,40 +78,28 @@ class Flow:
         self._host = host
 
     async def handle(self, http: web.Request, codec: ClientCodec) -> web.StreamResponse:
-        """Answers one request; whatever happens, it is answered in its own protocol and recorded."""
-        snapshot = self._host.snapshot
+        """Answers one request."""
         exchange = Exchange(codec=codec, headers=http.headers, query=http.query_string)
-        self._host.enter(exchange)
-        try:
-            snapshot.guard.check(http)
-            exchange.credential = snapshot.guard.own_credential(http)
-            self._host.admit()
-            exchange.body = await read_body(http, snapshot.config.proxy.max_body)
-            exchange.request = in_call_order(codec.decode_request(exchange.body))
-            exchange.decision = snapshot.router.decide(exchange.request, http.headers.get("x-lynkr-tier", ""))
-            answer = await self._ask(exchange, snapshot)
-            if isinstance(answer, _Whole):
-                return self._deliver_whole(exchange, answer)
-            return await self._deliver_stream(http, exchange, snapshot, answer)
-        except WireError as error:
-            exchange.fail(error)
-            return error_response(exchange, error)
-        except (asyncio.CancelledError, ConnectionError):
-            if not exchange.delivered:
-                exchange.status = CLIENT_GONE
-                exchange.error = exchange.error or "The client went away."
-            raise
-        except Exception:
-            log.exception("request %s failed inside the engine", exchange.id)
-            inside = WireError(
-                f"Lynkr failed inside. Its log has the details under {exchange.id}.",
-                status=500,
-                kind="internal",
-            )
-            exchange.fail(inside)
-            return error_response(exchange, inside)
-        finally:
-            self._host.leave(exchange)
+        return await answered(self._host, exchange, self._steps(http, exchange))
+
+    async def _steps(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        snapshot = self._host.snapshot
+        snapshot.guard.check(http)
+        exchange.credential = snapshot.guard.own_credential(http)
+        self._host.admit()
+        exchange.body = await read_body(http, snapshot.config.proxy.max_body)
+        exchange.request = in_call_order(exchange.codec.decode_request(exchange.body))
+        exchange.decision = await snapshot.decide(
+            exchange.request,
+            http.headers.get("x-lynkr-tier", ""),
+            fresh=exchange.codec.name.startswith("ollama"),
+        )
+        if not exchange.request.messages:
+            return await load_only(exchange, snapshot)
+        answer = await self._ask(exchange, snapshot)
+        if isinstance(answer, _Whole):
+            return self._deliver_whole(exchange, answer)
+        return await self._deliver_stream(http, exchange, snapshot, answer)
 
     # ------------------------------------------------------------ upstream
 
@@ -175,6 +164,7 @@ class Flow:
                     fold.add(event)
         finally:
             await answer.close()
+        exchange.warning = answer.warning
         if text_calls is not None and text_calls.found:
             raw = b""
         reply = fold.result()
@@ -252,6 +242,7 @@ class Flow:
             await response.write_eof()
         finally:
             await opened.answer.close()
+            exchange.warning = opened.answer.warning
             exchange.usage = delivery.usage
             exchange.cost = exchange.usage.cost
         return response
@@ -281,6 +272,34 @@ def _none_left(tried: list[tuple[Target, WireError]]) -> WireError:
         kind=last.kind,
         retry_after=min(waits, default=None),
     )
+
+
+async def answered(
+    host: Host, exchange: Exchange, steps: Coroutine[Any, Any, web.StreamResponse]
+) -> web.StreamResponse:
+    """Takes the steps of a request; whatever happens, it is answered in its own protocol and recorded."""
+    host.enter(exchange)
+    try:
+        return await steps
+    except WireError as error:
+        exchange.fail(error)
+        return error_response(exchange, error)
+    except (asyncio.CancelledError, ConnectionError):
+        if not exchange.delivered:
+            exchange.status = CLIENT_GONE
+            exchange.error = exchange.error or "The client went away."
+        raise
+    except Exception:
+        log.exception("request %s failed inside the engine", exchange.id)
+        inside = WireError(
+            f"Lynkr failed inside. Its log has the details under {exchange.id}.",
+            status=500,
+            kind="internal",
+        )
+        exchange.fail(inside)
+        return error_response(exchange, inside)
+    finally:
+        host.leave(exchange)
 
 
 def error_response(exchange: Exchange, error: WireError) -> web.Response:

@@ -19,10 +19,19 @@ class Guard:
 
     A page in a browser can send requests to this machine, and a name that it controls can be made to resolve
     to 127.0.0.1; the checks of Origin and Host stop both even where the token is known.
+
+    Args:
+        token: the access token.
+        hosts: names served beside those of this machine.
+        origins: web origins whose pages may call, beside those of this machine.
+        open_path: paths that begin so need no token; empty for none.
     """
 
-    def __init__(self, token: str, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self, token: str, hosts: Iterable[str] = (), origins: Iterable[str] = (), open_path: str = ""
+    ) -> None:
         self._token = token
+        self._open_path = open_path
         self._hosts = _LOOPBACK | {host.lower() for host in hosts}
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         # Clients repeat the same few values; only accepted ones are remembered, so this stays small.
@@ -31,7 +40,8 @@ class Guard:
     def check(self, request: web.Request) -> None:
         """Lets a request pass. Raises `WireError` 401 or 403."""
         self.check_source(request)
-        self.check_token(request)
+        if not (self._open_path and request.path.startswith(self._open_path)):
+            self.check_token(request)
 
     def check_source(self, request: web.Request) -> None:
         """The part that needs no token: Host and Origin."""

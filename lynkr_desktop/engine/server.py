@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from lynkr_desktop.engine.endpoints.admin import Admin
 from lynkr_desktop.engine.endpoints.control import reply
 from lynkr_desktop.engine.endpoints.llm import Handler, add_routes, codec_for
+from lynkr_desktop.engine.endpoints.ollama import OllamaPaths
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import new_id
 from lynkr_desktop.engine.telemetry.database import RecordsError
@@ -47,6 +48,7 @@ def build_app(engine: Engine) -> web.Application:
     app = web.Application(middlewares=[errors])
     app.on_response_prepare.append(allow_origin)
     add_routes(app, engine)
+    OllamaPaths(engine).add_routes(app)
     Admin(engine).add_routes(app)
     app.router.add_route("*", "/{path:.*}", _nothing_here)
     return app
@@ -55,7 +57,7 @@ def build_app(engine: Engine) -> web.Application:
 async def _nothing_here(request: web.Request) -> web.StreamResponse:
     raise WireError(
         f"There is nothing at {request.method} {request.path[:200]}. Lynkr serves POST /v1/messages, "
-        "POST /v1/chat/completions, POST /v1/responses, GET /v1/models and /v1/admin.",
+        "POST /v1/chat/completions, POST /v1/responses, GET /v1/models, Ollama's /api and /v1/admin.",
         status=404,
         kind="not_found",
     )
@@ -78,7 +80,7 @@ def _preflight(engine: Engine, request: web.Request) -> web.Response:
 
 def _shaped(request: web.Request, error: WireError) -> web.Response:
     """An error outside the flow of a request, in the shape of whoever uses the path."""
-    if request.path.startswith("/v1/") and not request.path.startswith("/v1/admin"):
+    if request.path.startswith(("/v1/", "/api/")) and not request.path.startswith("/v1/admin"):
         request_id = new_id()
         body = codec_for(request.path).encode_error(error, request_id)
         response = web.Response(status=error.status, body=body, content_type="application/json")

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.providers.base import Provider
-from lynkr_desktop.engine.routing.router import Router
+from lynkr_desktop.engine.providers.ollama import OllamaProvider
+from lynkr_desktop.engine.routing.router import AUTO, Decision, Router, Target
+from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.protocol.control import ConfigStatus
 
 
@@ -21,3 +23,33 @@ class Snapshot:
     guard: Guard
     router: Router
     providers: Mapping[str, Provider]
+
+    @property
+    def ollamas(self) -> tuple[OllamaProvider, ...]:
+        """The Ollama servers; the models of the first one need no provider's name before theirs."""
+        found = [provider for provider in self.providers.values() if isinstance(provider, OllamaProvider)]
+        return tuple(sorted(found, key=lambda provider: provider.name != "ollama"))
+
+    async def decide(self, request: Request, pinned: str = "", *, fresh: bool = False) -> Decision:
+        """Where a request may go: to the model that the client named, be it as Ollama does, or by the score.
+
+        Args:
+            request: the request.
+            pinned: the value of the x-lynkr-tier header.
+            fresh: whether a model that Ollama got just now must be found.
+
+        Raises:
+            WireError: 400 for a tier that does not exist, 503 when every tier is switched off.
+        """
+        if not pinned and (target := await self.installed(request.model, fresh=fresh)) is not None:
+            return Decision(None, (target,), f"the client asked for {target.name}")
+        return self.router.decide(request, pinned)
+
+    async def installed(self, model: str, *, fresh: bool = False) -> Target | None:
+        """The Ollama model of a bare name; None where the name means something else."""
+        if model == AUTO or model.startswith("tier:") or self.router.concrete(model) is not None:
+            return None
+        for provider in self.ollamas:
+            if await provider.has(model, fresh=fresh):
+                return Target(provider.name, model, None)
+        return None

@@ -68,7 +68,12 @@ class ProviderStatus(Struct, frozen=True, kw_only=True):
 
 
 class LocalModel(Struct, frozen=True, kw_only=True):
-    """A model that the embedded provider offers. Sizes are bytes, `received` counts while downloading."""
+    """A model on this machine, or one that can be fetched. Sizes are bytes, `received` counts while downloading.
+
+    Those of Ollama have `provider/name` as their id, the built-in ones a name alone. `context_length` is in
+    tokens, 0 where it is unknown; `vram` is the part of a loaded model in graphics memory; `expires` is when
+    a loaded one leaves the memory, as Unix seconds, 0 for never or unknown.
+    """
 
     id: str
     title: str
@@ -81,6 +86,13 @@ class LocalModel(Struct, frozen=True, kw_only=True):
     default: bool = False
     path: str = ""
     error: str = ""
+    provider: str = "embedded"
+    parameters: str = ""
+    quantization: str = ""
+    context_length: int = 0
+    capabilities: tuple[str, ...] = ()
+    vram: int = 0
+    expires: float = 0.0
 
 
 class LocalModelList(Struct, frozen=True, kw_only=True):
@@ -121,7 +133,10 @@ class UsageReport(Struct, frozen=True, kw_only=True):
 
 
 class RequestRow(Struct, frozen=True, kw_only=True):
-    """One recorded request. `cost` None means that the price is unknown; `ttft_ms` None: no token came."""
+    """One recorded request. `cost` None means that the price is unknown; `ttft_ms` None: no token came.
+
+    `warning` says what went wrong although there is an answer: a prompt that was cut, for one.
+    """
 
     id: str
     at: float
@@ -145,6 +160,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     ttft_ms: float | None = None
     status: int = 0
     error: str = ""
+    warning: str = ""
 
 
 class RequestList(Struct, frozen=True, kw_only=True):

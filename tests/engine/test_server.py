@@ -250,7 +250,8 @@ async def test_a_model_that_the_upstream_does_not_have(
 
 async def test_unknown_paths_and_methods_are_told_in_json(lynkr: Running) -> None:
     for method, path in (
-        ("GET", "/"),
+        ("GET", "/index.html"),
+        ("GET", "/api/nothing"),
         ("GET", CHAT),
         ("POST", "/v1/nothing"),
         ("DELETE", "/v1/admin/status"),

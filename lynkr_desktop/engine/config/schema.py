@@ -104,6 +104,13 @@ class AuthOptions(Options):
         json_schema_extra=SECRET,
         repr=False,
     )
+    ollama_without_token: bool = Field(
+        False,
+        description="Open /api/* without the token, for editors that know Ollama and cannot send one. Then "
+        "every program and every user of this machine can use the models behind Lynkr, at your cost, and "
+        "pull and delete those of Ollama; pages in a browser still cannot. Where the editor takes a URL with "
+        "a password (http://any:TOKEN@127.0.0.1:8081), use that instead.",
+    )
 
 
 class ProxyOptions(Options):
@@ -263,6 +270,9 @@ class ProviderOptions(Options):
     )
     keep_alive: Annotated[str, Field(coerce_numbers_to_str=True)] | None = Field(
         None, description="ollama: how long a model stays loaded after its last use, such as `10m` or `-1`."
+    )
+    warm_up: tuple[str, ...] = Field(
+        (), description="ollama: models that are loaded when the engine starts, so that they answer at once."
     )
     max_context: int = Field(
         32768, ge=512, description="ollama: upper bound of num_ctx; the memory that it takes grows with it."

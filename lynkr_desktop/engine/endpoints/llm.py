@@ -15,6 +15,7 @@ from lynkr_desktop.engine.wire.anthropic import AnthropicClient
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.ollama import OllamaChatClient
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatClient
 from lynkr_desktop.engine.wire.openai_responses import ResponsesClient
 
@@ -31,6 +32,8 @@ def codec_for(path: str) -> ClientCodec:
     """The codec whose error shape a path's clients expect."""
     if path.startswith("/v1/messages"):
         return CODECS["/v1/messages"]
+    if path.startswith("/api/"):
+        return OllamaChatClient()
     if path.startswith("/v1/responses"):
         return CODECS["/v1/responses"]
     return CODECS["/v1/chat/completions"]
@@ -49,9 +52,8 @@ def add_routes(app: web.Application, engine: Engine) -> None:
 
 def _protocol(engine: Engine, flow: Flow, codec: ClientCodec) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        protocol = "ollama" if codec.name.startswith("ollama") else codec.name
-        if not engine.snapshot.config.proxy.serves(protocol):
-            message = f"{protocol} is switched off. Add it to proxy.api_compat."
+        if not engine.snapshot.config.proxy.serves(codec.name):
+            message = f"{codec.name} is switched off. Add it to proxy.api_compat."
             raise WireError(message, status=404, kind="not_found")
         return await flow.handle(request, codec)
 

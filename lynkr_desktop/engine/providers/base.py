@@ -42,7 +42,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that a provider has now. Unknown facts are None."""
+    """A model that a provider has now. Unknown facts are None, empty or 0.
+
+    `size` and `vram`, the part of a loaded model in graphics memory, are bytes; `created` and `expires`, when
+    a loaded one leaves the memory, are Unix seconds.
+    """
 
     id: str
     context_length: int | None = None
@@ -50,6 +54,12 @@ class ModelInfo:
     size: int | None = None
     loaded: bool = False
     created: float = 0.0
+    family: str = ""
+    parameters: str = ""
+    quantization: str = ""
+    digest: str = ""
+    vram: int = 0
+    expires: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +87,15 @@ class Answer(abc.ABC):
     `headers` are those of the upstream that its clients go by: what is left of rate limits, its request id.
     Iterating gives (raw, events) pairs. `raw` are the upstream's own bytes of these events; they mean
     something to the client only when `dialect` is the client's protocol. The last event is `Stopped` or
-    `Failed`, always. `dropped` names request fields that the provider could not express.
+    `Failed`, always. `dropped` names request fields that the provider could not express; `warning` says,
+    at the end at the latest, what went wrong although there is an answer.
     """
 
     dialect: Dialect | None = None
     content_type: str = ""
     headers: Mapping[str, str] = MappingProxyType({})
     dropped: tuple[str, ...] = ()
+    warning: str = ""
 
     @abc.abstractmethod
     def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
@@ -131,6 +143,22 @@ class Provider(abc.ABC):
         Raises:
             WireError: with the upstream's status, or 502 (broken), 503 (unreachable), 504 (too slow).
         """
+
+    async def load(self, model: str, keep_alive: str | float | None = None) -> None:
+        """Gets `model` ready to answer at once. Nothing to do where models are not kept in memory here.
+
+        Args:
+            model: the provider's own name of it.
+            keep_alive: how long it shall stay, as a duration such as `10m` or in seconds; None: as usual.
+
+        Raises:
+            WireError: as `send`.
+        """
+        return
+
+    async def unload(self, model: str) -> None:
+        """Frees the memory that `model` takes. Raises `WireError` as `send`."""
+        return
 
     async def embed(self, request: EmbeddingRequest, model: str) -> Embeddings:
         """Turns texts into vectors.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 
@@ -21,13 +21,26 @@ from lynkr_desktop.engine.providers.ollama_catalog import (
     unanswered,
 )
 from lynkr_desktop.engine.providers.ollama_context import ContextWindows, Truncation, Window
-from lynkr_desktop.engine.wire.canonical import Event, Failed, Need, Request, Stopped
+from lynkr_desktop.engine.providers.ollama_library import OllamaLibrary, OllamaPulls
+from lynkr_desktop.engine.tasks import Tasks
+from lynkr_desktop.engine.wire.canonical import (
+    EmbeddingRequest,
+    Embeddings,
+    Event,
+    Failed,
+    Need,
+    Request,
+    Stopped,
+)
+from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 from lynkr_desktop.engine.wire.ollama import (
     ChatBody,
+    ForwardedBody,
     OllamaStreamDecoder,
     OllamaUpstream,
     Think,
+    decode_embeddings,
     dropped_fields,
     offered_tools,
     think_of,
@@ -38,6 +51,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_URL = "http://127.0.0.1:11434"
 AUTO = "auto"
+
+_PATHS: dict[Dialect | None, str] = {"ollama_chat": "/api/chat", "ollama_generate": "/api/generate"}
+"""Protocols whose bodies are forwarded as they are, with their paths."""
 
 _NO_MODEL = "Ollama has no model that can chat. Run `ollama pull llama3.2`, or another of its models."
 
@@ -50,6 +66,12 @@ class OllamaProvider(Provider):
         base_url: where it answers.
         options: its options.
         session: gives the shared HTTP session.
+        on_change: called while a pull goes on, and at its end.
+
+    Attributes:
+        catalog: what is installed and loaded.
+        library: the server's calls that manage models.
+        pulls: the models that are being fetched.
     """
 
     kind = "ollama"
@@ -63,6 +85,7 @@ class OllamaProvider(Provider):
         base_url: str = DEFAULT_URL,
         options: ProviderOptions,
         session: SessionFactory,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -72,15 +95,33 @@ class OllamaProvider(Provider):
         self._keep_alive = parse_keep_alive(options.keep_alive)
         self._codec = OllamaUpstream()
         self._windows = ContextWindows(options.max_context, name)
-        self._catalog = OllamaCatalog(
+        self._warm_up = options.warm_up
+        self._tasks = Tasks()
+        self.catalog = OllamaCatalog(
             self.base_url, session, headers=self._headers, connect_timeout=options.connect_timeout
         )
+        self.library = OllamaLibrary(self.base_url, session, headers=self._headers, limits=self._limits)
+        self.pulls = OllamaPulls(self.library, on_change)
+
+    async def start(self) -> None:
+        """Begins to look at what is there, and to load the models that shall be ready."""
+        self.catalog.recent()
+        if self._warm_up:
+            self._tasks.spawn(self._load_all(), f"warm up {self.name}")
+
+    async def _load_all(self) -> None:
+        for model in self._warm_up:
+            try:
+                await self.load(model)
+                log.info("%s: %s is loaded", self.name, model)
+            except WireError as error:
+                log.warning("%s: %s could not be loaded: %s", self.name, model, error.message)
 
     # ------------------------------------------------------------ what is there
 
     async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
         """Whether the server answers and has `model`; for `auto`, which one it is."""
-        snapshot = await self._catalog.snapshot()
+        snapshot = await self.catalog.snapshot()
         if snapshot.problem:
             return Availability("unavailable", snapshot.problem)
         if not model:
@@ -94,9 +135,9 @@ class OllamaProvider(Provider):
 
     async def models(self) -> list[ModelInfo]:
         """The installed models with their facts, newest first."""
-        snapshot = await self._catalog.snapshot()
+        snapshot = await self.catalog.snapshot()
         installed = list(snapshot.installed.values())
-        facts = await asyncio.gather(*map(self._catalog.facts, installed))
+        facts = await asyncio.gather(*map(self.catalog.facts, installed))
         return [_model_info(model, known, snapshot) for model, known in zip(installed, facts, strict=True)]
 
     async def _find(
@@ -113,7 +154,7 @@ class OllamaProvider(Provider):
         others = [model for model in snapshot.installed.values() if model not in loaded]
         able: Installed | None = None
         for model in (*loaded, *others):
-            facts = await self._catalog.facts(model)
+            facts = await self.catalog.facts(model)
             if model.remote or not facts.can("completion"):
                 continue
             if all(facts.can(need) for need in needs):
@@ -121,27 +162,43 @@ class OllamaProvider(Provider):
             able = able or model
         return able
 
+    async def has(self, name: str, *, fresh: bool) -> bool:
+        """Whether a model of this name is installed; unless `fresh`, as far as is known without waiting."""
+        if self.catalog.latest.find(name) is not None:
+            return True
+        snapshot = await self.catalog.snapshot() if fresh else self.catalog.recent()
+        return snapshot.find(name) is not None
+
     # ------------------------------------------------------------ asking
+
+    def speaks(self, dialect: Dialect, model: str) -> bool:
+        """Its own protocol."""
+        return dialect in _PATHS
 
     async def send(self, call: Call) -> Answer:
         """Sends a request; waits for the first piece, so that an early error is an error and no answer."""
         model, snapshot = await self._locate(call.model, call.request.needs)
-        facts = await self._catalog.facts(model)
+        facts = await self.catalog.facts(model)
         request = call.request
         _check(model.name, facts, request)
-        body = ChatBody(request, _short(model.name))
-        window = self._windows.plan(
-            model.name,
-            request,
-            body.prompt_size,
-            context_length=facts.context_length,
-            loaded=snapshot.loaded.get(model.name, 0),
-        )
+        dialect = call.dialect if call.dialect in _PATHS else None
+        name = _short(model.name)
+        body = ForwardedBody(call.body, name) if dialect else ChatBody(request, name)
+        if isinstance(body, ForwardedBody) and (asked := body.num_ctx):
+            window = self._windows.given(model.name, request, body.prompt_size, asked)
+        else:
+            window = self._windows.plan(
+                model.name,
+                request,
+                body.prompt_size,
+                context_length=facts.context_length,
+                loaded=snapshot.loaded.get(model.name, 0),
+            )
         wanted = think_of(request.reasoning)
         think = wanted if facts.can("thinking") else None
         while True:
             try:
-                answer = await self._post(body, model.name, window, think)
+                answer = await self._post(body, dialect, model.name, window, think)
                 break
             except WireError as error:
                 if error.status == 400 and think is not None and "think" in error.message:
@@ -152,24 +209,84 @@ class OllamaProvider(Provider):
                         model.name, window, error, context_length=facts.context_length
                     )
                 elif error.status == 404:
-                    self._catalog.forget()
+                    self.catalog.forget()
                     raise _missing(model.name) from error
                 else:
                     raise
-        answer.dropped = dropped_fields(request)
+        answer.dropped = () if dialect else dropped_fields(request)
         if wanted and think is None:
             answer.dropped += ("thinking",)
         return answer
 
+    # ------------------------------------------------------------ models in memory
+
+    async def load(self, model: str, keep_alive: str | float | None = None) -> None:
+        """Loads a model, with a window that no prompt outgrows: another one would mean to load it anew."""
+        found, _ = await self._locate(model, frozenset())
+        facts = await self.catalog.facts(found)
+        keep_alive = self._keep_alive if keep_alive is None else keep_alive
+        if facts.can("completion"):
+            num_ctx = self._windows.largest(found.name, facts.context_length)
+            await self.library.load(found.name, num_ctx, keep_alive)
+        else:
+            await self.library.load_embedder(found.name, keep_alive)
+        self.catalog.forget()
+
+    async def unload(self, model: str) -> None:
+        """Frees a model's memory."""
+        found, _ = await self._locate(model, frozenset())
+        await self.library.unload(found.name)
+        self.catalog.forget()
+
+    # ------------------------------------------------------------ embeddings
+
+    async def embedder(self) -> str:
+        """The model for embeddings where the client named none: a loaded one, else the newest; or empty."""
+        snapshot = await self.catalog.snapshot()
+        models = sorted(snapshot.installed.values(), key=lambda model: model.name not in snapshot.loaded)
+        for model in models:
+            facts = await self.catalog.facts(model)
+            # An older server does not say; a model that cannot would refuse.
+            if facts.capabilities is not None and "embedding" in facts.capabilities:
+                return _short(model.name)
+        return ""
+
+    async def embed(self, request: EmbeddingRequest, model: str) -> Embeddings:
+        """Turns texts into vectors by /api/embed."""
+        if request.tokens:
+            raise Unsupported(f"{self.name} takes texts, not token numbers.", "input")
+        found, _ = await self._locate(model, frozenset())
+        facts = await self.catalog.facts(found)
+        if not facts.can("embedding"):
+            raise Unsupported(
+                f"{_short(found.name)} cannot make embeddings. Choose a model with the embedding capability, "
+                "for instance nomic-embed-text.",
+                "model",
+            )
+        body: dict[str, Any] = {"model": found.name, "input": list(request.inputs)}
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        body |= {name: request.extra[name] for name in ("options", "truncate") if name in request.extra}
+        keep_alive = request.extra.get("keep_alive", self._keep_alive)
+        if keep_alive is not None:
+            body["keep_alive"] = keep_alive
+        made = decode_embeddings(await self.library.embed(body, _short(found.name)))
+        if len(made.vectors) != len(request.inputs):
+            raise WireError(f"Ollama made {len(made.vectors)} vectors of {len(request.inputs)} texts.")
+        return made
+
     async def close(self) -> None:
-        """Nothing is open: the connections are the session's."""
+        """Ends what runs in the background; the connections are the session's."""
+        await self._tasks.close()
+        await self.pulls.close()
+        await self.catalog.close()
 
     async def _locate(self, name: str, needs: frozenset[Need]) -> tuple[Installed, Snapshot]:
         """The model to ask. What was seen last will do: should it be gone, Ollama says so."""
-        snapshot = self._catalog.latest
+        snapshot = self.catalog.latest
         found = None if name == AUTO else snapshot.find(name)
         if found is None:
-            snapshot = await self._catalog.snapshot()
+            snapshot = await self.catalog.snapshot()
             if snapshot.problem:
                 raise WireError(snapshot.problem, status=503, kind="unavailable")
             found = await self._find(snapshot, name, needs)
@@ -177,12 +294,19 @@ class OllamaProvider(Provider):
             raise _missing(name)
         return found, snapshot
 
-    async def _post(self, body: ChatBody, model: str, window: Window, think: Think) -> OllamaAnswer:
+    async def _post(
+        self,
+        body: ChatBody | ForwardedBody,
+        dialect: Dialect | None,
+        model: str,
+        window: Window,
+        think: Think,
+    ) -> OllamaAnswer:
         payload = body.encode(think=think, num_ctx=window.num_ctx, keep_alive=self._keep_alive)
         try:
             response = await post(
                 self._session(),
-                f"{self.base_url}/api/chat",
+                self.base_url + _PATHS.get(dialect, "/api/chat"),
                 payload,
                 name=self.name,
                 headers=self._headers,
@@ -191,7 +315,7 @@ class OllamaProvider(Provider):
             )
         except WireError as error:
             if isinstance(error.__cause__, aiohttp.ClientError):
-                self._catalog.forget()
+                self.catalog.forget()
                 if error.status == 503:
                     error.message = unanswered(self.base_url)
             raise
@@ -199,6 +323,7 @@ class OllamaProvider(Provider):
             response,
             OllamaStreamDecoder(prompt_estimate=window.estimate),
             name=self.name,
+            dialect=dialect,
             stall=self._limits.stall,
             observe=lambda evaluated: self._observe(model, window, evaluated),
         )
@@ -213,11 +338,13 @@ class OllamaProvider(Provider):
 
 
 class OllamaAnswer(StreamedAnswer):
-    """An answer of /api/chat.
+    """An answer of /api/chat or /api/generate, streamed or in one line.
 
     Attributes:
-        truncation: set with the last event when Ollama did not read the whole prompt.
+        truncation: set with the last event when Ollama did not read the whole prompt; `warning` says it.
     """
+
+    content_type = "application/x-ndjson"
 
     def __init__(
         self,
@@ -225,10 +352,11 @@ class OllamaAnswer(StreamedAnswer):
         decoder: OllamaStreamDecoder,
         *,
         name: str,
+        dialect: Dialect | None = None,
         stall: float,
         observe: Callable[[int | None], Truncation | None],
     ) -> None:
-        super().__init__(response, decoder, name=name, stall=stall)
+        super().__init__(response, decoder, name=name, dialect=dialect, stall=stall)
         self._lines = decoder
         self._observe = observe
         self._first: list[tuple[bytes, list[Event]]] = []
@@ -244,7 +372,7 @@ class OllamaAnswer(StreamedAnswer):
             async with asyncio.timeout(limit):
                 while not self._first:
                     chunk = await self._response.content.readany()
-                    self._first = self._lines.feed(chunk) if chunk else [(b"", self._lines.finish())]
+                    self._first = self._lines.feed(chunk) if chunk else self._rest()
         except TimeoutError as error:
             self._response.close()
             message = f"{self._name} sent nothing within {limit:g} s."
@@ -259,6 +387,12 @@ class OllamaAnswer(StreamedAnswer):
             case [Failed(message=message, status=status, kind=kind)]:
                 self._response.close()
                 raise WireError(f"{self._name}: {message}", status=status, kind=kind)
+
+    def _rest(self) -> list[tuple[bytes, list[Event]]]:
+        """What the connection's end completes: a reply that is not streamed is a line without its end."""
+        pieces = self._lines.feed(b"\n")
+        end = self._lines.finish()
+        return [*pieces, (b"", end)] if end else pieces
 
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """The reply, piece by piece; it ends with the line that says `done`, whatever follows."""
@@ -280,6 +414,8 @@ class OllamaAnswer(StreamedAnswer):
         if not events or not isinstance(events[-1], Stopped | Failed):
             return False
         self.truncation = self._observe(self._lines.prompt_tokens)
+        if self.truncation is not None:
+            self.warning = str(self.truncation)
         return True
 
     async def close(self) -> None:
@@ -336,6 +472,7 @@ def _short(name: str) -> str:
 
 
 def _model_info(model: Installed, facts: Facts, snapshot: Snapshot) -> ModelInfo:
+    vram, expires = snapshot.memory.get(model.name, (0, 0.0))
     return ModelInfo(
         id=_short(model.name),
         context_length=facts.context_length,
@@ -343,4 +480,10 @@ def _model_info(model: Installed, facts: Facts, snapshot: Snapshot) -> ModelInfo
         size=model.size or None,
         loaded=model.name in snapshot.loaded,
         created=model.modified,
+        family=model.family,
+        parameters=model.parameters,
+        quantization=model.quantization,
+        digest=model.digest,
+        vram=vram,
+        expires=expires,
     )

@@ -21,9 +21,16 @@ from msgspec import Struct
 from lynkr_desktop.engine.providers.http import SessionFactory
 
 _FRESH_FOR = 2.0
+_RECENT_FOR = 30.0
 _ASK_TIMEOUT = 5.0
 
 _Answer = TypeVar("_Answer")
+
+
+class _Details(Struct):
+    family: str = ""
+    parameter_size: str = ""
+    quantization_level: str = ""
 
 
 class _Listed(Struct):
@@ -32,6 +39,7 @@ class _Listed(Struct):
     size: int = 0
     digest: str = ""
     remote_host: str = ""
+    details: _Details | None = None
 
 
 class _Tags(Struct):
@@ -41,6 +49,8 @@ class _Tags(Struct):
 class _Running(Struct):
     name: str
     context_length: int = 0
+    size_vram: int = 0
+    expires_at: str = ""
 
 
 class _Ps(Struct):
@@ -61,6 +71,9 @@ class Installed:
     digest: str
     modified: float
     remote: bool
+    family: str = ""
+    parameters: str = ""
+    quantization: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +95,13 @@ class Snapshot:
     Attributes:
         installed: newest first, by name.
         loaded: models in memory with their window in tokens (0: not told), those used last first.
+        memory: for each of these, the bytes in graphics memory and the Unix second at which it leaves.
         problem: why nothing is known: empty when the server answered.
     """
 
     installed: dict[str, Installed] = field(default_factory=dict)
     loaded: dict[str, int] = field(default_factory=dict)
+    memory: dict[str, tuple[int, float]] = field(default_factory=dict)
     problem: str = ""
 
     def find(self, name: str) -> Installed | None:
@@ -120,6 +135,7 @@ class OllamaCatalog:
         self._headers = headers
         self._timeout = aiohttp.ClientTimeout(total=_ASK_TIMEOUT, sock_connect=connect_timeout)
         self._snapshot = Snapshot()
+        self._refresh: asyncio.Task[Snapshot] | None = None
         self._taken = float("-inf")
         self._asking = asyncio.Lock()
         self._facts: dict[tuple[str, str], Facts] = {}
@@ -137,6 +153,19 @@ class OllamaCatalog:
     def latest(self) -> Snapshot:
         """What was last seen, however old; empty before the first look."""
         return self._snapshot
+
+    def recent(self) -> Snapshot:
+        """What was last seen; where that was long ago, another look is taken in the background."""
+        old = time.monotonic() - self._taken >= _RECENT_FOR
+        if old and (self._refresh is None or self._refresh.done()):
+            self._refresh = asyncio.create_task(self.snapshot(), name=f"models of {self._base_url}")
+        return self._snapshot
+
+    async def close(self) -> None:
+        """Ends a look that is being taken."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+            await asyncio.gather(self._refresh, return_exceptions=True)
 
     def forget(self) -> None:
         """Makes the next `snapshot` ask again."""
@@ -171,24 +200,15 @@ class OllamaCatalog:
             return Snapshot(
                 problem=f"What answers at {self._base_url} is not Ollama, or is broken. Check the URL."
             )
-        installed = [
-            Installed(
-                name=full_name(model.name),
-                size=model.size,
-                digest=model.digest,
-                modified=_seconds(model.modified_at),
-                remote=bool(model.remote_host),
-            )
-            for model in tags.models
-        ]
+        installed = [_installed(model) for model in tags.models]
         installed.sort(key=lambda model: model.modified, reverse=True)
         # A server that lists its models but fails to say which are loaded is still of use.
-        loaded = (
-            {}
-            if isinstance(running, BaseException)
-            else {full_name(model.name): model.context_length for model in running.models}
+        held = [] if isinstance(running, BaseException) else running.models
+        return Snapshot(
+            {model.name: model for model in installed},
+            {full_name(model.name): model.context_length for model in held},
+            {full_name(model.name): (model.size_vram, _seconds(model.expires_at)) for model in held},
         )
-        return Snapshot({model.name: model for model in installed}, loaded)
 
     async def _fetch(self, path: str, kind: type[_Answer], body: dict[str, str] | None = None) -> _Answer:
         url = self._base_url + path
@@ -213,6 +233,20 @@ def unanswered(base_url: str) -> str:
 def full_name(name: str) -> str:
     """A model's name with its tag: `llama3.2` is `llama3.2:latest`."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _installed(model: _Listed) -> Installed:
+    details = model.details or _Details()
+    return Installed(
+        name=full_name(model.name),
+        size=model.size,
+        digest=model.digest,
+        modified=_seconds(model.modified_at),
+        remote=bool(model.remote_host),
+        family=details.family,
+        parameters=details.parameter_size,
+        quantization=details.quantization_level,
+    )
 
 
 def _read_facts(shown: _Show) -> Facts:

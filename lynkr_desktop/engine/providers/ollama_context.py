@@ -110,6 +110,20 @@ class ContextWindows:
         self._asked[model] = max(num_ctx, self._asked.get(model, 0))
         return Window(num_ctx, estimate, text, len(sizes), measured=ratio is not None)
 
+    def given(self, model: str, request: Request, body_size: int, num_ctx: int) -> Window:
+        """The window that the client itself has chosen; it is neither checked nor remembered."""
+        ratio = self._bytes_per_token.get(model)
+        sizes = _image_sizes(request)
+        text = max(0, body_size - sum(sizes))
+        estimate = round(text / (ratio or _BYTES_PER_TOKEN)) + _IMAGE_TOKENS * len(sizes)
+        return Window(num_ctx, estimate, text, len(sizes), measured=ratio is not None)
+
+    def largest(self, model: str, context_length: int | None) -> int:
+        """The window to load a model with before its prompts are known: one that none of them outgrows."""
+        limit = min(self._max_context, context_length or self._max_context)
+        self._asked[model] = max(limit, self._asked.get(model, 0))
+        return limit
+
     def larger(self, model: str, window: Window, refusal: WireError, *, context_length: int | None) -> Window:
         """The next step, for a prompt that the server found too long; at the top there is none: 400."""
         limit = min(self._max_context, context_length or self._max_context)

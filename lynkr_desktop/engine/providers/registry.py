@@ -113,7 +113,13 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
     match kind:
         case "ollama":
             url = options.base_url or ollama_url(tools.environ)
-            return OllamaProvider(name=name, base_url=url, options=options, session=tools.local_session)
+            return OllamaProvider(
+                name=name,
+                base_url=url,
+                options=options,
+                session=tools.local_session,
+                on_change=tools.on_change,
+            )
         case "embedded":
             return EmbeddedProvider(
                 options=config.embedded,

@@ -48,6 +48,9 @@ _MIGRATIONS = (
     CREATE INDEX requests_at ON requests (at);
     CREATE INDEX requests_id ON requests (id);
     """,
+    """
+    ALTER TABLE requests ADD COLUMN warning TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Script n brings a file of version n to version n + 1. Append only."""
 

@@ -301,10 +301,14 @@ Event = Started | BlockStarted | TextDelta | ThinkingDelta | ToolInputDelta | Bl
 
 
 class EmbeddingRequest(Struct, frozen=True):
-    """Texts to be turned into vectors. `dimensions` None leaves their length to the model."""
+    """Texts to be turned into vectors, or `tokens`: texts as the numbers that the model itself has for them.
+
+    `dimensions` None leaves the vectors' length to the model.
+    """
 
     model: str
     inputs: tuple[str, ...]
+    tokens: tuple[tuple[int, ...], ...] = ()
     dimensions: int | None = None
     extra: Json = {}
 

@@ -79,7 +79,7 @@ class ChatBody:
         think: Think = None,
         stream: bool = True,
         num_ctx: int | None = None,
-        keep_alive: str | int | None = None,
+        keep_alive: str | float | None = None,
     ) -> bytes:
         """The bytes to send.
 

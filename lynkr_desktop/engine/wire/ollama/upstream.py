@@ -86,8 +86,13 @@ class _Message(Struct):
 
 
 class _Line(Struct):
+    """A line of /api/chat; one of /api/generate has its content at the top."""
+
     model: str | None = None
     message: _Message | None = None
+    response: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_ToolCall] | None = None
     done: bool = False
     done_reason: str | None = None
     error: Any = None
@@ -99,7 +104,7 @@ _LINE = msgspec.json.Decoder(_Line)
 
 
 class OllamaStreamDecoder:
-    """Lines of /api/chat to canonical events.
+    """Lines of /api/chat or /api/generate to canonical events.
 
     Args:
         prompt_estimate: tokens to report for the prompt where Ollama reports none, as older versions do for
@@ -145,8 +150,7 @@ class OllamaStreamDecoder:
         if not self._started:
             self._started = True
             events.append(Started(f"msg_{uuid.uuid4().hex[:24]}", line.model or ""))
-        if line.message is not None:
-            events += self._content(line.message)
+        events += self._content(line.message or _Message(line.response, line.thinking, line.tool_calls))
         if line.done:
             events += self._end(line)
         return events
