@@ -12,7 +12,14 @@ from yarl import URL
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.aws import AwsAccess, AwsProblem
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
-from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post, read_all
+from lynkr_desktop.engine.providers.http import (
+    Limits,
+    SessionFactory,
+    StreamedAnswer,
+    kept_headers,
+    post,
+    read_all,
+)
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.wire.bedrock import BedrockUpstream, ConverseRequest
 from lynkr_desktop.engine.wire.bedrock.upstream import STREAM_TYPE
@@ -135,7 +142,7 @@ class BedrockProvider(Provider):
         except WireError as error:
             error.message = f"{self.name}: {error.message}"
             raise
-        return EventAnswer(events, dropped=request.dropped)
+        return EventAnswer(events, dropped=request.dropped, headers=kept_headers(response.headers))
 
     async def close(self) -> None:
         """Gives up a key lookup that still runs; the connections are the session's."""

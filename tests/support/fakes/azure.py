@@ -6,6 +6,8 @@ import json
 
 from aiohttp import web
 
+from tests.support.fakes.anthropic import MessagesWire
+from tests.support.fakes.anthropic_rules import Refused, check_messages_body
 from tests.support.fakes.base import Asked, Json, ScriptedServer, Wire
 from tests.support.fakes.openai import ChatWire
 from tests.support.script import Reply
@@ -46,11 +48,12 @@ class AzureFake(ScriptedServer):
             web.post("/openai/deployments/{deployment}/embeddings", self.embeddings),
             web.post("/openai/v1/chat/completions", self.handle),
             web.post("/openai/v1/embeddings", self.embeddings),
+            web.post("/anthropic/v1/messages", self.handle),
         ]
 
     def wire(self, asked: Asked) -> Wire:
-        """Chat Completions with Azure's habits."""
-        return AzureChatWire(asked)
+        """Chat Completions with Azure's habits; Messages for Claude."""
+        return MessagesWire(asked) if asked.path.startswith("/anthropic/") else AzureChatWire(asked)
 
     def check(self, asked: Asked) -> tuple[int, str] | None:
         """Access, the version, the deployment."""
@@ -61,6 +64,8 @@ class AzureFake(ScriptedServer):
                 "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a "
                 "valid key for an active subscription and use a correct regional API endpoint.",
             )
+        if asked.path.startswith("/anthropic/"):
+            return _claude_fault(asked)
         if asked.path.startswith("/openai/deployments/"):
             if not asked.query.get("api-version"):
                 return 404, "Resource not found"
@@ -96,6 +101,17 @@ class AzureFake(ScriptedServer):
         return web.json_response(
             {"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage}
         )
+
+
+def _claude_fault(asked: Asked) -> tuple[int, str] | None:
+    """What Claude itself refuses."""
+    if not asked.headers.get("anthropic-version"):
+        return 400, "anthropic-version: header is required"
+    try:
+        check_messages_body(asked.json, betas=asked.headers.get("anthropic-beta", ""))
+    except Refused as error:
+        return error.status, error.message
+    return None
 
 
 class AzureChatWire(ChatWire):
