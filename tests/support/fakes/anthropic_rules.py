@@ -82,7 +82,7 @@ def check_messages_body(body: Any, *, betas: str = "", model: str = "") -> None:
     _check_sampling(body, model)
     thinking = _check_thinking(body, model, limit)
     _check_output_config(body, model)
-    _check_conversation(body, tools, thinking)
+    _check_conversation(body, tools, thinking, betas)
 
 
 def _check_system(system: Any) -> None:
@@ -235,7 +235,7 @@ def _check_schema(schema: Any) -> None:
             _check_schema(value)
 
 
-def _check_conversation(body: Json, tools: set[str], thinking: str) -> None:
+def _check_conversation(body: Json, tools: set[str], thinking: str, betas: str) -> None:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Refused("messages: at least one message is required")
@@ -245,6 +245,9 @@ def _check_conversation(body: Json, tools: set[str], thinking: str) -> None:
         if set(message) - {"role", "content"}:
             extra = min(set(message) - {"role", "content"})
             raise Refused(f"messages.{number}.{extra}: Extra inputs are not permitted")
+        if role == "system" and "mid-conversation-system" in betas and number:
+            # Claude Code tells what changed since the system prompt; between turns, it is none itself.
+            continue
         if role not in ("user", "assistant"):
             raise Refused(f'messages: Unexpected role "{role}".')
         if number == 0 and role != "user":
