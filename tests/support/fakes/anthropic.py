@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -254,7 +255,9 @@ class MessagesWire(Wire):
         return json.dumps(error_body(status, message)).encode()
 
     def _head(self) -> Json:
-        return {"id": "msg_01Fake", "type": "message", "role": "assistant", "model": self._model}
+        # Claude Code takes messages with the same id for one.
+        head = {"id": f"msg_01{uuid.uuid4().hex[:22]}", "type": "message", "role": "assistant"}
+        return {**head, "model": self._model}
 
     def _stop_reason(self, reason: str) -> str:
         known = {"stop": "tool_use" if self._called else "end_turn", "length": "max_tokens"}
