@@ -81,7 +81,8 @@ class Exchange:
         """Notes how it ended badly."""
         self.status = error.status
         self.error = error.message
-        if not self.answered:
+        # An answer that broke off or did not come in time may be on the bill all the same.
+        if not self.answered and error.status not in (502, 504):
             self.cost = 0.0
 
     @property
