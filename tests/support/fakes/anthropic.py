@@ -215,7 +215,7 @@ class MessagesWire(Wire):
 
     def error_event(self, message: str) -> bytes:
         """An `error` event, or an error as the body of a 200."""
-        body = error_body(529, message)
+        body = error_body(500, message)
         if not self.streams:
             return json.dumps(body).encode()
         return b"event: error\ndata: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"

@@ -42,6 +42,7 @@ _STOP_REASON: dict[str, StopReason] = {
     "model_context_window_exceeded": "max_tokens",
 }
 
+_IN_BAND = 200
 _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -50,12 +51,13 @@ _STATUS = {
     "not_found_error": 404,
     "request_too_large": 413,
     "rate_limit_error": 429,
-    "api_error": 500,
+    "api_error": 502,
     "timeout_error": 504,
     "overloaded_error": 529,
 }
 
 _BROKEN_OFF = "The upstream's answer broke off before its end."
+_NO_EVENT = "The upstream sent a piece that is not an event of Messages."
 _EMPTY = "The model returned an empty answer."
 
 
@@ -79,7 +81,7 @@ class AnthropicUpstream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise WireError("The upstream's answer is not a message.") from error
         if message.error is not None:
-            raise error_of(message.error, 502)
+            raise error_of(message.error, _IN_BAND)
         if message.content is None:
             raise WireError("The upstream's answer is not a message.")
         decoder = MessagesStreamDecoder()
@@ -193,7 +195,7 @@ class MessagesStreamDecoder:
         try:
             event = _EVENT.decode(raw.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._fail("The upstream sent a piece that is not an event of Messages.")
+            return self._fail(_NO_EVENT)
         match event.type:
             case "content_block_delta":
                 return self._delta(event.index, event.delta or _Delta())
@@ -216,12 +218,19 @@ class MessagesStreamDecoder:
                     return self._fail(_BROKEN_OFF)
                 return self.end(self._reason, self._stop_sequence)
             case _ if event.type == "error" or event.error is not None:
-                error = error_of(event.error, 502)
+                error = error_of(event.error, _IN_BAND)
                 self._ended = True
                 # A client of this protocol reads the error in the bytes, if they have the right form.
                 told = event.type == "error" and raw.event == "error"
                 return [Failed(error.message, error.status, error.kind, told=told)]
-        # A ping, or an event of a kind that came later than this code.
+            case "ping":
+                pass
+            case _:
+                # A kind newer than this code; clients of this protocol may know it, if they can read it.
+                try:
+                    raw.data.decode()
+                except UnicodeDecodeError:
+                    return self._fail(_NO_EVENT)
         return []
 
     def begin(self, message: _Message) -> list[Event]:
@@ -326,9 +335,11 @@ def error_of(error: Any, status: int) -> WireError:
     if isinstance(error, dict):
         found = error.get("message") or error.get("detail") or error.get("error")
         message = found if isinstance(found, str) else ""
-        if status == 502:
-            status = _STATUS.get(str(error.get("type")), status)
+        if status == _IN_BAND:
+            status = _STATUS.get(str(error.get("type")), 502)
     elif isinstance(error, str):
         message = error
+    if status == _IN_BAND:
+        status = 502
     kind = "upstream_error" if status == 500 else kind_of(status)
     return WireError(message or f"The upstream answered {status}.", status=status, kind=kind)
