@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -23,6 +22,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
     Usage,
 )
+from lynkr_desktop.engine.wire.text_calls import TextToolCalls
 
 _FRAME = (Started, BlockStarted, BlockStopped)
 _BROKEN_OFF = Failed("The model's answer broke off before its end.")
@@ -47,7 +47,7 @@ class Delivery:
         *,
         untouched: bool,
         price: Callable[[Exchange, Usage], float | None],
-        text_calls: Any = None,
+        text_calls: TextToolCalls | None = None,
     ) -> None:
         assert exchange.request is not None
         self._exchange = exchange

@@ -23,6 +23,7 @@ from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
+from lynkr_desktop.engine.wire.text_calls import TextToolCalls
 
 log = logging.getLogger(__name__)
 
@@ -248,14 +249,14 @@ class Flow:
         return response
 
 
-def _text_calls(provider: Provider, request: Request, answer: Answer) -> Any:
+def _text_calls(provider: Provider, request: Request, answer: Answer) -> TextToolCalls | None:
     """Looks for tool calls in text where the models may write them and tools were offered.
 
     Servers that speak Responses find them themselves, and its numbered events could not be cut in two.
     """
-    if answer.dialect == "openai_responses":
+    if answer.dialect == "openai_responses" or not provider.text_tool_calls or "tools" not in request.needs:
         return None
-    return None if provider.text_tool_calls and "tools" in request.needs else None
+    return TextToolCalls(request)
 
 
 def _none_left(tried: list[tuple[Target, WireError]]) -> WireError:
