@@ -68,7 +68,7 @@ class ProviderStatus(Struct, frozen=True, kw_only=True):
 
 
 class LocalModel(Struct, frozen=True, kw_only=True):
-    """A model on this machine, or one that can be fetched. Sizes are bytes, `received` counts while downloading.
+    """A model on this machine, or one that can be fetched. `received` counts while it is; sizes are bytes.
 
     Those of Ollama have `provider/name` as their id, the built-in ones a name alone. `context_length` is in
     tokens, 0 where it is unknown; `vram` is the part of a loaded model in graphics memory; `expires` is when

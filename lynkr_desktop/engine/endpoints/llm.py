@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from lynkr_desktop.engine.embedding import EmbeddingFlow
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import estimate_tokens
 from lynkr_desktop.engine.flow import Flow
@@ -17,6 +18,7 @@ from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.ollama import OllamaChatClient
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatClient
+from lynkr_desktop.engine.wire.openai_embeddings import OpenAIEmbeddingsClient
 from lynkr_desktop.engine.wire.openai_responses import ResponsesClient
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -44,6 +46,7 @@ def add_routes(app: web.Application, engine: Engine) -> None:
     flow = Flow(engine)
     for path, codec in CODECS.items():
         app.router.add_post(path, _protocol(engine, flow, codec))
+    app.router.add_post("/v1/embeddings", _embeddings(engine))
     app.router.add_post("/v1/messages/count_tokens", _count_tokens(engine))
     app.router.add_route("*", "/v1/responses/{rest:.+}", _stored_responses(engine))
     app.router.add_get("/v1/models", _models(engine))
@@ -56,6 +59,16 @@ def _protocol(engine: Engine, flow: Flow, codec: ClientCodec) -> Handler:
             message = f"{codec.name} is switched off. Add it to proxy.api_compat."
             raise WireError(message, status=404, kind="not_found")
         return await flow.handle(request, codec)
+
+    return handle
+
+
+def _embeddings(engine: Engine) -> Handler:
+    flow = EmbeddingFlow(engine)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        """POST /v1/embeddings."""
+        return await flow.handle(request, OpenAIEmbeddingsClient(), CODECS["/v1/chat/completions"])
 
     return handle
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import errno
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from types import SimpleNamespace
 
 import aiohttp
 from yarl import URL
@@ -17,6 +19,8 @@ from lynkr_desktop.engine.providers.base import Answer
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Stopped
 from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec, StreamDecoder
 from lynkr_desktop.engine.wire.errors import WireError
+
+_CUT = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 MAX_REPLY = 64 * 1024 * 1024
 """Bytes of a reply that is not streamed, at most."""
@@ -61,11 +65,12 @@ async def post(
     Raises:
         WireError: the upstream's own error, or 503 unreachable, 502 broken, 504 too slow.
     """
+    send = partial(
+        session.post, url, data=body, headers=headers, timeout=_timeout(limits.connect), allow_redirects=False
+    )
     try:
         async with asyncio.timeout(limits.first_byte):
-            response = await session.post(
-                url, data=body, headers=headers, timeout=_timeout(limits.connect), allow_redirects=False
-            )
+            response = await _send(send)
     except aiohttp.ConnectionTimeoutError as error:
         raise unreachable(name, url, f"no connection within {limits.connect:g} s") from error
     except TimeoutError as error:
@@ -78,6 +83,43 @@ async def post(
     if response.status == 200:
         return response
     raise await _error_of(response, name, codec, limits)
+
+
+async def _send(send: Callable[..., Awaitable[aiohttp.ClientResponse]]) -> aiohttp.ClientResponse:
+    """Sends a request, and once more where it met a connection that its server had given up.
+
+    A server that restarts, or that closes an idle connection just as it is used again, has not seen the
+    request. On a fresh connection it may have, so nothing is repeated there.
+    """
+    use = ConnectionUse()
+    try:
+        return await send(trace_request_ctx=use)
+    except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError):
+        if not use.reused:
+            raise
+    except aiohttp.ClientOSError as error:
+        if not use.reused or error.errno not in _CUT:
+            raise
+    return await send()
+
+
+class ConnectionUse:
+    """Whether a request went over a connection that was open before."""
+
+    def __init__(self) -> None:
+        self.reused = False
+
+
+def connection_trace() -> aiohttp.TraceConfig:
+    """Lets `post` tell a connection that was given up from a server that fails; sessions need it."""
+
+    async def reused(_session: object, context: SimpleNamespace, _params: object) -> None:
+        if isinstance(context.trace_request_ctx, ConnectionUse):
+            context.trace_request_ctx.reused = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(reused)
+    return trace
 
 
 @lru_cache(64)

@@ -27,10 +27,11 @@ from lynkr_desktop.engine.providers.http import (
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.key_check import check_by_get
 from lynkr_desktop.engine.providers.openai_responses import ResponsesAnswer, ResponsesPath
-from lynkr_desktop.engine.wire.canonical import Event, Need
+from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Event, Need
 from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
+from lynkr_desktop.engine.wire.openai_embeddings import decode_embeddings, encode_embeddings
 from lynkr_desktop.engine.wire.openai_responses import ResponsesUpstream
 from lynkr_desktop.protocol.keys import KeyCheck
 
@@ -187,6 +188,15 @@ class OpenAICompatibleProvider(Provider):
             answer.dropped = dropped
             return answer
         return await self._whole(response, call, codec, dialect, dropped)
+
+    async def embed(self, request: EmbeddingRequest, model: str) -> Embeddings:
+        """Turns texts into vectors by POST {base_url}/embeddings."""
+        found = await self.availability(model)
+        if not found.usable:
+            raise WireError(found.reason, status=503, kind="unavailable")
+        body = encode_embeddings(request, model)
+        response = await self._post("embeddings", model, body, self._codec)
+        return decode_embeddings(await read_all(response, self.name, self._limits.stall))
 
     async def _post(self, path: str, model: str, body: bytes, codec: ProviderCodec) -> aiohttp.ClientResponse:
         return await post(

@@ -44,8 +44,24 @@ class OpenAIFake(ScriptedServer):
         return [
             web.post("/v1/chat/completions", self.handle),
             web.post("/v1/responses", self._responses),
+            web.post("/v1/embeddings", self._embeddings),
             web.get("/v1/models", _models),
         ]
+
+    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
+        """Vectors of the length of each text, in an order of the server's own."""
+        body = await request.json()
+        inputs = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        if not inputs:
+            return web.json_response({"error": {"message": "'input' must not be empty."}}, status=400)
+        data = [
+            {"object": "embedding", "index": index, "embedding": [float(len(text)), 0.5]}
+            for index, text in enumerate(inputs)
+        ]
+        usage = {"prompt_tokens": 7, "total_tokens": 7}
+        return web.json_response(
+            {"object": "list", "data": data[::-1], "model": body["model"], "usage": usage}
+        )
 
     async def _responses(self, request: web.Request) -> web.StreamResponse:
         if not self.responses:
