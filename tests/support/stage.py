@@ -15,7 +15,11 @@ from aiohttp import ClientResponse
 from lynkr_desktop.engine.endpoints.llm import CODECS
 from tests.support.clients import ALL, Answer, Ask, Client
 from tests.support.engine import LIMITS, TOKEN, Running, engine_in_process
+from tests.support.fakes import azure, bedrock
+from tests.support.fakes.anthropic import AnthropicFake
+from tests.support.fakes.azure import AzureFake
 from tests.support.fakes.base import Asked, ScriptedServer
+from tests.support.fakes.bedrock import BedrockFake
 from tests.support.fakes.ollama import OllamaFake
 from tests.support.fakes.openai import OpenAIFake
 from tests.support.script import Reply
@@ -36,7 +40,7 @@ class Backend:
         whole_calls: it brings a call's arguments in one piece.
         signs: it signs its reasoning.
         framing: how its streams are cut into messages.
-        speaks: the client protocol whose bytes it takes as they are.
+        speaks: the client protocols whose bytes it takes as they are.
     """
 
     name: str
@@ -48,7 +52,7 @@ class Backend:
     whole_calls: bool = False
     signs: bool = False
     framing: Literal["sse", "lines", "frames"] = "sse"
-    speaks: str = ""
+    speaks: frozenset[str] = frozenset()
 
     @property
     def target(self) -> str:
@@ -60,7 +64,7 @@ OPENAI = Backend(
     "compatible",
     OpenAIFake,
     lambda url: {"kind": "openai_compatible", "base_url": f"{url}/v1"},
-    speaks="openai_chat",
+    speaks=frozenset({"openai_chat"}),
 )
 OLLAMA = Backend(
     "ollama",
@@ -69,8 +73,34 @@ OLLAMA = Backend(
     lacks=frozenset({"choice", "parallel"}),
     whole_calls=True,
     framing="lines",
+    speaks=frozenset({"ollama_chat", "ollama_generate"}),
 )
-BACKENDS: tuple[Backend, ...] = (OPENAI, OLLAMA)
+ANTHROPIC = Backend(
+    "anthropic",
+    AnthropicFake,
+    lambda url: {"base_url": url, "key_env": "ANTHROPIC_API_KEY"},
+    model="claude-sonnet-4-5",
+    environ={"ANTHROPIC_API_KEY": "sk-ant-api03-for-tests"},
+    signs=True,
+    speaks=frozenset({"anthropic_messages"}),
+)
+AZURE = Backend(
+    "azure",
+    AzureFake,
+    lambda url: {"base_url": url, "key_env": "AZURE_OPENAI_API_KEY"},
+    environ={"AZURE_OPENAI_API_KEY": azure.KEY},
+    speaks=frozenset({"openai_chat"}),
+)
+BEDROCK = Backend(
+    "bedrock",
+    BedrockFake,
+    lambda url: {"base_url": url},
+    model="us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    environ=bedrock.ENVIRON,
+    signs=True,
+    framing="frames",
+)
+BACKENDS: tuple[Backend, ...] = (OPENAI, OLLAMA, ANTHROPIC, BEDROCK, AZURE)
 CLIENTS: tuple[Client, ...] = tuple(client for client in ALL if client.path in CODECS)
 GONE, HASTY = "-gone", "-hasty"
 SPARE = "spare"

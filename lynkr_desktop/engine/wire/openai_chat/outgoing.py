@@ -18,6 +18,7 @@ from lynkr_desktop.engine.wire.canonical import (
 )
 from lynkr_desktop.engine.wire.dropped import vendor_fields
 from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.pairing import paired_turns
 
 LimitField = Literal["max_tokens", "max_completion_tokens"]
 
@@ -88,7 +89,7 @@ def dropped_fields(request: Request) -> tuple[str, ...]:
 def _encode_messages(request: Request) -> Iterator[Json]:
     if request.system:
         yield {"role": "system", "content": request.system_text}
-    for message in request.messages:
+    for message in paired_turns(request.messages, thoughts=False):
         if message.role == "assistant":
             yield _encode_assistant(message)
         else:
