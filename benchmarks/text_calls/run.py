@@ -1,7 +1,8 @@
 """How well tool calls that models write as text are told from text that only looks like one.
 
-Run it as `python benchmarks/text_calls/run.py`. Two sets of answers: `corpus.jsonl`, written by hand after
-the formats' documents, and what the built-in Qwen2.5-Coder wrote (tests/fixtures/qwen_tool_calls.json).
+Run it as `python benchmarks/text_calls/run.py`. Three sets of answers: `corpus.jsonl`, written by
+hand after the formats' documents; `heldout.jsonl`, written later after what people report of their models,
+and not tuned on; and what the built-in Qwen2.5-Coder wrote (tests/fixtures/qwen_tool_calls.json).
 Beside ours stand two trivial ways: never to see a call, and to take by a regular expression whatever has a
 name and arguments.
 
@@ -102,11 +103,11 @@ def measure(title: str, cases: list[Case]) -> list[str]:
     return wrong
 
 
-def corpus() -> list[Case]:
+def written(name: str) -> list[Case]:
     """The answers that were written by hand."""
     folder = Path(__file__).parent
     tools = json.loads((folder / "tools.json").read_text(encoding="utf-8"))
-    lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (folder / name).read_text(encoding="utf-8").splitlines()
     return [_case(row["id"], row["text"], tools, row["calls"]) for row in map(json.loads, lines)]
 
 
@@ -127,8 +128,10 @@ def _case(name: str, text: str, tools: dict[str, Any], calls: list[dict[str, Any
 
 
 def main() -> int:
-    """Prints both tables and what was got wrong."""
-    wrong = measure("Written by hand", corpus()) + measure("Written by Qwen2.5-Coder 1.5B", recorded())
+    """Prints the tables and what was got wrong."""
+    wrong = measure("Written by hand", written("corpus.jsonl"))
+    wrong += measure("Held out", written("heldout.jsonl"))
+    wrong += measure("Written by Qwen2.5-Coder 1.5B", recorded())
     print("\nWrong:" if wrong else "\nNothing wrong.")
     for line in wrong:
         print(f"- {line}")

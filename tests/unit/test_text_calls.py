@@ -351,7 +351,7 @@ def test_an_empty_text_block_of_the_provider_stays() -> None:
 
 def test_ordinary_text_is_not_delayed() -> None:
     text = (
-        'Look: `x`, "y" and **z**, it\'s 1 > 0 [1] {a} ```\ncode\n``` <b>bold</b> -- a < b; <tools> [TOOL]\n'
+        'Look: `x`, "y" and **z**, it\'s 1 > 0 [1] {a} ```\ncode\n``` <b>bold</b> -- a < b; <toolbox> [TOOL]\n'
     )
     finder = TextToolCalls(REQUEST)
     finder.feed([Started(), BlockStarted(0, Text(""))])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lynkr_desktop.engine.wire.text_calls.json_calls import JsonCalls
+from lynkr_desktop.engine.wire.text_calls.parts import close
 from lynkr_desktop.engine.wire.text_calls.pythonic import python_statement
 from lynkr_desktop.engine.wire.text_calls.reader import Marks, Mismatch, Reader, Step
 from lynkr_desktop.engine.wire.text_calls.tags import (
@@ -49,6 +50,7 @@ def whole_answer(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
             calls += yield from _fence(reader, tools)
         else:
             calls += yield from JsonCalls(reader, tools, strict=True).read()
+            yield from close(reader, "</tool_call>")
         first = yield from reader.space()
     if not reader.last or not calls:
         raise Mismatch
@@ -106,7 +108,9 @@ def _formats() -> dict[str, Format]:
         "<minimax:tool_call>": partial(invokes, "", "</minimax:tool_call>"),
     }
     for opening, closing in _JSON_BETWEEN.items():
-        found[opening] = partial(json_between, (closing,))
+        found[opening] = partial(json_between, closing)
+    # Qwen2.5-Coder writes calls into it, and also what it was told of the tools.
+    found["<tools>"] = partial(json_between, "</tools>", strict=True)
     for prefix in ("", _DSML):
         found[f"<{prefix}invoke "] = partial(invoke, prefix)
         for section in ("function_calls", "tool_calls") if prefix else ("function_calls",):

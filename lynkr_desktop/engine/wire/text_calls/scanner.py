@@ -10,6 +10,9 @@ from lynkr_desktop.engine.wire.text_calls.tools import Call, OfferedTools
 
 _THINK, _END_THINK = "<think>", "</think>"
 _MARKS = Marks((*FORMATS, _THINK, _END_THINK))
+_ENDS = ("<|im_end|>", "<|eom_id|>", "<|eot_id|>", "<|end|>", "</s>", "<｜end▁of▁sentence｜>")
+"""Tokens that end a turn; where a server lets them through after a call, they are no text."""
+
 _MAX_SPACE = 1000
 """White space that is held back because a call may follow, in characters."""
 
@@ -94,6 +97,8 @@ class Scanner:
         self._out += calls
         self._space, self._called = "", True
         self._context = _Context()
+        yield from self._reader.accept(*_ENDS)
+        self._reader.drop()
 
     def _pass(self, text: str) -> None:
         """Passes text on; white space waits, for a call may follow it."""
@@ -110,6 +115,7 @@ class Scanner:
 
 _QUOTES = '"“”„«»'
 _TOKEN = re.compile(rf"\n|`+|~+|[{_QUOTES}]|[^\n`~{_QUOTES}]+")
+_CODE_INDENT = 4
 
 
 class _Context:
@@ -126,13 +132,16 @@ class _Context:
         """Backticks or tildes just read; what follows them tells what they are."""
         self._run_begins_line = False
         self._line_start = True
+        self._indent = 0
+        self._block_quote = False
         self._last = ""
 
     @property
     def quoted(self) -> bool:
-        """Whether a mark that comes now stands in a code fence, inline code or quotation marks."""
+        """Whether a mark that comes now stands in code, in a block quote or in quotation marks."""
         self._end_run("<")
-        return bool(self._fence or self._code) or self._quote or self._last in ("'", "‘")
+        in_code = bool(self._fence or self._code) or self._indent >= _CODE_INDENT
+        return in_code or self._quote or self._block_quote or self._last in ("'", "‘")
 
     def see(self, text: str) -> None:
         """Takes the text that goes before."""
@@ -146,13 +155,17 @@ class _Context:
                 self._run += token
                 self._line_start = False
             elif first == "\n":
-                self._line_start, self._fence_line = True, False
-                self._code, self._quote = "", False
+                self._line_start, self._fence_line, self._indent = True, False, 0
+                self._code, self._quote, self._block_quote = "", False, False
             elif first in _QUOTES:
                 self._quote = not self._quote
                 self._line_start = False
             elif self._line_start:
-                self._line_start = token.isspace()
+                begin = token.lstrip()
+                self._line_start = not begin
+                self._block_quote = begin.startswith(">")
+                indent = token[: len(token) - len(begin)]
+                self._indent += _CODE_INDENT if "\t" in indent else len(indent)
         self._last = text[-1]
 
     def _end_run(self, following: str) -> None:

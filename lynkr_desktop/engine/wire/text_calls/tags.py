@@ -15,10 +15,12 @@ _ATTRIBUTES = re.compile(r"[^<>]*")
 # ---------------------------------------------------------------- JSON between marks
 
 
-def json_between(closing: tuple[str, ...], reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
+def json_between(
+    closing: str, reader: Reader, tools: OfferedTools, *, strict: bool = False
+) -> Step[list[Call]]:
     """`<mark>{"name": ..., "arguments": {...}}</mark>`, also with an array or several objects."""
-    calls = yield from JsonCalls(reader, tools).read()
-    yield from close(reader, *closing)
+    calls = yield from JsonCalls(reader, tools, strict=strict).read()
+    yield from close(reader, closing)
     return calls
 
 
@@ -29,10 +31,12 @@ def tool_call_tag(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
     """`<tool_call>` of Hermes and Qwen (JSON), Qwen3-Coder (`<function=...>`) and GLM (`<arg_key>`)."""
     first = yield from reader.space()
     if first in ("{", "["):
-        return (yield from json_between(("</tool_call>",), reader, tools))
+        return (yield from json_between("</tool_call>", reader, tools))
     if first != "<":
         return [(yield from _glm(reader, tools))]
     calls: list[Call] = []
+    if (yield from reader.accept("<function>")):
+        calls.append((yield from _named_in_tag(reader, tools)))
     while (yield from reader.accept("<function=")):
         calls.append((yield from _function(reader, tools)))
         yield from reader.space()
@@ -40,6 +44,15 @@ def tool_call_tag(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
         raise Mismatch
     yield from close(reader, "</tool_call>")
     return calls
+
+
+def _named_in_tag(reader: Reader, tools: OfferedTools) -> Step[Call]:
+    """`NAME</function> {...}`, as models write it that mix the two."""
+    yield from reader.space()
+    name = yield from called(reader, tools)
+    yield from reader.space()
+    yield from reader.expect("</function>")
+    return Call(name, (yield from json_object(reader)))
 
 
 def _glm(reader: Reader, tools: OfferedTools) -> Step[Call]:

@@ -8,7 +8,6 @@ from lynkr_desktop.engine.wire.text_calls.json_calls import JsonCalls
 from lynkr_desktop.engine.wire.text_calls.parts import NAME, called, close, json_object
 from lynkr_desktop.engine.wire.text_calls.pythonic import python_calls
 from lynkr_desktop.engine.wire.text_calls.reader import Mismatch, Reader, Step
-from lynkr_desktop.engine.wire.text_calls.tags import json_between
 from lynkr_desktop.engine.wire.text_calls.tools import Call, OfferedTools
 
 _HEADER = re.compile(r"[^<]*")
@@ -19,11 +18,8 @@ _HEADER = re.compile(r"[^<]*")
 def python_tag(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
     """`<|python_tag|>` with JSON objects, `;` between them, or with `name.call(key=value)`."""
     if (yield from reader.space()) in ("{", "["):
-        calls = yield from JsonCalls(reader, tools).read()
-    else:
-        calls = yield from python_calls(reader, tools, between=";")
-    yield from close(reader, "<|eom_id|>", "<|eot_id|>")
-    return calls
+        return (yield from JsonCalls(reader, tools).read())
+    return (yield from python_calls(reader, tools, between=";"))
 
 
 # ---------------------------------------------------------------- Mistral
@@ -32,14 +28,12 @@ def python_tag(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
 def mistral(reader: Reader, tools: OfferedTools) -> Step[list[Call]]:
     """`[TOOL_CALLS]` with a JSON array, or with `NAME[CALL_ID]id[ARGS]{...}`."""
     if (yield from reader.space()) in ("{", "["):
-        return (yield from json_between(("</s>",), reader, tools))
+        return (yield from JsonCalls(reader, tools).read())
     name = yield from called(reader, tools)
     if (yield from reader.accept("[CALL_ID]")):
         yield from reader.word(NAME)
     yield from reader.accept("[ARGS]")
-    text = yield from json_object(reader)
-    yield from close(reader, "</s>")
-    return [Call(name, text)]
+    return [Call(name, (yield from json_object(reader)))]
 
 
 # ---------------------------------------------------------------- GPT-OSS
