@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from typing import Any
 
 ABSENT_FOR = 60.0
 """Seconds after which credentials that were not there are looked for again."""
+
+# At its most talkative it writes what it signs, session tokens among it.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 _METADATA_TIMEOUT = 1
 """Seconds for the metadata service of EC2, which is asked last and answers on machines of AWS only."""
