@@ -49,7 +49,6 @@ class ResponsesClient:
         """A `response` object."""
         cut = reply.stop_reason in INCOMPLETE
         output: list[Json] = []
-        call_ids: set[str] = set()
         for number, block in enumerate(reply.content):
             status = "incomplete" if cut and number == len(reply.content) - 1 else "completed"
             match block:
@@ -61,7 +60,7 @@ class ResponsesClient:
                 case RedactedThinking():
                     output.append(reasoning_item(new_id("rs"), "", seal(block)))
                 case ToolUse():
-                    output.append(_encode_call(block, request, call_ids, status))
+                    output.append(_encode_call(block, request, status))
         response = Head(request, reply.id, reply.model).finished(output, reply.stop_reason, reply.usage)
         return encode_json(response)
 
@@ -74,10 +73,7 @@ class ResponsesClient:
         return ResponsesStreamEncoder(_NOBODY).encode(Failed(error.message, error.status, error.kind))
 
 
-def _encode_call(call: ToolUse, request: Request, call_ids: set[str], status: str) -> Json:
-    if not call.id or call.id in call_ids:
-        call = ToolUse(new_id("call"), call.name, call.input)
-    call_ids.add(call.id)
+def _encode_call(call: ToolUse, request: Request, status: str) -> Json:
     kind = request.origin.get("kinds", {}).get(call.name)
     arguments = encode_json(call.input).decode()
     if kind is not None and kind["type"] == "custom":

@@ -121,11 +121,11 @@ def _encode_message(message: Message, parts: list[Json]) -> Json:
 
 
 def _encode_result(result: ToolResult) -> Json:
-    output: str | list[Json] = result.text
-    if any(not isinstance(part, Text) for part in result.content):
-        output = [_encode_part(part, "input_text") for part in result.content]
-    elif not output and not result.content:
-        output = "(no output)"
+    output: str | list[Json]
+    if len(result.content) == 1 and isinstance(result.content[0], Text):
+        output = result.text
+    else:
+        output = [_encode_part(part, "input_text") for part in result.content] or "(no output)"
     return {"type": "function_call_output", "call_id": result.tool_use_id, "output": output}
 
 

@@ -66,7 +66,6 @@ class ResponsesStreamEncoder:
         self._emitter = Emitter()
         self._output: list[Json] = []
         self._item: _Item | None = None
-        self._call_ids: set[str] = set()
 
     def encode(self, event: Event) -> bytes:
         """Bytes to send for this event."""
@@ -111,9 +110,6 @@ class ResponsesStreamEncoder:
                 hidden.redacted = event.block
                 return b""
             case ToolUse(id=call_id, name=name, input=arguments):
-                if not call_id or call_id in self._call_ids:
-                    call_id = new_id("call")
-                self._call_ids.add(call_id)
                 kind = self._request.origin.get("kinds", {}).get(name)
                 call = self._item = _Call(self._emitter, index, ToolUse(call_id, name, {}), kind)
                 out = call.open()
@@ -285,8 +281,14 @@ class _Call(_Item):
         self._stem = stems.get(form, "")
         self._delta = self.delta_head(f"{self._stem}.delta")
 
+    @property
+    def worth_telling(self) -> bool:
+        return True
+
     def open(self) -> bytes:
-        """A call is told of before its arguments come."""
+        """Tells of the call before its arguments come, unless its item cannot do without them."""
+        if not self._stem:
+            return b""
         return self.added(call_item(self._kind, self.id, self._call, "", "in_progress"))
 
     def write(self, text: str) -> bytes:
@@ -313,5 +315,7 @@ class _Call(_Item):
                 text = "{}"
                 out = self.emitter.delta(self._delta, text)
             out += self.event(f"{self._stem}.done", arguments=text)
+        else:
+            out = self.added(call_item(self._kind, self.id, self._call, text, "in_progress"))
         last, item = self.done(call_item(self._kind, self.id, self._call, text, status))
         return out + last, item

@@ -95,13 +95,14 @@ class _Event(Struct):
     summary_index: int = 0
     delta: Any = None
     item: dict[str, Any] | None = None
-    response: Raw | None = None
+    response: Raw = Raw(b"null")
     message: Any = None
     code: Any = None
     error: Any = None
 
 
 _WHOLE = msgspec.json.Decoder(_Response)
+_RESPONSE = msgspec.json.Decoder(_Response | None)
 _EVENT = msgspec.json.Decoder(_Event)
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -143,7 +144,7 @@ class ResponsesStreamDecoder:
         """Whether there was any item, of whatever kind."""
         self._told_items: set[int] = set()
         self._emitter = Emitter()
-        self._head: Raw | None = None
+        self._head = b"{}"
         self._code = ""
 
     def feed(self, chunk: bytes) -> list[tuple[bytes, list[Event]]]:
@@ -161,7 +162,7 @@ class ResponsesStreamDecoder:
 
     def failure(self, failed: Failed) -> bytes:
         """The events that end the upstream's own stream for a client to which it was passed on."""
-        response: Json = msgspec.json.decode(self._head) if self._head is not None else {}
+        response: Json = msgspec.json.decode(self._head)
         error = WireError(failed.message, status=failed.status, kind=failed.kind)
         return failure_events(self._emitter, response, error, self._code)
 
@@ -184,13 +185,13 @@ class ResponsesStreamDecoder:
             return []
         try:
             told = _EVENT.decode(event.data)
-            response = _WHOLE.decode(told.response) if told.response is not None else _Response()
+            response = _RESPONSE.decode(told.response) or _Response()
         except _MALFORMED:
             return self._fail("The upstream sent a piece that is not an event of a response.")
         if told.sequence_number is not None:
             self._emitter.number = told.sequence_number + 1
-        if told.response is not None:
-            self._head = Raw(bytes(told.response))
+        if response.id:
+            self._head = bytes(told.response)
         if (kind := _DELTAS.get(told.type)) is not None:
             return self._delta(kind, told)
         match told.type:
