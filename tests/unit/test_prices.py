@@ -52,6 +52,35 @@ def test_openrouter_finds_a_model_with_and_without_its_vendor(prices: Prices) ->
     assert prices.cost("openrouter", "openrouter", "claude-sonnet-4.5", usage) == full
 
 
+@pytest.mark.parametrize(
+    ("model", "price"),
+    [
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", 3 + 1.5),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", 3 + 1.5),
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", 3 + 1.5),
+        # Regional profiles of the newer models cost a tenth more.
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1.1 * (3 + 1.5)),
+        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-5-sonnet-20241022-v2:0", 3 + 1.5),
+        ("amazon.nova-pro-v1:0", 0.8 + 0.32),
+        ("us.amazon.nova-lite-v1:0", 0.06 + 0.024),
+    ],
+)
+def test_bedrocks_names_have_their_price(prices: Prices, model: str, price: float) -> None:
+    assert prices.cost("bedrock", "aws-east", model, USAGE) == pytest.approx(price)
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        ("bedrock", "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"),
+        ("bedrock", "mycompany.mymodel-v1:0"),
+        ("azure", "my-deployment"),
+    ],
+)
+def test_names_that_tell_no_model_have_no_price(prices: Prices, kind: str, model: str) -> None:
+    assert prices.cost(kind, kind, model, USAGE) is None
+
+
 def test_long_prompts_have_the_price_of_long_prompts(prices: Prices) -> None:
     assert prices.cost("openrouter", "openrouter", "anthropic/claude-sonnet-4.5", USAGE) == pytest.approx(
         6 + 2.25
