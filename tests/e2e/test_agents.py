@@ -7,6 +7,7 @@ what users have.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,13 +20,19 @@ import yaml
 from tests.support.brain import EXACT, PRINTED, Brain
 from tests.support.claude import run_claude
 from tests.support.codex import run_codex
-from tests.support.fakes.base import ScriptedServer
+from tests.support.fakes.anthropic import AnthropicFake
+from tests.support.fakes.base import Asked, ScriptedServer
 from tests.support.fakes.bedrock import ENVIRON as BEDROCK_ENVIRON
 from tests.support.fakes.bedrock import BedrockFake
 from tests.support.fakes.openai import OpenAIFake
 from tests.support.ollama_models import FakeModel
 from tests.support.ollama_server import OllamaServer
+from tests.support.openhands import Settings, converse, settings_port
+from tests.support.packages import NoPython
 from tests.support.proxy import Proxy, running_proxy
+from tests.support.script import Reply
+
+KEY = "sk-ant-api03-test-0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +69,49 @@ async def ollama(brain: Brain) -> AsyncIterator[Backend]:
         yield Backend("ollama", "qwen3:8b", {"base_url": server.url}, lambda: len(server.chats))
 
 
-def scripted(server: ScriptedServer, brain: Brain) -> ScriptedServer:
-    """A fake provider whose model is the brain."""
-    server.brain = lambda asked: brain.answer(asked.path, asked.json)
-    return server
+def give_brain(server: ScriptedServer, brain: Brain) -> Callable[[], int]:
+    """Lets the brain be the model of a fake provider; gives what counts its turns."""
+    turns: list[Asked] = []
+
+    def answer(asked: Asked) -> Reply:
+        turns.append(asked)
+        return brain.answer(asked.path, asked.json)
+
+    server.brain = answer
+    return lambda: len(turns)
 
 
 @asynccontextmanager
 async def openai(brain: Brain) -> AsyncIterator[Backend]:
-    async with scripted(OpenAIFake(), brain) as server:
+    async with OpenAIFake() as server:
+        environ = {"OPENAI_API_KEY": "sk-test-0123456789"}
         options = {"base_url": f"{server.url}/v1"}
-        yield Backend(
-            "openai", "gpt-5.2", options, lambda: len(server.asked), {"OPENAI_API_KEY": "sk-test-0123456789"}
-        )
+        yield Backend("openai", "gpt-5.2", options, give_brain(server, brain), environ)
+
+
+@asynccontextmanager
+async def anthropic(brain: Brain) -> AsyncIterator[Backend]:
+    async with AnthropicFake() as server:
+        server.keys = {KEY}
+        options = {"base_url": server.url}
+        environ = {"ANTHROPIC_API_KEY": KEY}
+        yield Backend("anthropic", "claude-opus-4-8", options, give_brain(server, brain), environ)
 
 
 @asynccontextmanager
 async def bedrock(brain: Brain) -> AsyncIterator[Backend]:
-    async with scripted(BedrockFake(), brain) as server:
+    async with BedrockFake() as server:
         options = {"base_url": server.url}
         model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-        yield Backend("bedrock", model, options, lambda: len(server.asked), BEDROCK_ENVIRON)
+        yield Backend("bedrock", model, options, give_brain(server, brain), BEDROCK_ENVIRON)
 
 
-BACKENDS: tuple[Callable[[Brain], AbstractAsyncContextManager[Backend]], ...] = (ollama, openai, bedrock)
+BACKENDS: tuple[Callable[[Brain], AbstractAsyncContextManager[Backend]], ...] = (
+    ollama,
+    openai,
+    anthropic,
+    bedrock,
+)
 
 
 @pytest.fixture
@@ -142,3 +168,50 @@ async def test_codex(backend: AbstractAsyncContextManager[Backend], brain: Brain
     assert [item["exit_code"] for item in items if item["type"] == "command_execution"] == [0, 0, 0]
     assert events[-1]["type"] == "turn.completed"
     assert events[-1]["usage"]["input_tokens"] > 0
+
+
+async def test_openhands(brain: Brain, tmp_path: Path) -> None:
+    """Its SDK, with the settings of its runtime, its terminal and its file editor."""
+    settings = Settings.read()
+    async with ollama(brain) as behind:
+        environ = {**os.environ, "LYNKR_TOKEN": settings.api_key}
+        with running_proxy(tmp_path / "proxy", behind.config, environ, settings_port()) as proxy:
+            try:
+                outcome = await converse(
+                    settings.at(proxy.port), tmp_path / "home", brain.folder, brain.prompt
+                )
+            except NoPython as missing:
+                pytest.skip(str(missing))
+            await check(proxy, behind, brain)
+    assert outcome["status"] == "finished"
+    assert outcome["cost"] == 0
+    assert outcome["usage"]["prompt_tokens"] > 0
+    ran = [event["observation"] for event in outcome["events"] if event["kind"] == "ObservationEvent"]
+    assert [seen["kind"] for seen in ran] == ["FileEditorObservation"] * 3 + ["TerminalObservation"]
+    assert not [seen for seen in ran if seen["is_error"]]
+    assert outcome["events"][-1]["llm_message"]["content"][0]["text"] == f"Done: it prints {PRINTED}."
+
+
+async def test_claude_code_with_a_subscription_of_its_own(brain: Brain, tmp_path: Path) -> None:
+    """Its own OAuth token goes on to Anthropic, untouched, while another header opens the proxy."""
+    own = "sk-ant-oat01-test-of-a-subscription"
+    async with AnthropicFake() as server:
+        server.keys = {own}
+        count = give_brain(server, brain)
+        behind = Backend("anthropic", "claude-opus-4-8", {"base_url": server.url}, count)
+        with running_proxy(tmp_path / "proxy", behind.config, behind.environ) as proxy:
+            environ = {
+                "ANTHROPIC_AUTH_TOKEN": "",
+                "CLAUDE_CODE_OAUTH_TOKEN": own,
+                "ANTHROPIC_CUSTOM_HEADERS": f"x-lynkr-token: {proxy.token}",
+            }
+            printed = await run_claude(
+                proxy, tmp_path / "home", brain.prompt, "--allowedTools", "Read,Edit,Bash", environ=environ
+            )
+            await check(proxy, behind, brain)
+            secrets = [path for path in (tmp_path / "proxy").rglob("*") if path.is_file()]
+            assert not [path for path in secrets if own.encode() in path.read_bytes()]
+    assert printed["result"] == f"Done: it prints {PRINTED}."
+    assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {own}"}
+    assert all("oauth" in asked.headers["anthropic-beta"] for asked in server.asked)
+    assert not [asked for asked in server.asked if proxy.token in str(asked.headers)]

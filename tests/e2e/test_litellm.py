@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
-import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from pydantic import BaseModel
 
 from tests.support.fakes.openai import OpenAIFake
+from tests.support.openhands import Settings, settings_port
 from tests.support.packages import LITELLM, python_with
 from tests.support.proxy import Proxy, running_proxy
 from tests.support.script import Call, Die, Reply, Say, failure, text, tool_call
 
-TESTS = Path(__file__).resolve().parents[1]
-SETTINGS = TESTS / "fixtures" / "openhands_runtime.env"
-WORKER = TESTS / "support" / "litellm_worker.py"
+WORKER = Path(__file__).resolve().parents[1] / "support" / "litellm_worker.py"
 MODEL = "gpt-4o-mini"
 # 11 tokens in at 0.15 and 5 out at 0.60 US dollars per million.
 COST = 11 * 0.15e-6 + 5 * 0.60e-6
@@ -38,26 +34,6 @@ WEATHER: Any = {
 PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-class Settings(BaseModel):
-    """What the file says about LiteLLM."""
-
-    base_url: str
-    api_key: str
-    model: str
-    timeout: float
-    max_retries: int
-
-    @classmethod
-    def read(cls) -> Settings:
-        """From the file of OpenHands' runtime, as it stands."""
-        lines = SETTINGS.read_text(encoding="utf-8").splitlines()
-        values = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-        prefix = "LITELLM_"
-        return cls.model_validate(
-            {name.removeprefix(prefix).lower(): value for name, value in values.items() if prefix in name}
-        )
 
 
 class LiteLLM:
@@ -122,24 +98,14 @@ routing:
         "OPENAI_API_KEY": "sk-test-0123456789",
         "LYNKR_TOKEN": settings.api_key,
     }
-    port = 8081 if _is_free(8081) else 0
-    with running_proxy(tmp_path_factory.mktemp("proxy"), config, environ, port) as running:
+    with running_proxy(tmp_path_factory.mktemp("proxy"), config, environ, settings_port()) as running:
         yield running
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe, contextlib.suppress(OSError):
-        probe.bind(("127.0.0.1", port))
-        return True
-    return False
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def worker(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiteLLM]:
     """LiteLLM, imported once."""
-    settings = Settings.read()
-    if proxy.port != 8081:
-        settings.base_url = settings.base_url.replace("8081", str(proxy.port))
+    settings = Settings.read().at(proxy.port)
     environ: Mapping[str, str] = {
         **{name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG") if name in os.environ},
         "HOME": str(tmp_path_factory.mktemp("litellm")),
@@ -148,6 +114,7 @@ async def worker(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     }
     process = await asyncio.create_subprocess_exec(
         await asyncio.to_thread(python_with, LITELLM),
+        "-P",
         WORKER,
         env=environ,
         stdin=asyncio.subprocess.PIPE,

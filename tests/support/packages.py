@@ -60,7 +60,7 @@ def python_with(package: Package) -> Path:
     base = _find_python(package.python)
     if base is None:
         version = ".".join(map(str, package.python))
-        raise NoPython(f"{package.requirements[0]} needs Python {version} or newer, and there is none here.")
+        raise NoPython(f"{package.requirements[0]} needs Python {version} or newer; there is none here.")
     print(f"Installing {' '.join(package.requirements)} into {folder} ...", file=sys.stderr, flush=True)
     began = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
