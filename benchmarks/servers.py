@@ -1,15 +1,19 @@
 """Servers that the benchmarks measure against. Each prints its port on the first line.
 
 upstream: the least that can answer an OpenAI Chat request (asyncio.Protocol, no HTTP library).
+ticking RATE COUNT LOG: the same, whose streams carry COUNT tokens, RATE a second, each with the time of its
+    writing; who hangs up before the end is noted in LOG with the time.
 bare PORT, bare-uvloop PORT: an aiohttp server that hands each body to the upstream by an aiohttp client.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
-from typing import cast
+import time
+from typing import ClassVar, cast
 
 import aiohttp
 from aiohttp import web
@@ -91,11 +95,54 @@ class Upstream(asyncio.Protocol):
         self._transport.write(sse_chunk({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
 
-async def upstream() -> None:
+class Ticking(Upstream):
+    """One timer writes the next token of every open stream: thousands of timers would measure themselves."""
+
+    rate, count, log = 100, 1000, ""
+    open_streams: ClassVar[dict[Ticking, int]] = {}
+
+    async def _stream(self) -> None:
+        self._transport.write(STREAM_HEAD + sse_chunk({"role": "assistant", "content": ""}))
+        self.open_streams[self] = self.count
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Notes who hung up."""
+        if self.open_streams.pop(self, None):
+            with open(self.log, "a") as log:
+                log.write(f"{time.monotonic()}\n")
+
+    @classmethod
+    async def tick(cls) -> None:
+        """Writes for ever, in slices so that not all streams speak in the same instant."""
+        slices, turn = 10, 0
+        begin = time.monotonic()
+        while True:
+            turn += 1
+            await asyncio.sleep(max(0.0, begin + turn / (cls.rate * slices) - time.monotonic()))
+            for number, stream in enumerate(list(cls.open_streams)):
+                if number % slices == turn % slices:
+                    stream.token()
+
+    def token(self) -> None:
+        """The next token, or the end."""
+        left = self.open_streams[self]
+        if left:
+            self.open_streams[self] = left - 1
+            self._transport.write(sse_chunk({"content": f"@{time.monotonic():.5f} "}))
+        else:
+            del self.open_streams[self]
+            self._transport.write(sse_chunk({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+async def upstream(protocol: type[Upstream] = Upstream) -> None:
     """Serves for ever."""
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    ticking = loop.create_task(Ticking.tick()) if protocol is Ticking else None
+    server = await loop.create_server(protocol, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
+    if ticking is not None:
+        ticking.cancel()
 
 
 async def bare(target: str) -> None:
@@ -111,9 +158,10 @@ async def bare(target: str) -> None:
                 return web.Response(body=await answer.read(), content_type="application/json")
             response = web.StreamResponse(headers={"content-type": "text/event-stream"})
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            with contextlib.suppress(ConnectionError):
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
             return response
 
     app = web.Application()
@@ -135,7 +183,14 @@ def main() -> None:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(upstream() if kind == "upstream" else bare(rest[0]))
+        match kind:
+            case "upstream":
+                runner.run(upstream())
+            case "ticking":
+                Ticking.rate, Ticking.count, Ticking.log = int(rest[0]), int(rest[1]), rest[2]
+                runner.run(upstream(Ticking))
+            case _:
+                runner.run(bare(rest[0]))
 
 
 if __name__ == "__main__":

@@ -200,27 +200,24 @@ class StreamedAnswer(Answer):
 
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """The reply, piece by piece."""
-        content = self._response.content
-        loop = asyncio.get_running_loop()
         ended = False
+        reader = _StallingReader(self._response.content, self._stall)
         try:
-            async with asyncio.timeout(None) as limit:
-                while True:
-                    limit.reschedule(loop.time() + (min(LINGER, self._stall) if ended else self._stall))
-                    chunk = await content.readany()
-                    if not chunk:
-                        break
-                    limit.reschedule(None)
-                    # What arrived together goes on together: under load that is what keeps streams in time.
-                    if pieces := self._decoder.feed(chunk):
-                        raw, events = self._joined(pieces)
-                        ended = ended or (bool(events) and isinstance(events[-1], Stopped))
-                        yield raw, events
+            while chunk := await reader.read():
+                # What arrived together goes on together: under load that is what keeps streams in time.
+                if pieces := self._decoder.feed(chunk):
+                    raw, events = self._joined(pieces)
+                    if not ended and events and isinstance(events[-1], Stopped):
+                        ended = True
+                        reader.limit = min(LINGER, self._stall)
+                    yield raw, events
         except (TimeoutError, aiohttp.ClientError, WireError) as error:
             # The answer was complete: how its connection ends is nobody's concern.
             if not ended:
                 yield b"", [self._broken(error)]
             return
+        finally:
+            reader.close()
         self._complete = True
         rest = self._decoder.finish()
         if rest:
@@ -245,6 +242,54 @@ class StreamedAnswer(Answer):
             self._response.release()
         else:
             self._response.close()
+
+
+class _StallingReader:
+    """Reads what is there, and fails with `TimeoutError` where nothing comes for `limit` seconds.
+
+    One timer lasts for the whole answer: one per piece, as `asyncio.timeout` has it, costs as much as the
+    piece itself where thousands arrive each second.
+    """
+
+    def __init__(self, content: aiohttp.StreamReader, limit: float) -> None:
+        self._content = content
+        self._loop = asyncio.get_running_loop()
+        self._waiting_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.limit = limit
+
+    @property
+    def limit(self) -> float:
+        """Seconds."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, seconds: float) -> None:
+        self._limit = seconds
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    async def read(self) -> bytes:
+        """The next bytes, empty at the end."""
+        self._waiting_since = self._loop.time()
+        try:
+            return await self._content.readany()
+        finally:
+            self._waiting_since = None
+
+    def close(self) -> None:
+        """Ends the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        since, now = self._waiting_since, self._loop.time()
+        left = self._limit if since is None else since + self._limit - now
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._content.set_exception(TimeoutError())
 
 
 async def read_all(response: aiohttp.ClientResponse, name: str, stall: float) -> bytes:

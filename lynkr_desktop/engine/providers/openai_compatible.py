@@ -7,6 +7,7 @@ nowhere else are asked there.
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from urllib.parse import urlsplit
 
@@ -257,13 +258,16 @@ def _with_model(call: Call, **fields: Raw) -> bytes:
     return msgspec.json.encode(body | fields)
 
 
+_ONLY_USAGE = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+
+
 class _UsageHidden(StreamedAnswer):
     """A stream whose usage chunk was asked for by us: the client must not see it."""
 
     def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
         """The reply without the chunk that only carries usage."""
         return super()._joined(
-            [(b"" if b'"choices":[]' in raw.replace(b" ", b"") else raw, events) for raw, events in pieces]
+            [(b"" if _ONLY_USAGE.search(raw) is not None else raw, events) for raw, events in pieces]
         )
 
 

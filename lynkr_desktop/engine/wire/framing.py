@@ -28,6 +28,12 @@ class SseSplitter:
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Takes the next bytes and gives the events that are complete."""
+        if len(self._buffer) < _SMALL and b"\r" not in chunk and b"\r" not in self._buffer:
+            # The common case: LF alone, and no long event that would be searched again and again.
+            parts = (bytes(self._buffer) + chunk).split(b"\n\n")
+            self._buffer[:] = parts.pop()
+            self._scanned = len(self._buffer)
+            return [_parse_event(part + b"\n\n") for part in parts]
         self._buffer += chunk
         events: list[ServerSentEvent] = []
         start = 0
@@ -51,6 +57,7 @@ class SseSplitter:
         return [_parse_event(rest + b"\n\n")] if rest.strip() else []
 
 
+_SMALL = 16 * 1024
 _MARKS = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
