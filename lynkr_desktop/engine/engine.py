@@ -8,12 +8,14 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import msgspec
 
 import lynkr_desktop
 from lynkr_desktop.engine.config.loader import ConfigError, LoadedConfig, load_config
+from lynkr_desktop.engine.config.options import Overrides
 from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.events import EventHub
 from lynkr_desktop.engine.exchange import Exchange
@@ -57,6 +59,7 @@ from lynkr_desktop.protocol.events import (
     StatusEvent,
 )
 from lynkr_desktop.protocol.keys import KeyCheck
+from lynkr_desktop.protocol.options import OptionOrigin
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 log = logging.getLogger(__name__)
@@ -86,6 +89,7 @@ class Engine:
         self.records: Records
         self.token = ""
         self.port = port
+        self._port_given = port is not None
         self._environ = os.environ if environ is None else environ
         self._snapshot: Snapshot
         self._switches = Switches(paths.state)
@@ -299,6 +303,16 @@ class Engine:
             self._state = "running"
             self.changed()
 
+    @property
+    def overrides(self) -> Overrides:
+        """The options that the environment or the command line has set."""
+        found: dict[str, tuple[OptionOrigin, Any]] = {}
+        if self._port_given:
+            found["proxy.port"] = ("command", self.port)
+        if self._environ.get("LYNKR_TOKEN", "").strip():
+            found["proxy.auth.token"] = ("environment", self.token)
+        return found
+
     # ------------------------------------------------------------ keys
 
     def forget_key(self, provider: str) -> None:
@@ -355,7 +369,12 @@ class Engine:
         if exchange.local:
             return 0.0
         kind = self.snapshot.providers[target.provider].kind
-        return self.prices.cost(kind, target.provider, target.model, usage)
+        cost = self.prices.cost(kind, target.provider, target.model, usage)
+        if exchange.told_model and (cost is None or kind == "azure"):
+            # A deployment of Azure may have the name of another model than its own.
+            told = self.prices.cost(kind, target.provider, exchange.told_model, usage)
+            return cost if told is None else told
+        return cost
 
     def leave(self, exchange: Exchange) -> None:
         """Counts a request out and records it."""

@@ -65,7 +65,7 @@ def load_config(path: Path) -> LoadedConfig:
         ConfigError: it cannot be read or is not valid.
     """
     try:
-        content = _read(path)
+        content = read_file(path)
     except FileNotFoundError:
         return LoadedConfig(config=Config(), path=path, exists=False)
     return parse_config(content, path)
@@ -92,8 +92,13 @@ def parse_config(content: bytes, path: Path) -> LoadedConfig:
     return LoadedConfig(config=config, path=path, exists=True, inactive=tuple(_inactive(config)))
 
 
-def _read(path: Path) -> bytes:
-    """The file's content, of bounded size; only a regular file, since reading others could wait forever."""
+def read_file(path: Path) -> bytes:
+    """The file's content, of bounded size; only a regular file, since reading others could wait forever.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ConfigError: it cannot be read.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

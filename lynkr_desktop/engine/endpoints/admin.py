@@ -9,6 +9,7 @@ from aiohttp import web
 
 from lynkr_desktop.engine.endpoints.control import Call, Handler, decoded, reply
 from lynkr_desktop.engine.endpoints.keys import Keys
+from lynkr_desktop.engine.endpoints.options import OptionCalls
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
 from lynkr_desktop.engine.wire.errors import WireError
@@ -93,6 +94,7 @@ class Admin:
             Call("DELETE", "/v1/admin/models/{id}/pull", self.cancel_pull, answer=LocalModelList),
             Call("DELETE", "/v1/admin/models/{id}", self.remove_model, answer=LocalModelList),
             *Keys(self._engine).calls(),
+            *OptionCalls(self._engine).calls(),
         ]
 
     def _guarded(self, handler: Handler) -> Handler:
