@@ -78,9 +78,11 @@ class ResponsesAnswer(StreamedAnswer):
             yield self._told(raw, events)
 
     def _joined(self, pieces: list[tuple[bytes, list[Event]]]) -> tuple[bytes, list[Event]]:
-        return super()._joined(
-            [self._told(b"" if _failed(events) else raw, events) for raw, events in pieces]
-        )
+        """What arrived together; what comes after a failure is left out, and the bytes that made it one."""
+        for number, (_, events) in enumerate(pieces):
+            if _failed(events) is not None:
+                return super()._joined([*pieces[:number], self._told(b"", events)])
+        return super()._joined(pieces)
 
     def _told(self, raw: bytes, events: list[Event]) -> tuple[bytes, list[Event]]:
         failed = _failed(events)

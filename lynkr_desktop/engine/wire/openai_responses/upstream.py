@@ -188,10 +188,14 @@ class ResponsesStreamDecoder:
             response = _RESPONSE.decode(told.response) or _Response()
         except _MALFORMED:
             return self._fail("The upstream sent a piece that is not an event of a response.")
-        if told.sequence_number is not None:
-            self._emitter.number = told.sequence_number + 1
         if response.id:
             self._head = bytes(told.response)
+        events = self._events(told, response)
+        if told.sequence_number is not None and not (events and isinstance(events[-1], Failed)):
+            self._emitter.number = told.sequence_number + 1
+        return events
+
+    def _events(self, told: _Event, response: _Response) -> list[Event]:
         if (kind := _DELTAS.get(told.type)) is not None:
             return self._delta(kind, told)
         match told.type:
