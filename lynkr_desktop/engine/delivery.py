@@ -143,6 +143,7 @@ class Delivery:
         match event:
             case Started():
                 exchange = self._exchange
+                exchange.told_model = event.model
                 usage = event.usage or Usage(input_tokens=estimate_tokens(exchange.body), estimated=True)
                 return Started(
                     event.id, event.model or (exchange.target.model if exchange.target else ""), usage

@@ -59,6 +59,8 @@ class Exchange:
     local: bool = False
     answered: bool = False
     """An upstream began to answer, so that something may have been spent."""
+    told_model: str = ""
+    """The model that the upstream says it is; behind a deployment's name it may be any."""
     usage: Usage | None = None
     cost: float | None = None
     first_token_at: float | None = None

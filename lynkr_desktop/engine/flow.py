@@ -196,7 +196,7 @@ class Flow:
         reply, request, target = whole.reply, exchange.request, exchange.target
         assert request is not None
         assert target is not None
-        usage = reply.usage
+        usage, exchange.told_model = reply.usage, reply.model
         if usage.estimated:
             characters = sum(len(msgspec.json.encode(block)) for block in reply.content)
             usage = estimated_usage(exchange, usage, characters)

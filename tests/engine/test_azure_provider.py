@@ -280,11 +280,32 @@ async def test_claudes_thoughts_stream_signed(fake: AzureFake, tmp_path: Path) -
 # ---------------------------------------------------------------- records
 
 
-async def test_prices_are_of_known_models_only(fake: AzureFake, tmp_path: Path) -> None:
-    async with engine(tmp_path / "known", fake) as running:
-        await running.ask("hi")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_price_is_of_the_model_behind_the_deployment(
+    fake: AzureFake, tmp_path: Path, stream: bool
+) -> None:
+    """The answer names it; the deployment may have any name, even that of another model."""
+    fake.deployments |= {"our-best", "gpt-4"}
+    for deployment in ("our-best", "gpt-4"):
+        async with engine(tmp_path / deployment, fake, deployment=deployment) as running:
+            if stream:
+                await stream_of(running, stream_options={"include_usage": True})
+            else:
+                response, _ = await running.ask("hi")
+                assert float(response.headers["x-litellm-response-cost"]) > 0
+            await running.idle()
+            [row] = await running.rows()
+        assert row["cost"] == pytest.approx(11 * 2.5e-6 + 5 * 10e-6)
+
+
+async def test_an_unknown_price_is_unknown(fake: AzureFake, tmp_path: Path) -> None:
+    fake.model = "our-own-finetune"
+    fake.deployments.add("our-best")
+    async with engine(tmp_path, fake, deployment="our-best") as running:
+        response, _ = await running.ask("hi")
         [row] = await running.rows()
-    assert row["cost"] == pytest.approx(11 * 2.5e-6 + 5 * 10e-6)
+    assert row["cost"] is None
+    assert "x-litellm-response-cost" not in response.headers
 
 
 async def test_secrets_are_nowhere(fake: AzureFake, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -33,6 +33,7 @@ class AzureFake(ScriptedServer):
     Attributes:
         deployments: their names; all others are 404.
         key, token: what is accepted in `api-key`, and as a bearer.
+        model: the model behind every deployment, which answers name.
     """
 
     def __init__(self, *replies: Reply) -> None:
@@ -40,6 +41,7 @@ class AzureFake(ScriptedServer):
         self.deployments = {"m", "gpt-4o", "simple", "medium", "complex", "reasoning", "embed"}
         self.key = KEY
         self.token = ENTRA_TOKEN
+        self.model = "gpt-4o-2024-11-20"
 
     def routes(self) -> list[web.RouteDef]:
         """Deployments with an api-version, and v1."""
@@ -53,7 +55,9 @@ class AzureFake(ScriptedServer):
 
     def wire(self, asked: Asked) -> Wire:
         """Chat Completions with Azure's habits; Messages for Claude."""
-        return MessagesWire(asked) if asked.path.startswith("/anthropic/") else AzureChatWire(asked)
+        return (
+            MessagesWire(asked) if asked.path.startswith("/anthropic/") else AzureChatWire(asked, self.model)
+        )
 
     def check(self, asked: Asked) -> tuple[int, str] | None:
         """Access, the version, the deployment."""
@@ -117,10 +121,9 @@ def _claude_fault(asked: Asked) -> tuple[int, str] | None:
 class AzureChatWire(ChatWire):
     """Chunks with what Azure adds to them."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, model: str = "") -> None:
         super().__init__(asked)
-        # The answer names the model behind the deployment.
-        self._model = "gpt-4o-2024-11-20"
+        self._model = model
 
     def start(self) -> bytes:
         """What the filter made of the prompt comes before the role, with nothing chosen."""
