@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests.support.ollama_models import FakeModel
 from tests.support.ollama_server import OllamaServer
 from tests.support.proxy import Proxy, running_proxy
-from tests.support.script import Die, ErrorLine, Hold, Reply, Say, Stall, text, tool_call
+from tests.support.script import Call, Die, ErrorLine, Hold, Reply, Say, Stall, text, tool_call
 
 MODEL = "auto-route"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -26,6 +26,9 @@ OPENAI_TOOL: Any = {
     "type": "function",
     "function": {"name": "get_weather", "description": "Weather of a city", "parameters": CITY},
 }
+CITIES = ("Oslo", "Rome", "Lima")
+CALL_FIELDS: Any = {"id": True, "type": True, "function": {"name", "arguments"}}
+SEEING = "ollama/qwen2.5vl"
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 
 
@@ -35,7 +38,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[OllamaServer]:
     """One Ollama for the module."""
-    async with OllamaServer(FakeModel("llama3.2")) as running:
+    seeing = FakeModel("qwen2.5vl", capabilities=("completion", "vision"), modified=1.0)
+    async with OllamaServer(FakeModel("llama3.2"), seeing) as running:
         yield running
 
 
@@ -132,6 +136,42 @@ async def test_messages_tool_round_trip(ollama: OllamaServer, claude: anthropic.
     assert history[2]["content"] == "4 C"
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_messages_parallel_tools(
+    ollama: OllamaServer, claude: anthropic.AsyncAnthropic, streamed: bool
+) -> None:
+    ollama.replies += [Reply(tuple(Call("get_weather", {"city": city}) for city in CITIES)), text("Mild")]
+    turns: list[Any] = ask("Weather?")
+    asked: Any = {"model": MODEL, "max_tokens": 64, "tools": [ANTHROPIC_TOOL]}
+    if streamed:
+        async with claude.messages.stream(messages=turns, **asked) as stream:
+            first = await stream.get_final_message()
+    else:
+        first = await claude.messages.create(messages=turns, **asked)
+    calls = [block for block in first.content if block.type == "tool_use"]
+    assert [call.input for call in calls] == [{"city": city} for city in CITIES]
+    assert len({call.id for call in calls}) == len(CITIES)
+    # As the tools finish, in another order than they were called.
+    results = [
+        {"type": "tool_result", "tool_use_id": call.id, "content": f"of {call.input['city']}"}
+        for call in reversed(calls)
+    ]
+    turns += [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+    await claude.messages.create(messages=turns, **asked)
+    told = [message["content"] for message in ollama.chats[-1].body["messages"] if message["role"] == "tool"]
+    assert told == [f"of {city}" for city in CITIES]
+
+
+async def test_messages_image(ollama: OllamaServer, claude: anthropic.AsyncAnthropic) -> None:
+    ollama.replies.append(text("A pixel"))
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    question = {"type": "text", "text": "What is this?"}
+    message = await claude.messages.create(model=SEEING, max_tokens=64, messages=ask([image, question]))
+    assert message.content[0].type == "text"
+    assert message.content[0].text == "A pixel"
+    assert ollama.chats[0].body["messages"] == [{"role": "user", "content": "What is this?", "images": [PNG]}]
+
+
 async def test_messages_errors_have_their_classes(
     ollama: OllamaServer, claude: anthropic.AsyncAnthropic, proxy: Proxy
 ) -> None:
@@ -224,6 +264,41 @@ async def test_chat_tool_round_trip(ollama: OllamaServer, gpt: openai.AsyncOpenA
     history = ollama.chats[-1].body["messages"]
     assert history[1]["tool_calls"][0]["function"]["arguments"] == {"city": "Oslo"}
     assert history[2]["tool_name"] == "get_weather"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_chat_parallel_tools(ollama: OllamaServer, gpt: openai.AsyncOpenAI, streamed: bool) -> None:
+    ollama.replies += [Reply(tuple(Call("get_weather", {"city": city}) for city in CITIES)), text("Mild")]
+    turns: list[Any] = ask("Weather?")
+    asked: Any = {"model": MODEL, "tools": [OPENAI_TOOL]}
+    if streamed:
+        async with gpt.chat.completions.stream(messages=turns, **asked) as stream:
+            first = (await stream.get_final_completion()).choices[0]
+    else:
+        first = (await gpt.chat.completions.create(messages=turns, **asked)).choices[0]
+    assert first.finish_reason == "tool_calls"
+    calls: Any = first.message.tool_calls
+    assert [json.loads(call.function.arguments) for call in calls] == [{"city": city} for city in CITIES]
+    assert len({call.id for call in calls}) == len(CITIES)
+    turns.append(
+        {"role": "assistant", "tool_calls": [call.model_dump(include=CALL_FIELDS) for call in calls]}
+    )
+    turns += [
+        {"role": "tool", "tool_call_id": call.id, "content": f"of {city}"}
+        for call, city in reversed(list(zip(calls, CITIES, strict=True)))
+    ]
+    await gpt.chat.completions.create(messages=turns, **asked)
+    told = [message["content"] for message in ollama.chats[-1].body["messages"] if message["role"] == "tool"]
+    assert told == [f"of {city}" for city in CITIES]
+
+
+async def test_chat_image(ollama: OllamaServer, gpt: openai.AsyncOpenAI) -> None:
+    ollama.replies.append(text("A pixel"))
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    question = {"type": "text", "text": "What is this?"}
+    completion = await gpt.chat.completions.create(model=SEEING, messages=ask([question, image]))
+    assert completion.choices[0].message.content == "A pixel"
+    assert ollama.chats[0].body["messages"] == [{"role": "user", "content": "What is this?", "images": [PNG]}]
 
 
 async def test_chat_errors_have_their_classes(ollama: OllamaServer, gpt: openai.AsyncOpenAI) -> None:
