@@ -179,7 +179,7 @@ async def test_messages_errors_have_their_classes(
         await claude.messages.create(model="ollama/nope", max_tokens=8, messages=ask())
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
     with pytest.raises(anthropic.BadRequestError, match="vision") as refused:
-        await claude.messages.create(model=MODEL, max_tokens=8, messages=ask([image]))
+        await claude.messages.create(model="ollama/llama3.2", max_tokens=8, messages=ask([image]))
     body: Any = refused.value.body
     assert body["type"] == "error"
     assert body["error"]["type"] == "invalid_request_error"
