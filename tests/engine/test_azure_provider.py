@@ -250,6 +250,16 @@ async def test_a_clients_own_bytes_go_on(fake: AzureFake, tmp_path: Path) -> Non
     assert fake.asked[0].body == body
 
 
+@pytest.mark.parametrize("options", [{}, {"api_version": DATED}], ids=["v1", "dated"])
+async def test_embeddings(fake: AzureFake, tmp_path: Path, options: dict[str, Any]) -> None:
+    async with engine(tmp_path, fake, deployment="embed", **options) as running:
+        body = {"model": "azure/embed", "input": ["a", "bcd"]}
+        async with running.http.post(f"{running.url}/v1/embeddings", json=body) as response:
+            answer = await response.json()
+    assert [entry["embedding"] for entry in answer["data"]] == [[1.0, 0.5], [3.0, 0.5]]
+    assert fake.asked[0].headers["api-key"] == KEY
+
+
 # ---------------------------------------------------------------- Claude
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from botocore.credentials import Credentials
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Call
 from lynkr_desktop.engine.providers.bedrock import BedrockProvider
+from lynkr_desktop.engine.providers.bedrock_catalog import control_url, offered_models
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.wire.canonical import (
     Event,
@@ -197,7 +199,7 @@ async def test_what_is_missing_is_said(
     error = await error_of(provider, ask())
     assert (error.status, error.message) == (503, found.reason)
     check = await provider.check_key()
-    assert check.result == ("unknown" if key else "none")
+    assert check.result == "none"
 
 
 async def test_a_half_configured_profile_is_said_without_its_secret(make: Make, no_aws_around: Path) -> None:
@@ -479,14 +481,42 @@ async def test_a_client_that_leaves_ends_the_upstream_request(fake: BedrockFake,
     assert fake.asked[0].outcome == "gone"
 
 
-async def test_configured_models_are_listed_without_a_call(fake: BedrockFake, tmp_path: Path) -> None:
-    async with (
-        engine(tmp_path, fake) as running,
-        running.http.get(f"{running.url}/v1/models") as response,
-    ):
-        listed = [entry["id"] for entry in (await response.json())["data"]]
-    assert f"bedrock/{MODEL}" in listed
-    assert not fake.asked
+@pytest.mark.parametrize("key", [None, BEARER], ids=["signed", "key"])
+async def test_models_are_listed_by_the_control_plane(fake: BedrockFake, make: Make, key: str | None) -> None:
+    provider = make(key=key, models=["my.own-model"])
+    found = {model.id: model.capabilities for model in await provider.models()}
+    assert found == {
+        "my.own-model": frozenset(),
+        "anthropic.claude-3-haiku-20240307-v1:0": {"vision"},
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0": {"vision"},
+    }
+    await provider.models()
+    assert len(fake.listed) == 2
+    assert control_url("https://bedrock-runtime.eu-west-1.amazonaws.com") == (
+        "https://bedrock.eu-west-1.amazonaws.com"
+    )
+
+
+async def test_without_a_list_the_configured_models_stay(fake: BedrockFake, make: Make) -> None:
+    fake.credentials = Credentials(ACCESS_KEY, "another")
+    assert [model.id for model in await make(models=["m"]).models()] == ["m"]
+    assert [model.id for model in await make({}, models=["m"]).models()] == ["m"]
+    odd = make(models=["m"], base_url=f"{fake.url}/model/x/converse")
+    assert [model.id for model in await odd.models()] == ["m"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"modelSummaries": 5}', b"\xff"])
+def test_a_list_that_is_none_is_an_error(body: bytes) -> None:
+    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+        offered_models(body, b"{}")
+
+
+async def test_a_key_is_checked_by_a_list(make: Make) -> None:
+    assert (await make(key=BEARER).check_key()).result == "valid"
+    assert (await make().check_key()).result == "valid"
+    wrong = await make(key="ABSKwrong").check_key()
+    assert wrong.result == "unknown"
+    assert "ABSKwrong" not in wrong.message
 
 
 async def test_a_tool_call_of_another_provider_goes_on_here(fake: BedrockFake, make: Make) -> None:

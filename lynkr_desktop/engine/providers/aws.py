@@ -69,12 +69,17 @@ class AwsAccess:
         """Lets the next call look again: the credentials were refused, or have changed."""
         self._facts = None
 
-    async def sign(self, url: str, headers: Mapping[str, str], body: bytes, region: str) -> dict[str, str]:
-        """The headers of a signed POST to Bedrock (Signature Version 4).
+    async def sign(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, region: str
+    ) -> dict[str, str]:
+        """The headers of a signed request to Bedrock (Signature Version 4).
 
         Args:
+            method: GET or POST.
             url: with its path exactly as it will be sent.
             headers: those that shall be signed too.
+            body: empty for a GET.
+            region: the region of the service.
 
         Raises:
             AwsProblem: there are no credentials, or they have expired and cannot be renewed.
@@ -83,7 +88,7 @@ class AwsAccess:
         if facts.credentials is None:
             raise AwsProblem(facts.problem or "there are no AWS credentials")
         # Credentials of roles and single sign-on are renewed over the network when they are about to expire.
-        return await asyncio.to_thread(_sign, facts.credentials, url, dict(headers), body, region)
+        return await asyncio.to_thread(_sign, facts.credentials, method, url, dict(headers), body, region)
 
 
 class AwsProblem(Exception):
@@ -123,7 +128,9 @@ def _session(environ: Mapping[str, str]) -> Any:
     return session
 
 
-def _sign(credentials: Any, url: str, headers: dict[str, str], body: bytes, region: str) -> dict[str, str]:
+def _sign(
+    credentials: Any, method: str, url: str, headers: dict[str, str], body: bytes, region: str
+) -> dict[str, str]:
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.exceptions import BotoCoreError, ClientError
@@ -132,7 +139,7 @@ def _sign(credentials: Any, url: str, headers: dict[str, str], body: bytes, regi
         frozen = credentials.get_frozen_credentials()
     except (BotoCoreError, ClientError) as error:
         raise AwsProblem(_told(error)) from error
-    request = AWSRequest("POST", url, headers, body)
+    request = AWSRequest(method, url, headers, body)
     SigV4Auth(frozen, "bedrock", region).add_auth(request)
     return dict(request.headers.items())
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+import aiohttp
+import msgspec
 from yarl import URL
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.aws import AwsAccess, AwsProblem
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, EventAnswer, ModelInfo, Provider
+from lynkr_desktop.engine.providers.bedrock_catalog import (
+    FOUNDATION_MODELS,
+    PROFILES,
+    control_url,
+    offered_models,
+)
 from lynkr_desktop.engine.providers.http import (
     Limits,
     SessionFactory,
@@ -21,6 +31,7 @@ from lynkr_desktop.engine.providers.http import (
     read_all,
 )
 from lynkr_desktop.engine.providers.key import ProviderKey
+from lynkr_desktop.engine.providers.key_check import check_by_get
 from lynkr_desktop.engine.wire.bedrock import BedrockUpstream, ConverseRequest
 from lynkr_desktop.engine.wire.bedrock.upstream import STREAM_TYPE
 from lynkr_desktop.engine.wire.canonical import Need
@@ -29,6 +40,8 @@ from lynkr_desktop.protocol.keys import KeyCheck
 
 _REGION_IN_HOST = re.compile(r"//(?:[^/]*\.)?bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 _REFUSED = (401, 403)
+_MODELS_FRESH_FOR = 600.0
+_LIST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 _FRAME_START = b"\0"
 """The first byte of a frame's length, which is below 16 MB; no JSON begins so."""
 
@@ -75,6 +88,7 @@ class BedrockProvider(Provider):
         self._session = session
         self._aws = AwsAccess(environ)
         self._codec = BedrockUpstream()
+        self._listed: tuple[float, list[ModelInfo]] = (0.0, [])
         self.base_url = (options.base_url or environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME") or "").rstrip(
             "/"
         )
@@ -92,18 +106,33 @@ class BedrockProvider(Provider):
         return Availability("ready")
 
     async def models(self) -> list[ModelInfo]:
-        """The configured ones: what an account may use is not told by the service that answers."""
-        return [ModelInfo(model) for model in self._options.models]
+        """The configured ones, and those that the region offers to all; kept for ten minutes."""
+        at, known = self._listed
+        if at and time.monotonic() - at < _MODELS_FRESH_FOR:
+            return known
+        configured = [ModelInfo(model) for model in self._options.models]
+        try:
+            way = await self._way()
+            bodies = await asyncio.gather(self._get(way, FOUNDATION_MODELS), self._get(way, PROFILES))
+            offered = offered_models(*bodies)
+        except (WireError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+            offered = []
+        named = set(self._options.models)
+        self._listed = (
+            time.monotonic(),
+            configured + [model for model in offered if model.id not in named],
+        )
+        return self._listed[1]
 
     async def check_key(self) -> KeyCheck:
-        """Bedrock tells only with a request whether it takes a key, so this says what requests would use."""
-        if await self.key.get():
-            return await super().check_key()
-        found = await self.availability()
-        if not found.usable:
-            return KeyCheck(provider=self.name, result="none", message=found.reason)
-        message = f"{self.name} has no key and signs its requests with this machine's AWS credentials."
-        return KeyCheck(provider=self.name, result="unknown", message=message)
+        """GETs the list of models with the key, or with a signature where there is none."""
+        try:
+            way = await self._way()
+            url = control_url(way.base_url) + FOUNDATION_MODELS
+            headers = await self._authorized("GET", way, url, b"")
+        except WireError as error:
+            return KeyCheck(provider=self.name, result="none", message=error.message)
+        return await check_by_get(self._session(), url, headers, name=self.name, has_key=True)
 
     async def send(self, call: Call) -> Answer:
         """Sends a request; every client protocol is translated to Converse."""
@@ -166,16 +195,26 @@ class BedrockProvider(Provider):
         return _Way(self.base_url or _endpoint(region), region, key)
 
     async def _headers(self, way: _Way, url: str, body: bytes, *, stream: bool) -> dict[str, str]:
+        headers = await self._authorized("POST", way, url, body)
+        return {"accept": STREAM_TYPE if stream else "application/json", **headers, **self._options.headers}
+
+    async def _authorized(self, method: str, way: _Way, url: str, body: bytes) -> dict[str, str]:
         headers = {"content-type": "application/json"}
         if way.key is not None:
-            headers["authorization"] = f"Bearer {way.key}"
-        else:
-            try:
-                headers = await self._aws.sign(url, headers, body, way.region)
-            except AwsProblem as problem:
-                self._aws.forget()
-                raise self._unavailable(f"{problem}.") from problem
-        return {"accept": STREAM_TYPE if stream else "application/json", **headers, **self._options.headers}
+            return {**headers, "authorization": f"Bearer {way.key}"}
+        try:
+            return await self._aws.sign(method, url, headers, body, way.region)
+        except AwsProblem as problem:
+            self._aws.forget()
+            raise self._unavailable(f"{problem}.") from problem
+
+    async def _get(self, way: _Way, path: str) -> bytes:
+        url = control_url(way.base_url) + path
+        headers = await self._authorized("GET", way, url, b"")
+        async with self._session().get(
+            URL(url, encoded=True), headers=headers, timeout=_LIST_TIMEOUT, raise_for_status=True
+        ) as response:
+            return await response.read()
 
     def _unavailable(self, why: str) -> WireError:
         return WireError(f"{self.name} cannot be used: {why}", status=503, kind="unavailable")

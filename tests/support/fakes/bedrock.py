@@ -52,6 +52,40 @@ USAGE = {
 }
 
 
+MODELS = [
+    {
+        "modelId": "anthropic.claude-3-haiku-20240307-v1:0",
+        "inputModalities": ["TEXT", "IMAGE"],
+        "outputModalities": ["TEXT"],
+        "responseStreamingSupported": True,
+        "inferenceTypesSupported": ["ON_DEMAND"],
+        "modelLifecycle": {"status": "ACTIVE"},
+    },
+    {
+        "modelId": "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "inputModalities": ["TEXT", "IMAGE"],
+        "outputModalities": ["TEXT"],
+        "inferenceTypesSupported": ["INFERENCE_PROFILE"],
+        "modelLifecycle": {"status": "ACTIVE"},
+    },
+    {
+        "modelId": "amazon.titan-text-express-v1",
+        "inputModalities": ["TEXT"],
+        "outputModalities": ["TEXT"],
+        "inferenceTypesSupported": ["ON_DEMAND"],
+        "modelLifecycle": {"status": "LEGACY"},
+    },
+]
+PROFILES = [
+    {
+        "inferenceProfileId": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "type": "SYSTEM_DEFINED",
+        "status": "ACTIVE",
+    },
+    {"inferenceProfileId": "us.stability.image-v1:0", "type": "SYSTEM_DEFINED", "status": "ACTIVE"},
+]
+
+
 class BedrockFake(ScriptedServer):
     """A provider behind {url}/model/{modelId}.
 
@@ -59,6 +93,7 @@ class BedrockFake(ScriptedServer):
         credentials: what requests must be signed with.
         bearer: the API key that is accepted instead.
         usage: the token counts of every answer.
+        listed: requests for lists of models.
     """
 
     def __init__(self, *replies: Reply) -> None:
@@ -66,10 +101,15 @@ class BedrockFake(ScriptedServer):
         self.credentials = Credentials(ACCESS_KEY, SECRET_KEY)
         self.bearer = BEARER
         self.usage: Json = dict(USAGE)
+        self.listed: list[Asked] = []
 
     def routes(self) -> list[web.RouteDef]:
         """Both operations; a model's id may have escaped slashes in it."""
-        return [web.post(r"/model/{model:.+}/{operation:converse(-stream)?}", self.handle)]
+        return [
+            web.post(r"/model/{model:.+}/{operation:converse(-stream)?}", self.handle),
+            web.get("/foundation-models", self._list),
+            web.get("/inference-profiles", self._list),
+        ]
 
     def wire(self, asked: Asked) -> Wire:
         """Frames of Converse."""
@@ -87,6 +127,18 @@ class BedrockFake(ScriptedServer):
         fault = shape_fault(body, operation_input("bedrock-runtime", operation))
         fault = fault or conversation_fault(body) or model_fault(body, model_of(asked))
         return (400, fault) if fault else None
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        """The control plane's lists."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await request.read()
+        asked = Asked("GET", request.path, dict(request.query), headers, body, request.raw_path)
+        self.listed.append(asked)
+        if fault := self._access_fault(asked):
+            return web.json_response({"message": fault}, status=403)
+        if request.path == "/inference-profiles":
+            return web.json_response({"inferenceProfileSummaries": PROFILES})
+        return web.json_response({"modelSummaries": MODELS})
 
     def _access_fault(self, asked: Asked) -> str:
         authorization = asked.headers.get("authorization", "")

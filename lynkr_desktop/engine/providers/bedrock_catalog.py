@@ -1,0 +1,68 @@
+"""Which models Bedrock offers, told by its control plane: one service beside the one that answers.
+
+Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ListFoundationModels.html and
+API_ListInferenceProfiles.html there.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.json import decode
+
+from lynkr_desktop.engine.providers.base import ModelInfo
+
+FOUNDATION_MODELS = "/foundation-models?byOutputModality=TEXT"
+PROFILES = "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED"
+
+
+def control_url(base_url: str) -> str:
+    """Where the control plane answers, from where the models do."""
+    return base_url.replace("//bedrock-runtime", "//bedrock", 1)
+
+
+def offered_models(foundation: bytes, profiles: bytes) -> list[ModelInfo]:
+    """Models that can be asked by their own ids, and the profiles that stand before others.
+
+    Raises:
+        DecodeError: a body is not what the API answers.
+    """
+    summaries = decode(foundation, type=_Models).model_summaries
+    can_see = {entry.model_id for entry in summaries if "IMAGE" in entry.input_modalities}
+    told = {entry.model_id for entry in summaries}
+    ids = [
+        entry.model_id
+        for entry in summaries
+        if "ON_DEMAND" in entry.inference_types_supported and entry.model_lifecycle.status != "LEGACY"
+    ]
+    for profile in decode(profiles, type=_Profiles).inference_profile_summaries:
+        # A profile's id is that of its model behind a geography: us.amazon.nova-pro-v1:0.
+        model = profile.inference_profile_id.partition(".")[2]
+        if profile.status == "ACTIVE" and model in told:
+            ids.append(profile.inference_profile_id)
+            if model in can_see:
+                can_see.add(profile.inference_profile_id)
+    return [ModelInfo(name, capabilities=frozenset({"vision"} if name in can_see else ())) for name in ids]
+
+
+class _Lifecycle(Struct, frozen=True):
+    status: str = ""
+
+
+class _Model(Struct, rename="camel"):
+    model_id: str
+    input_modalities: tuple[str, ...] = ()
+    inference_types_supported: tuple[str, ...] = ()
+    model_lifecycle: _Lifecycle = _Lifecycle()
+
+
+class _Models(Struct, rename="camel"):
+    model_summaries: tuple[_Model, ...] = ()
+
+
+class _Profile(Struct, rename="camel"):
+    inference_profile_id: str
+    status: str = ""
+
+
+class _Profiles(Struct, rename="camel"):
+    inference_profile_summaries: tuple[_Profile, ...] = ()
