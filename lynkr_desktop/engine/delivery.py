@@ -10,6 +10,7 @@ from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, output_esti
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.wire.calls import CallIds
 from lynkr_desktop.engine.wire.canonical import (
+    NAMELESS_CALL,
     BlockStarted,
     BlockStopped,
     Event,
@@ -123,16 +124,16 @@ class Delivery:
     def _noted(self, events: list[Event]) -> list[Event]:
         """The events up to a failure, which is noted and left out."""
         for position, event in enumerate(events):
-            if isinstance(event, Failed):
-                failure = self._failure = msgspec.structs.replace(event, message=redact(event.message))
-                self._exchange.status, self._exchange.error = failure.status, failure.message
-                return events[:position]
             if isinstance(event, TextDelta | ThinkingDelta):
                 self._characters += len(event.text)
             elif isinstance(event, ToolInputDelta):
                 self._characters += len(event.json)
             else:
-                events[position] = self._completed(event)
+                event = events[position] = self._completed(event)
+                if isinstance(event, Failed):
+                    failure = self._failure = msgspec.structs.replace(event, message=redact(event.message))
+                    self._exchange.status, self._exchange.error = failure.status, failure.message
+                    return events[:position]
                 continue
             if self._exchange.first_token_at is None:
                 self._exchange.mark_first_token()
@@ -149,6 +150,8 @@ class Delivery:
                     event.id, event.model or (exchange.target.model if exchange.target else ""), usage
                 )
             case BlockStarted(block=ToolUse() as call):
+                if not call.name:
+                    return NAMELESS_CALL
                 return BlockStarted(event.index, self._ids.settle(call))
             case Stopped():
                 self._stopped = msgspec.structs.replace(event, usage=self._priced(event.usage))

@@ -294,6 +294,8 @@ class Failed(Struct, frozen=True):
     told: bool = False
 
 
+NAMELESS_CALL = Failed("The model called a tool without naming it.")
+
 Event = Started | BlockStarted | TextDelta | ThinkingDelta | ToolInputDelta | BlockStopped | Stopped | Failed
 
 
@@ -378,6 +380,8 @@ class ReplyFold:
         if isinstance(self._end, Failed):
             return self._end
         content = tuple(_close(*self._open[index]) for index in sorted(self._open))
+        if any(isinstance(block, ToolUse) and not block.name for block in content):
+            return NAMELESS_CALL
         return Reply(
             id=self._id,
             model=self._model,

@@ -25,6 +25,10 @@ class Broken(AssertionError):
     """The answer breaks a rule of its protocol."""
 
 
+class BadArguments(Broken):
+    """A call's arguments are no JSON object: it is the model that wrote them so, not the protocol's writer."""
+
+
 def need(condition: object, rule: str, seen: object = None) -> None:
     """Raises `Broken` with the rule unless the condition holds."""
     if not condition:
@@ -272,6 +276,10 @@ def sse_events(raw: bytes) -> list[tuple[str, str]]:
 
 def arguments_of(text: str) -> Json:
     """The object that a call's arguments are, as text."""
-    value = json.loads(text or "{}")
-    need(isinstance(value, dict), "arguments are an object", text)
-    return dict(value)
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise BadArguments(f"{error}: {text[:200]}") from error
+    if not isinstance(value, dict):
+        raise BadArguments(f"arguments are an object: {text[:200]}")
+    return value

@@ -190,7 +190,9 @@ def _add_call(answer: Answer, call_id: str, name: str, arguments: str, pieces: i
 
 def _stop(reason: Any, answer: Answer) -> Stop:
     need(reason in _STOP, "a known finish reason", reason)
-    need((reason == "tool_calls") == bool(answer.calls), "tool_calls exactly when a tool is called", reason)
+    # An answer that met its limit says so, also within a call.
+    called = bool(answer.calls) and reason not in ("length", "content_filter")
+    need((reason == "tool_calls") == called, "tool_calls exactly when a tool is called", reason)
     return _STOP[reason]
 
 

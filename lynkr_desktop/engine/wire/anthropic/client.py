@@ -73,7 +73,7 @@ class AnthropicClient:
                 "model": reply.model,
                 "content": [_encode_block(block) for block in reply.content],
                 "stop_reason": reply.stop_reason,
-                "stop_sequence": reply.stop_sequence,
+                "stop_sequence": reply.stop_sequence if reply.stop_reason == "stop_sequence" else None,
                 "usage": encode_usage(reply.usage),
             }
         )
@@ -173,7 +173,8 @@ def _thinking_delta(event: ThinkingDelta) -> bytes:
 
 
 def _stop(event: Stopped) -> bytes:
-    delta = {"stop_reason": event.reason, "stop_sequence": event.stop_sequence}
+    sequence = event.stop_sequence if event.reason == "stop_sequence" else None
+    delta = {"stop_reason": event.reason, "stop_sequence": sequence}
     out = _event("message_delta", {"delta": delta, "usage": encode_usage(event.usage)})
     return out + _event("message_stop", {})
 

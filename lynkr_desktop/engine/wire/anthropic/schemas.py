@@ -43,7 +43,7 @@ def _closed(schema: Any, loosened: set[str]) -> Any:
     for word, value in schema.items():
         if (
             word in _KEPT
-            or (word == "format" and value in _FORMATS)
+            or (word == "format" and isinstance(value, str) and value in _FORMATS)
             or (word == "minItems" and value in (0, 1))
         ):
             out[word] = value

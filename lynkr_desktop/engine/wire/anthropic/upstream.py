@@ -56,6 +56,13 @@ _STATUS = {
     "overloaded_error": 529,
 }
 
+_KIND_OF_DELTA = {
+    "text_delta": "text",
+    "input_json_delta": "tool_use",
+    "thinking_delta": "thinking",
+    "signature_delta": "thinking",
+}
+
 _BROKEN_OFF = "The upstream's answer broke off before its end."
 _NO_EVENT = "The upstream sent a piece that is not an event of Messages."
 _EMPTY = "The model returned an empty answer."
@@ -167,6 +174,7 @@ class MessagesStreamDecoder:
         self._started = False
         self._ended = False
         self._next = 0
+        self._kinds: dict[int, str] = {}
         self._open: dict[int, int] = {}
         """The upstream's index of each open block, and ours."""
         self._said = False
@@ -245,6 +253,8 @@ class MessagesStreamDecoder:
     def block(self, index: int, block: _Block) -> list[Event]:
         """A block opens, with what it already holds."""
         ours = self._next
+        # Blocks never overlap; one that still stands open here lost its end.
+        unended = [event for other in list(self._open) for event in self.stop_block(other)]
         match block.type:
             case "text":
                 events: list[Event] = [BlockStarted(ours, Text(""))]
@@ -263,10 +273,10 @@ class MessagesStreamDecoder:
                 events = [BlockStarted(ours, call)]
             case _:
                 self._said = True
-                return self.begin(_Message())
-        self._open[index] = ours
+                return self.begin(_Message()) + unended
+        self._open[index], self._kinds[index] = ours, block.type
         self._next += 1
-        return self.begin(_Message()) + events
+        return self.begin(_Message()) + unended + events
 
     def stop_block(self, index: int) -> list[Event]:
         """A block closes."""
@@ -289,6 +299,8 @@ class MessagesStreamDecoder:
         ours = self._open.get(index)
         if ours is None:
             return []
+        if _KIND_OF_DELTA.get(delta.type, self._kinds[index]) != self._kinds[index]:
+            return self._fail(_NO_EVENT)
         match delta.type:
             case "text_delta" if delta.text:
                 self._said = True

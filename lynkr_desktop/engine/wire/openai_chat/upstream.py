@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from lynkr_desktop.engine.wire.canonical import (
+    NAMELESS_CALL,
     BlockStarted,
     BlockStopped,
     Event,
@@ -72,7 +73,7 @@ class OpenAIChatUpstream:
         decoder = ChatStreamDecoder()
         events = decoder.begin(reply.id, reply.model)
         events += decoder.delta(choice.message or _Delta())
-        events += decoder.finish_reason(choice.finish_reason or "stop")
+        decoder.finish_reason(choice.finish_reason or "stop")
         decoder.usage(reply.usage)
         return events + decoder.end()
 
@@ -167,13 +168,30 @@ class ChatStreamDecoder:
         return events + self.end()
 
     def end(self) -> list[Event]:
-        """The closing event, once: `Stopped` after a finish reason, `Failed` without one."""
+        """The closing events, once: `Stopped` after a finish reason, `Failed` without one.
+
+        What is open is closed only here: some servers send a last piece after the finish reason.
+        """
         if self._ended:
             return []
-        self._ended = True
         if self._reason is None:
-            return [Failed("The upstream's answer broke off before its end.")]
-        return [Stopped(self._reason, self._usage or Usage(estimated=True))]
+            return self._fail("The upstream's answer broke off before its end.")
+        events = self._close_text()
+        for key, tool in self._tools.items():
+            if not tool.call.name:
+                return events + self._fail(NAMELESS_CALL.message)
+            events += self._activate(key)
+        events += self._close_tool()
+        stop = self._reason
+        if self._tools:
+            stop = "tool_use" if stop == "end_turn" else stop
+        elif stop == "tool_use":
+            stop = "end_turn"
+        # An answer without any content is a failure, not a clean end.
+        if not self._next and stop == "end_turn":
+            return events + self._fail("The model returned an empty answer.")
+        self._ended = True
+        return [*events, Stopped(stop, self._usage or Usage(estimated=True))]
 
     def _decode(self, event: ServerSentEvent) -> list[Event]:
         if self._ended or not event.data:
@@ -187,6 +205,9 @@ class ChatStreamDecoder:
         if chunk.error is not None:
             error = _error_of(chunk.error, 502)
             return self._fail(error.message, error.status, error.kind)
+        if not (chunk.id or chunk.choices or chunk.usage):
+            # Azure begins with what its filter makes of the prompt; the reply is not named yet.
+            return []
         events = self.begin(chunk.id, chunk.model)
         for choice in chunk.choices or ():
             if choice.index:
@@ -194,7 +215,7 @@ class ChatStreamDecoder:
             if choice.delta is not None:
                 events += self.delta(choice.delta)
             if choice.finish_reason:
-                events += self.finish_reason(choice.finish_reason)
+                self.finish_reason(choice.finish_reason)
         if chunk.usage:
             self.usage(chunk.usage)
         return events
@@ -219,23 +240,10 @@ class ChatStreamDecoder:
             events += self._tool_delta(position if call.index is None else call.index, call)
         return events
 
-    def finish_reason(self, reason: str) -> list[Event]:
-        """Closes what is open. An answer without any content is a failure, not a clean end."""
-        if self._reason is not None:
-            return []
-        events = self._close_text()
-        for key in list(self._tools):
-            events += self._activate(key)
-            events += self._close_tool()
-        stop = _STOP_REASON.get(reason, "end_turn")
-        if self._tools:
-            stop = "tool_use" if stop == "end_turn" else stop
-        elif stop == "tool_use":
-            stop = "end_turn"
-        if not self._next and stop in ("end_turn", "tool_use"):
-            return events + self._fail("The model returned an empty answer.")
-        self._reason = stop
-        return events
+    def finish_reason(self, reason: str) -> None:
+        """Notes why the answer ended; the first reason counts."""
+        if self._reason is None:
+            self._reason = _STOP_REASON.get(reason, "end_turn")
 
     def usage(self, usage: dict[str, Any] | None) -> None:
         """Takes the token counts."""
@@ -271,21 +279,22 @@ class ChatStreamDecoder:
             # Some servers give every parallel call the index 0: a new id with a new name is a new call.
             key = max(self._tools) + 1
             known = None
-        events: list[Event] = []
         if known is None:
             identity = ToolUse(call.id or f"call_{key}", function.name or "", {})
             known = self._tools[key] = _OpenTool(-1, identity, [])
-            events += self._close_text()
-            if self._active is None or _complete(self._tools[self._active].text):
-                events += self._close_tool() + self._activate(key)
-        if not text:
-            return events
+        elif function.name and not known.call.name:
+            known.call = ToolUse(known.call.id, function.name, {})
         known.text += text
-        if known.index >= 0:
-            events.append(ToolInputDelta(known.index, text))
-        else:
+        if known.index < 0:
             known.pending.append(text)
-        return events
+            if not known.call.name or not (self._active is None or _complete(self._tools[self._active].text)):
+                return []
+            return self._close_text() + self._activate(key)
+        if not text:
+            return []
+        if key != self._active:
+            return self._fail("The upstream sent pieces of tool calls out of their order.")
+        return [ToolInputDelta(known.index, text)]
 
     def _activate(self, key: int) -> list[Event]:
         tool = self._tools[key]
@@ -296,7 +305,8 @@ class ChatStreamDecoder:
         self._active = key
         self._next += 1
         events.append(BlockStarted(tool.index, tool.call))
-        events += [ToolInputDelta(tool.index, text) for text in tool.pending]
+        if pending := "".join(tool.pending):
+            events.append(ToolInputDelta(tool.index, pending))
         tool.pending.clear()
         return events
 

@@ -158,7 +158,7 @@ class ToolSet:
                 self._add_function(tool, namespace)
             case "custom":
                 self._add_custom(tool, namespace)
-            case "namespace":
+            case "namespace" if not namespace:
                 inner = tool.need_string("name")
                 for number, entry in enumerate(tool.items("tools")):
                     self.add(Fields(entry, f"{tool.at('tools')}[{number}]"), inner)

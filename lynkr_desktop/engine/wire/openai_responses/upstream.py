@@ -268,7 +268,7 @@ class ResponsesStreamDecoder:
     def _into(self, part: tuple[int, int], kind: str, block: Text | Thinking | ToolUse) -> list[Event]:
         if self._open is not None and self._open.part == part and self._open.kind == kind:
             return []
-        events = self._close()
+        events = self._begin(_Response()) + self._close()
         self._open = _Open(self._next, part, kind)
         self._told_items.add(part[0])
         self._next += 1
@@ -287,7 +287,7 @@ class ResponsesStreamDecoder:
     def _item_done(self, output_index: int, item: Json) -> list[Event]:
         """Closes an item; tells of it first where no delta did."""
         self._filled = True
-        kind = item.get("type")
+        kind = _text(item, "type")
         current = self._open
         if current is not None and current.part[0] == output_index:
             if not current.told:
