@@ -202,6 +202,10 @@ class Marks:
         self.pattern = re.compile("|".join(re.escape(mark) for mark in marks))
         self.longest = max(map(len, marks))
 
+    def may_stand_in(self, text: str) -> bool:
+        """Whether the text holds a character that begins a mark."""
+        return self._first.search(text) is not None
+
     def may_begin(self, text: str) -> bool:
         """Whether a mark begins with this text, and goes on after it."""
         return any(mark.startswith(text) for mark in self._marks if len(mark) > len(text))
