@@ -240,12 +240,15 @@ def screenshots(arguments: list[str]) -> int:
 
 
 def docs(_arguments: list[str]) -> int:
-    """Writes docs/configuration.md."""
+    """Writes docs/configuration.md and docs/openapi.json."""
     environment = Environment()
     environment.install("embedded", "dev")
-    command = [str(environment.python), "-m", "lynkr_desktop.engine.config.docs"]
-    text = subprocess.run(command, capture_output=True, check=True).stdout
-    (ROOT / "docs" / "configuration.md").write_bytes(text)
+    for name, module in (
+        ("configuration.md", "lynkr_desktop.engine.config.docs"),
+        ("openapi.json", "lynkr_desktop.engine.endpoints.openapi"),
+    ):
+        text = subprocess.run([str(environment.python), "-m", module], capture_output=True, check=True).stdout
+        (ROOT / "docs" / name).write_bytes(text)
     return 0
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from lynkr_desktop.engine.endpoints.control import Call, Handler, decoded, reply
 from lynkr_desktop.engine.endpoints.keys import Keys
+from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
@@ -17,6 +18,7 @@ from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.protocol.control import (
     ConfigStatus,
     EngineStatus,
+    Health,
     LocalModelList,
     PauseRequest,
     Readiness,
@@ -40,25 +42,25 @@ class Admin:
         self._engine = engine
 
     def add_routes(self, app: web.Application) -> None:
-        """Adds every path. Only the plain health check is open without a token."""
-        router = app.router
-        health_paths = {"/v1/admin/health", self._engine.snapshot.config.proxy.health_check}
-        for path in sorted(health_paths):
-            router.add_get(path, self.health)
+        """Adds every path, also those that the configuration gives to some of the calls."""
+        config = self._engine.snapshot.config
+        given = {
+            "/v1/admin/health": config.proxy.health_check,
+            "/v1/admin/reload": config.telemetry.reload.removeprefix("POST ").strip(),
+            "/metrics": config.telemetry.metrics,
+        }
         for call in self.calls():
-            router.add_route(call.method, call.path, self._guarded(call.handler))
-        telemetry = self._engine.snapshot.config.telemetry
-        router.add_get(telemetry.metrics, self._guarded(self.metrics))
-        reload_path = telemetry.reload.removeprefix("POST ").strip()
-        if reload_path != "/v1/admin/reload":
-            router.add_post(reload_path, self._guarded(self.reload))
+            handler = call.handler if call.open else self._guarded(call.handler)
+            for path in dict.fromkeys((call.path, given.get(call.path, call.path))):
+                app.router.add_route(call.method, path, handler)
 
     def calls(self) -> list[Call]:
-        """Every call that needs the token."""
+        """Every call. Only the plain health check is open without a token."""
         return [
+            Call("GET", "/v1/admin/health", self.health, answer=Health, open=True),
             Call("GET", "/v1/admin/ready", self.ready, answer=Readiness),
             Call("GET", "/v1/admin/status", self.status, answer=EngineStatus),
-            Call("GET", "/v1/admin/events", self.events),
+            Call("GET", "/v1/admin/events", self.events, answer=EngineEvent, content="text/event-stream"),
             Call("POST", "/v1/admin/reload", self.reload, answer=ConfigStatus),
             Call("PATCH", "/v1/admin/tiers/{tier}", self.patch_tier, body=TierPatch, answer=EngineStatus),
             Call("POST", "/v1/admin/pause", self.pause, body=PauseRequest, answer=EngineStatus),
@@ -95,6 +97,8 @@ class Admin:
             Call("DELETE", "/v1/admin/models/{id}", self.remove_model, answer=LocalModelList),
             *Keys(self._engine).calls(),
             *OptionCalls(self._engine).calls(),
+            Call("GET", "/v1/admin/openapi.json", self.openapi),
+            Call("GET", "/metrics", self.metrics, content="text/plain"),
         ]
 
     def _guarded(self, handler: Handler) -> Handler:
@@ -105,14 +109,14 @@ class Admin:
         return handle
 
     async def health(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/health."""
+        """GET /v1/admin/health: that it lives; with deep=true, as /v1/admin/ready, which needs the token."""
         self._engine.snapshot.guard.check_source(request)
         if request.query.get("deep", "").lower() in ("1", "true"):
             return await self._guarded(self.ready)(request)
         return reply(self._engine.health())
 
     async def ready(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/ready: 200 when some model of some tier can be used, else 503 with the reasons."""
+        """GET /v1/admin/ready: whether some model of some tier can be used; 503 with the reasons if not."""
         status = await self._engine.status()
         usable = any(
             candidate.usable for tier in status.tiers if tier.enabled for candidate in tier.candidates
@@ -121,7 +125,7 @@ class Admin:
         return reply(body, 200 if usable else 503)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/status."""
+        """GET /v1/admin/status: the engine, its tiers, providers, models, and today's figures."""
         return reply(await self._engine.status())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -149,12 +153,12 @@ class Admin:
             pending.cancel()
 
     async def reload(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/admin/reload: 200, or 422 with what is wrong in the file; then the old one stays."""
+        """POST /v1/admin/reload: reads the file again; 422 with what is wrong in it, and the old one stays."""
         status = await self._engine.reload()
         return reply(status, 422 if status.error else 200)
 
     async def patch_tier(self, request: web.Request) -> web.StreamResponse:
-        """PATCH /v1/admin/tiers/{tier}."""
+        """PATCH /v1/admin/tiers/{tier}: switches a tier on or off, at once and for good."""
         name = request.match_info["tier"].lower()
         patch = await decoded(request, TierPatch)
         try:
@@ -165,7 +169,7 @@ class Admin:
         return reply(await self._engine.status())
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/admin/pause."""
+        """POST /v1/admin/pause: refuses requests for a time, or until they are resumed."""
         wanted = await decoded(request, PauseRequest)
         if wanted.seconds is not None and not 0 < wanted.seconds <= 366 * 86400:
             raise WireError("seconds must be above 0 and at most a year.", status=400, kind="invalid_request")
@@ -173,7 +177,7 @@ class Admin:
         return reply(await self._engine.status())
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/admin/resume."""
+        """POST /v1/admin/resume: takes requests again."""
         self._engine.resume()
         return reply(await self._engine.status())
 
@@ -183,20 +187,20 @@ class Admin:
         return reply(self._engine.request_stop(force=wanted.force), 202)
 
     async def requests(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/requests?limit=50&before=ID: the newest first."""
+        """GET /v1/admin/requests: the recorded requests, the newest first."""
         limit = _number(request, "limit", 50, 1, 1000)
         rows = await self._engine.records.recent(limit, request.query.get("before"))
         return reply(RequestList(requests=tuple(rows)))
 
     async def request(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/requests/{id}."""
+        """GET /v1/admin/requests/{id}: one recorded request."""
         row = await self._engine.records.get(request.match_info["id"])
         if row is None:
             raise WireError("There is no request with this id.", status=404, kind="not_found")
         return reply(row)
 
     async def usage(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/usage?range=today&by=tier."""
+        """GET /v1/admin/usage: sums of requests, tokens and costs over a range, in groups."""
         span = cast("UsageRange", _choice(request, "range", "today", UsageRange))
         by = cast("UsageGroup", _choice(request, "by", "tier", UsageGroup))
         return reply(await self._engine.records.usage(span, by))
@@ -220,8 +224,12 @@ class Admin:
         await self._engine.embedded.remove(request.match_info["id"])
         return reply(LocalModelList(models=self._engine.local_models()))
 
+    async def openapi(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/admin/openapi.json: this API as an OpenAPI document."""
+        return reply(document(self.calls()))
+
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        """GET /metrics, in Prometheus' text format."""
+        """GET /metrics: the figures that Prometheus reads."""
         body, content_type = self._engine.metrics.render()
         return web.Response(body=body, headers={"content-type": content_type})
 

@@ -30,6 +30,8 @@ class Call:
         body: the type of the request's body, None where it has none.
         answer: the type of a good answer; None where it is not JSON of one type.
         status: of a good answer.
+        content: its media type; empty where the answer has no body.
+        open: it needs no token.
         query: parameters after the `?`, with what each means.
     """
 
@@ -39,6 +41,8 @@ class Call:
     body: Any = None
     answer: Any = None
     status: int = 200
+    content: str = "application/json"
+    open: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
 
 
