@@ -11,6 +11,7 @@ from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import estimate_tokens
 from lynkr_desktop.engine.flow import Flow
 from lynkr_desktop.engine.guards import read_body
+from lynkr_desktop.engine.providers.base import Call
 from lynkr_desktop.engine.routing.router import AUTO
 from lynkr_desktop.engine.wire.anthropic import AnthropicClient
 from lynkr_desktop.engine.wire.codec import ClientCodec
@@ -77,13 +78,27 @@ def _count_tokens(engine: Engine) -> Handler:
     codec = AnthropicClient()
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        """POST /v1/messages/count_tokens: an estimate, since the model that will answer is not chosen yet."""
+        """POST /v1/messages/count_tokens: as the provider counts that would answer, else an estimate."""
         snapshot = engine.snapshot
         snapshot.guard.check(request)
         body = await read_body(request, snapshot.config.proxy.max_body)
-        codec.decode_count(body)
-        counted = codec.encode_count(estimate_tokens(body))
-        return web.Response(body=counted, content_type="application/json")
+        asked = codec.decode_count(body)
+        decision = await snapshot.decide(asked, request.headers.get("x-lynkr-tier", ""))
+        counted: int | None = None
+        if decision.targets:
+            target = decision.targets[0]
+            call = Call(
+                asked,
+                target.model,
+                codec.name,
+                body,
+                request.headers,
+                snapshot.guard.own_credential(request),
+                request.query_string,
+            )
+            counted = await snapshot.providers[target.provider].count_tokens(call)
+        answer = codec.encode_count(estimate_tokens(body) if counted is None else counted)
+        return web.Response(body=answer, content_type="application/json")
 
     return handle
 
