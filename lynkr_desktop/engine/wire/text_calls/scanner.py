@@ -46,6 +46,8 @@ class Scanner:
 
     def feed(self, piece: str) -> list[str | Call]:
         """Takes more text; gives what is decided."""
+        if not piece:
+            return []
         if self._idle and self._context.text_seen and not _MARKS.may_stand_in(piece):
             self._context.see(piece)  # as the scan would do, for a fourth of its price
             return [piece]
