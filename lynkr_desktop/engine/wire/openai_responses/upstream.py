@@ -87,6 +87,9 @@ class _Response(Struct):
     incomplete_details: dict[str, Any] | None = None
 
 
+_NO_RESPONSE = Raw(b"null")
+
+
 class _Event(Struct):
     type: str = ""
     sequence_number: int | None = None
@@ -95,7 +98,7 @@ class _Event(Struct):
     summary_index: int = 0
     delta: Any = None
     item: dict[str, Any] | None = None
-    response: Raw = Raw(b"null")
+    response: Raw = _NO_RESPONSE
     message: Any = None
     code: Any = None
     error: Any = None
@@ -185,9 +188,10 @@ class ResponsesStreamDecoder:
             return []
         try:
             told = _EVENT.decode(event.data)
-            response = _RESPONSE.decode(told.response) or _Response()
+            whole = None if told.response is _NO_RESPONSE else _RESPONSE.decode(told.response)
         except _MALFORMED:
             return self._fail("The upstream sent a piece that is not an event of a response.")
+        response = whole or _Response()
         if response.id:
             self._head = bytes(told.response)
         events = self._events(told, response)
