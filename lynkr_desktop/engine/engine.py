@@ -20,6 +20,7 @@ from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.events import EventHub
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.guards import Guard
+from lynkr_desktop.engine.local_models import LocalModels
 from lynkr_desktop.engine.providers.base import ModelInfo, Provider
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
@@ -31,7 +32,6 @@ from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.switches import Switches
-from lynkr_desktop.engine.tasks import Tasks
 from lynkr_desktop.engine.telemetry.database import database_path
 from lynkr_desktop.engine.telemetry.metrics import Metrics
 from lynkr_desktop.engine.telemetry.prices import Prices
@@ -61,6 +61,7 @@ from lynkr_desktop.protocol.events import (
 from lynkr_desktop.protocol.keys import KeyCheck
 from lynkr_desktop.protocol.options import OptionOrigin
 from lynkr_desktop.protocol.tiers import TIERS, Tier
+from lynkr_desktop.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Engine:
         self._secrets = KNOWN
         self.keys = KeyStore(self._environ, self._secrets.add)
         self._store = ModelStore(paths.models)
+        self.models = LocalModels(lambda: self._snapshot)
         self._tasks = Tasks()
         self._watcher: ConfigFileWatcher | None = None
         self._local_session: aiohttp.ClientSession
@@ -142,6 +144,7 @@ class Engine:
             cloud_session=lambda: self._cloud_session,
             store=self._store,
             on_change=self._local_models_changed,
+            on_pull=self._pull_changed,
             environ=self._environ,
             keys=self.keys,
         )
@@ -495,6 +498,10 @@ class Engine:
                     self.hub.publish(StatusEvent(status))
                     last = status
             await asyncio.sleep(_STATUS_PAUSE_S)
+
+    def _pull_changed(self, model: LocalModel) -> None:
+        self.hub.publish(ModelPull(model))
+        self.changed()
 
     def _local_models_changed(self) -> None:
         models = self.local_models()

@@ -101,6 +101,22 @@ class LocalModelList(Struct, frozen=True, kw_only=True):
     models: tuple[LocalModel, ...] = ()
 
 
+class ModelFacts(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/models/{model}/show. Empty texts are unknown; `template` is how prompts are written."""
+
+    model: LocalModel
+    licence: str = ""
+    options: str = ""
+    template: str = ""
+    system: str = ""
+
+
+class LoadRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/admin/models/{model}/load. `keep_alive` is a duration such as `10m` or in seconds."""
+
+    keep_alive: str | float | None = None
+
+
 class UsageTotals(Struct, frozen=True, kw_only=True):
     """Sums over a range. `cost` covers the priced requests only; `unpriced` counts the others."""
 

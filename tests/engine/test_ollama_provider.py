@@ -14,7 +14,8 @@ import pytest
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Call
-from lynkr_desktop.engine.providers.ollama import OllamaAnswer, OllamaProvider
+from lynkr_desktop.engine.providers.ollama import OllamaProvider
+from lynkr_desktop.engine.providers.ollama_answer import OllamaAnswer
 from lynkr_desktop.engine.wire.canonical import (
     Event,
     Failed,

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from lynkr_desktop.engine.endpoints.control import Call, Handler, decoded, reply
 from lynkr_desktop.engine.endpoints.keys import Keys
+from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
 from lynkr_desktop.engine.engine import Engine
@@ -19,7 +20,6 @@ from lynkr_desktop.protocol.control import (
     ConfigStatus,
     EngineStatus,
     Health,
-    LocalModelList,
     PauseRequest,
     Readiness,
     RequestList,
@@ -51,7 +51,9 @@ class Admin:
         }
         for call in self.calls():
             handler = call.handler if call.open else self._guarded(call.handler)
-            for path in dict.fromkeys((call.path, given.get(call.path, call.path))):
+            # Names of models may hold slashes.
+            own = call.path.replace("{model}", "{model:.+}")
+            for path in dict.fromkeys((own, given.get(own, own))):
                 app.router.add_route(call.method, path, handler)
 
     def calls(self) -> list[Call]:
@@ -91,10 +93,7 @@ class Admin:
                 answer=UsageReport,
                 query={"range": ", ".join(get_args(UsageRange)), "by": ", ".join(get_args(UsageGroup))},
             ),
-            Call("GET", "/v1/admin/models", self.models, answer=LocalModelList),
-            Call("POST", "/v1/admin/models/{id}/pull", self.pull, answer=LocalModelList, status=202),
-            Call("DELETE", "/v1/admin/models/{id}/pull", self.cancel_pull, answer=LocalModelList),
-            Call("DELETE", "/v1/admin/models/{id}", self.remove_model, answer=LocalModelList),
+            *ModelCalls(self._engine).calls(),
             *Keys(self._engine).calls(),
             *OptionCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),
@@ -204,25 +203,6 @@ class Admin:
         span = cast("UsageRange", _choice(request, "range", "today", UsageRange))
         by = cast("UsageGroup", _choice(request, "by", "tier", UsageGroup))
         return reply(await self._engine.records.usage(span, by))
-
-    async def models(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/models: the built-in models."""
-        return reply(LocalModelList(models=self._engine.local_models()))
-
-    async def pull(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/admin/models/{id}/pull: begins the download; progress comes as `model.pull` events."""
-        self._engine.embedded.start_pull(request.match_info["id"])
-        return reply(LocalModelList(models=self._engine.local_models()), 202)
-
-    async def cancel_pull(self, request: web.Request) -> web.StreamResponse:
-        """DELETE /v1/admin/models/{id}/pull: stops the download; what has arrived is kept."""
-        self._engine.embedded.cancel_pull(request.match_info["id"])
-        return reply(LocalModelList(models=self._engine.local_models()))
-
-    async def remove_model(self, request: web.Request) -> web.StreamResponse:
-        """DELETE /v1/admin/models/{id}: deletes the file."""
-        await self._engine.embedded.remove(request.match_info["id"])
-        return reply(LocalModelList(models=self._engine.local_models()))
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/openapi.json: this API as an OpenAPI document."""

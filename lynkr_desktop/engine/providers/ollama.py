@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer, Availability, Call, ModelInfo, Provider
-from lynkr_desktop.engine.providers.http import Limits, SessionFactory, StreamedAnswer, post
+from lynkr_desktop.engine.providers.http import Limits, SessionFactory, post
+from lynkr_desktop.engine.providers.ollama_answer import OllamaAnswer
 from lynkr_desktop.engine.providers.ollama_catalog import (
     Facts,
     Installed,
     OllamaCatalog,
     Snapshot,
+    short_name,
     unanswered,
 )
 from lynkr_desktop.engine.providers.ollama_context import ContextWindows, Truncation, Window
-from lynkr_desktop.engine.providers.ollama_library import OllamaLibrary, OllamaPulls
-from lynkr_desktop.engine.tasks import Tasks
+from lynkr_desktop.engine.providers.ollama_library import OllamaLibrary
+from lynkr_desktop.engine.providers.ollama_store import OllamaStore
 from lynkr_desktop.engine.wire.canonical import (
     EmbeddingRequest,
     Embeddings,
-    Event,
-    Failed,
     Need,
     Request,
-    Stopped,
 )
 from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
@@ -45,7 +42,8 @@ from lynkr_desktop.engine.wire.ollama import (
     offered_tools,
     think_of,
 )
-from lynkr_desktop.protocol.control import CandidateState
+from lynkr_desktop.protocol.control import CandidateState, LocalModel
+from lynkr_desktop.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +64,12 @@ class OllamaProvider(Provider):
         base_url: where it answers.
         options: its options.
         session: gives the shared HTTP session.
-        on_change: called while a pull goes on, and at its end.
+        on_pull: called with a model at most four times a second while it is fetched, and at its end.
 
     Attributes:
         catalog: what is installed and loaded.
         library: the server's calls that manage models.
-        pulls: the models that are being fetched.
+        store: what is on its disk and what is being fetched.
     """
 
     kind = "ollama"
@@ -85,7 +83,7 @@ class OllamaProvider(Provider):
         base_url: str = DEFAULT_URL,
         options: ProviderOptions,
         session: SessionFactory,
-        on_change: Callable[[], None] = lambda: None,
+        on_pull: Callable[[LocalModel], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -101,7 +99,7 @@ class OllamaProvider(Provider):
             self.base_url, session, headers=self._headers, connect_timeout=options.connect_timeout
         )
         self.library = OllamaLibrary(self.base_url, session, headers=self._headers, limits=self._limits)
-        self.pulls = OllamaPulls(self.library, on_change)
+        self.store = OllamaStore(name, self.catalog, self.library, on_pull)
 
     async def start(self) -> None:
         """Begins to look at what is there, and to load the models that shall be ready."""
@@ -131,14 +129,11 @@ class OllamaProvider(Provider):
             reason = _NO_MODEL if model == AUTO else _not_installed(model)
             return Availability("unavailable", reason, missing=True)
         state: CandidateState = "loaded" if found.name in snapshot.loaded else "ready"
-        return Availability(state, model=_short(found.name) if model == AUTO else "")
+        return Availability(state, model=short_name(found.name) if model == AUTO else "")
 
     async def models(self) -> list[ModelInfo]:
         """The installed models with their facts, newest first."""
-        snapshot = await self.catalog.snapshot()
-        installed = list(snapshot.installed.values())
-        facts = await asyncio.gather(*map(self.catalog.facts, installed))
-        return [_model_info(model, known, snapshot) for model, known in zip(installed, facts, strict=True)]
+        return await self.store.infos()
 
     async def _find(
         self, snapshot: Snapshot, name: str, needs: frozenset[Need] = frozenset()
@@ -182,7 +177,7 @@ class OllamaProvider(Provider):
         request = call.request
         _check(model.name, facts, request)
         dialect = call.dialect if call.dialect in _PATHS else None
-        name = _short(model.name)
+        name = short_name(model.name)
         body = ForwardedBody(call.body, name) if dialect else ChatBody(request, name)
         if isinstance(body, ForwardedBody) and (asked := body.num_ctx):
             window = self._windows.given(model.name, request, body.prompt_size, asked)
@@ -248,7 +243,7 @@ class OllamaProvider(Provider):
             facts = await self.catalog.facts(model)
             # An older server does not say; a model that cannot would refuse.
             if facts.capabilities is not None and "embedding" in facts.capabilities:
-                return _short(model.name)
+                return short_name(model.name)
         return ""
 
     async def embed(self, request: EmbeddingRequest, model: str) -> Embeddings:
@@ -259,8 +254,8 @@ class OllamaProvider(Provider):
         facts = await self.catalog.facts(found)
         if not facts.can("embedding"):
             raise Unsupported(
-                f"{_short(found.name)} cannot make embeddings. Choose a model with the embedding capability, "
-                "for instance nomic-embed-text.",
+                f"{short_name(found.name)} cannot make embeddings. Choose a model with the embedding "
+                "capability, for instance nomic-embed-text.",
                 "model",
             )
         body: dict[str, Any] = {"model": found.name, "input": list(request.inputs)}
@@ -270,7 +265,7 @@ class OllamaProvider(Provider):
         keep_alive = request.extra.get("keep_alive", self._keep_alive)
         if keep_alive is not None:
             body["keep_alive"] = keep_alive
-        made = decode_embeddings(await self.library.embed(body, _short(found.name)))
+        made = decode_embeddings(await self.library.embed(body, short_name(found.name)))
         if len(made.vectors) != len(request.inputs):
             raise WireError(f"Ollama made {len(made.vectors)} vectors of {len(request.inputs)} texts.")
         return made
@@ -278,7 +273,7 @@ class OllamaProvider(Provider):
     async def close(self) -> None:
         """Ends what runs in the background; the connections are the session's."""
         await self._tasks.close()
-        await self.pulls.close()
+        await self.store.close()
         await self.catalog.close()
 
     async def _locate(self, name: str, needs: frozenset[Need]) -> tuple[Installed, Snapshot]:
@@ -337,95 +332,6 @@ class OllamaProvider(Provider):
         return truncation
 
 
-class OllamaAnswer(StreamedAnswer):
-    """An answer of /api/chat or /api/generate, streamed or in one line.
-
-    Attributes:
-        truncation: set with the last event when Ollama did not read the whole prompt; `warning` says it.
-    """
-
-    content_type = "application/x-ndjson"
-
-    def __init__(
-        self,
-        response: aiohttp.ClientResponse,
-        decoder: OllamaStreamDecoder,
-        *,
-        name: str,
-        dialect: Dialect | None = None,
-        stall: float,
-        observe: Callable[[int | None], Truncation | None],
-    ) -> None:
-        super().__init__(response, decoder, name=name, dialect=dialect, stall=stall)
-        self._lines = decoder
-        self._observe = observe
-        self._first: list[tuple[bytes, list[Event]]] = []
-        self.truncation: Truncation | None = None
-
-    async def begin(self, limit: float) -> None:
-        """Waits for the first line.
-
-        Raises:
-            WireError: it is an error, which may come with HTTP 200; or none came within `limit` seconds.
-        """
-        try:
-            async with asyncio.timeout(limit):
-                while not self._first:
-                    chunk = await self._response.content.readany()
-                    self._first = self._lines.feed(chunk) if chunk else self._rest()
-        except TimeoutError as error:
-            self._response.close()
-            message = f"{self._name} sent nothing within {limit:g} s."
-            raise WireError(message, status=504, kind="timeout") from error
-        except aiohttp.ClientError as error:
-            self._response.close()
-            raise WireError(f"{self._name} broke the connection before it answered.") from error
-        except BaseException:
-            self._response.close()
-            raise
-        match self._first[0][1]:
-            case [Failed(message=message, status=status, kind=kind)]:
-                self._response.close()
-                raise WireError(f"{self._name}: {message}", status=status, kind=kind)
-
-    def _rest(self) -> list[tuple[bytes, list[Event]]]:
-        """What the connection's end completes: a reply that is not streamed is a line without its end."""
-        pieces = self._lines.feed(b"\n")
-        end = self._lines.finish()
-        return [*pieces, (b"", end)] if end else pieces
-
-    async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
-        """The reply, piece by piece; it ends with the line that says `done`, whatever follows."""
-        rest = cast(AsyncGenerator[tuple[bytes, list[Event]]], super().__aiter__())
-        async with contextlib.aclosing(rest):
-            for piece in self._first:
-                last = self._ends(piece[1])
-                yield piece
-                if last:
-                    return
-            async for piece in rest:
-                last = self._ends(piece[1])
-                yield piece
-                if last:
-                    return
-
-    def _ends(self, events: list[Event]) -> bool:
-        """Whether the reply is over; then the counts are known too."""
-        if not events or not isinstance(events[-1], Stopped | Failed):
-            return False
-        self.truncation = self._observe(self._lines.prompt_tokens)
-        if self.truncation is not None:
-            self.warning = str(self.truncation)
-        return True
-
-    async def close(self) -> None:
-        """Cuts the connection unless the reply was read to its end; Ollama then stops to generate."""
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
-
-
 # ---------------------------------------------------------------- helpers
 
 
@@ -463,27 +369,5 @@ def _missing(model: str) -> WireError:
 
 
 def _not_installed(model: str) -> str:
-    name = _short(model)
+    name = short_name(model)
     return f"model {name} is not installed in Ollama. Run `ollama pull {name}`."
-
-
-def _short(name: str) -> str:
-    return name.removesuffix(":latest")
-
-
-def _model_info(model: Installed, facts: Facts, snapshot: Snapshot) -> ModelInfo:
-    vram, expires = snapshot.memory.get(model.name, (0, 0.0))
-    return ModelInfo(
-        id=_short(model.name),
-        context_length=facts.context_length,
-        capabilities=facts.capabilities or frozenset(),
-        size=model.size or None,
-        loaded=model.name in snapshot.loaded,
-        created=model.modified,
-        family=model.family,
-        parameters=model.parameters,
-        quantization=model.quantization,
-        digest=model.digest,
-        vram=vram,
-        expires=expires,
-    )

@@ -235,6 +235,11 @@ def full_name(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
+def short_name(name: str) -> str:
+    """A model's name as people write it: `llama3.2:latest` is `llama3.2`."""
+    return name.removesuffix(":latest")
+
+
 def _installed(model: _Listed) -> Installed:
     details = model.details or _Details()
     return Installed(

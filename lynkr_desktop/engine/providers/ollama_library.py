@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import aiohttp
@@ -23,11 +23,11 @@ from lynkr_desktop.engine.wire.framing import LineSplitter
 
 Json = dict[str, Any]
 
+SUCCESS = "success"
 _ATTEMPTS = 5
 """Times that a pull is begun anew without anything having arrived in between."""
 
 _PAUSE_S = 1.0
-_REPORT_EVERY_S = 0.25
 _ASK_S = 30.0
 
 
@@ -125,7 +125,7 @@ class OllamaLibrary:
                 async for progress in self._pull_once(model, done):
                     done = progress
                     yield progress
-                    if progress.status == "success":
+                    if progress.status == SUCCESS:
                         return
                 cut = WireError(f"The connection to Ollama was cut while it fetched {model}.")
             except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, TimeoutError) as error:
@@ -203,62 +203,6 @@ class OllamaLibrary:
         if response.status != 200:
             raise _refusal(response.status, answer, model)
         return answer
-
-
-class OllamaPulls:
-    """The pulls of one server that run, and how the last ones ended. They outlive who asked for them.
-
-    Args:
-        library: the server.
-        on_change: called at most four times a second while one runs, and once more at its end.
-    """
-
-    def __init__(self, library: OllamaLibrary, on_change: Callable[[], None]) -> None:
-        self._library = library
-        self._on_change = on_change
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self.progress: dict[str, PullProgress] = {}
-        self.failed: dict[str, str] = {}
-
-    def start(self, model: str) -> asyncio.Task[None]:
-        """Begins to fetch a model, or joins the pull that runs already."""
-        if model not in self._running:
-            self.failed.pop(model, None)
-            self.progress[model] = PullProgress()
-            task = asyncio.create_task(self._run(model), name=f"pull {model}")
-            self._running[model] = task
-            # Seen here, when nobody waits for it: its error is kept in `failed`.
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._on_change()
-        return self._running[model]
-
-    def cancel(self, model: str) -> bool:
-        """Ends a pull; False when there is none. What has arrived is kept by Ollama."""
-        task = self._running.get(model)
-        return task is not None and task.cancel()
-
-    async def close(self) -> None:
-        """Ends every pull."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _run(self, model: str) -> None:
-        told = 0.0
-        try:
-            async for progress in self._library.pull(model):
-                self.progress[model] = progress
-                if time.monotonic() - told >= _REPORT_EVERY_S:
-                    told = time.monotonic()
-                    self._on_change()
-        except WireError as error:
-            self.failed[model] = error.message
-            raise
-        finally:
-            del self._running[model]
-            del self.progress[model]
-            self._on_change()
 
 
 def _decoded(raw: bytes, model: str) -> _Line:

@@ -22,6 +22,7 @@ from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICo
 from lynkr_desktop.engine.security.keys import KeyStore, usual_variables
 from lynkr_desktop.engine.wire.canonical import Need
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.control import LocalModel
 from lynkr_desktop.protocol.keys import KeyCheck
 
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -59,7 +60,8 @@ class Tools:
         local_session: HTTP to this machine; no proxy of the environment applies.
         cloud_session: HTTP to elsewhere; proxies of the environment apply.
         store: the models of the embedded provider.
-        on_change: to be called when the state of a local model changes.
+        on_change: to be called when the state of a built-in model changes.
+        on_pull: to be called with a model of Ollama that is being fetched.
         environ: the environment, read here and nowhere else.
         keys: the keys of providers.
     """
@@ -70,6 +72,7 @@ class Tools:
     on_change: Callable[[], None]
     environ: Mapping[str, str]
     keys: KeyStore
+    on_pull: Callable[[LocalModel], None] = lambda _: None
 
 
 def build_providers(
@@ -118,7 +121,7 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 base_url=url,
                 options=options,
                 session=tools.local_session,
-                on_change=tools.on_change,
+                on_pull=tools.on_pull,
             )
         case "embedded":
             return EmbeddedProvider(

@@ -176,6 +176,23 @@ class EmbeddedProvider(Provider):
         self._on_change()
         return freed
 
+    async def load(self, model: str, keep_alive: str | float | None = None) -> None:
+        """Loads a model; how long it stays is for `embedded.idle_timeout` to say.
+
+        Raises:
+            WireError: 404 unknown model, 503 it is not there.
+        """
+        if not llama_installed():
+            raise ModelError(MISSING)
+        target = self._resolve(model)
+        spec = self._spec(target, await self._wait_for_file(target))
+        (await self._runner.acquire(spec)).release()
+
+    async def unload(self, model: str) -> None:
+        """Takes a model out of memory. Raises `ModelError` 409 while it is at work."""
+        await self._runner.unload(self._resolve(model))
+        self._on_change()
+
     # ------------------------------------------------------------ requests
 
     async def send(self, call: Call) -> Answer:
