@@ -38,6 +38,7 @@ class Fault:
         variant: of the provider.
         retried: whether another target is to be tried.
         expected: the answer's text where it may be good.
+        times: how often the upstream shows it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Fault:
     variant: str = ""
     retried: bool = True
     expected: str = ""
+    times: int = 1
 
 
 def _good(name: str, reply: Reply, expected: str = HELLO, *, where: str = "", framing: str = "") -> Fault:
@@ -66,7 +68,8 @@ def _status(status: int, *, retried: bool = True, **headers: str) -> Fault:
 FAULTS = [
     # ---- before there is an answer
     Fault("refused", text("x"), frozenset({503}), variant=GONE),
-    Fault("reset before the head", Reply((Die(),))),
+    # A connection that was kept open may have been given up by its server: the request is sent once more.
+    Fault("reset before the head", Reply((Die(),)), times=2),
     Fault("slow first byte", Reply((Say("x"),), first_byte=30), frozenset({504}), variant=HASTY),
     *(_status(status) for status in (401, 403, 404, 408, 429, 500, 502, 503, 504, 529)),
     *(_status(status, retried=False) for status in (400, 413, 422)),
@@ -181,7 +184,7 @@ async def test_a_fault_ends_as_an_error_or_as_the_whole_answer(
     began = time.monotonic()
     async with lynkr.nothing_left():
         ask = Ask((user("hi"),), stream=stream)
-        answer = await lynkr.ask(client, backend, ask, fault.reply, variant=fault.variant)
+        answer = await lynkr.ask(client, backend, ask, *[fault.reply] * fault.times, variant=fault.variant)
     assert time.monotonic() - began < 10
     row = await lynkr.last_row()
     if answer.problem is None:
@@ -226,7 +229,7 @@ async def test_the_next_target_answers_when_nothing_was_sent_yet(
         return
     for fake in lynkr.fakes.values():
         fake.forget()
-    lynkr.fakes[backend.name].replies.append(fault.reply)
+    lynkr.fakes[backend.name].replies.extend([fault.reply] * fault.times)
     name = ("simple", "medium", "complex", "reasoning")[tier]
     client = CLIENTS[tier % len(CLIENTS)]
     async with lynkr.nothing_left():

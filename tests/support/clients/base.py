@@ -26,7 +26,7 @@ class Broken(AssertionError):
 
 
 class BadArguments(Broken):
-    """A call's arguments are no JSON object: it is the model that wrote them so, not the protocol's writer."""
+    """A call's arguments are no JSON object: the model wrote them so, which breaks no protocol."""
 
 
 def need(condition: object, rule: str, seen: object = None) -> None:

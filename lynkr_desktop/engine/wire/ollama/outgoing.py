@@ -128,6 +128,7 @@ def offered_tools(request: Request) -> tuple[Tool, ...]:
 def dropped_fields(request: Request) -> tuple[str, ...]:
     """Names of what Ollama has no word for; the client is told."""
     dropped = sorted(vendor_fields(request).difference(_SAMPLING))
+    dropped += [name for name in ("user", "metadata") if getattr(request, name)]
     if request.tool_choice.kind in ("required", "named"):
         dropped.append("tool_choice")
     if request.tool_choice.parallel is False:
