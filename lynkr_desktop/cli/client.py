@@ -84,21 +84,6 @@ class ControlClient:
             return f"The engine on port {self._port} answered with status {error.code}."
 
 
-def find_engine(paths: Paths) -> EngineRuntime | None:
-    """The engine that serves this home; None when there is none, or only its file is left over."""
-    import psutil
-
-    try:
-        runtime = msgspec.json.decode(paths.runtime.read_bytes(), type=EngineRuntime)
-        process = psutil.Process(runtime.pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        # The clock may have been set since; two seconds tell a reused pid apart all the same.
-        return runtime if abs(process.create_time() - runtime.pid_started) <= 2 else None
-    except (OSError, ValueError, OverflowError, msgspec.DecodeError, psutil.Error):
-        return None
-
-
 def connect(paths: Paths, runtime: EngineRuntime, *, timeout: float = 10.0) -> ControlClient:
     """A client of that engine, with the token that it keeps in its home.
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect, find_engine
+from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect
 from lynkr_desktop.engine.config.loader import ConfigError, load_config
 from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.key_desk import KeyDesk, NoSuchKey, UnknownProvider
@@ -21,6 +21,7 @@ from lynkr_desktop.engine.security.keys import BadKey, KeyStore
 from lynkr_desktop.engine.security.ring import RingError
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.keys import KeyCheck, KeyInfo, KeyList, KeyPut
+from lynkr_desktop.running import find_engine
 
 _TIMEOUT = 45.0
 """Seconds; more than the engine waits for a person who is asked for the keyring's password."""

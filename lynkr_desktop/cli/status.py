@@ -37,8 +37,9 @@ def run(args: argparse.Namespace) -> int:
     """Prints the status and returns the exit code."""
     import msgspec
 
-    from lynkr_desktop.cli.client import ControlFailure, connect, find_engine
+    from lynkr_desktop.cli.client import ControlFailure, connect
     from lynkr_desktop.protocol.control import EngineStatus
+    from lynkr_desktop.running import find_engine
 
     paths = resolve_paths(args.home, args.config)
     if args.token:

@@ -62,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(paths: Paths, range_: str, by: str) -> UsageReport:
-    from lynkr_desktop.cli.client import connect, find_engine
+    from lynkr_desktop.cli.client import connect
     from lynkr_desktop.protocol.control import UsageReport
+    from lynkr_desktop.running import find_engine
 
     runtime = find_engine(paths)
     if runtime is not None:

@@ -21,6 +21,7 @@ from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.server import build_app
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.control import EngineRuntime
+from lynkr_desktop.running import find_engine
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,8 @@ async def serve(engine: Engine, on_ready: Callable[[Engine], Awaitable[None]]) -
         AlreadyRunning: nothing was started.
         ConfigError: the configuration file is wrong.
     """
-    other = running_engine(engine.paths)
-    if other is not None:
+    other = find_engine(engine.paths)
+    if other is not None and other.pid != os.getpid():
         raise AlreadyRunning(other)
     await engine.start()
     runner: web.AppRunner | None = None
@@ -151,22 +152,6 @@ def _on_signals(engine: Engine) -> None:
 
 
 # ---------------------------------------------------------------- the runtime file
-
-
-def running_engine(paths: Paths) -> EngineRuntime | None:
-    """The engine that serves this home, None when there is none or its file is left over."""
-    try:
-        runtime = msgspec.json.decode(paths.runtime.read_bytes(), type=EngineRuntime)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    try:
-        process = psutil.Process(runtime.pid)
-        same = (
-            abs(process.create_time() - runtime.pid_started) < 1 and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.Error:
-        return None
-    return runtime if same and runtime.pid != os.getpid() else None
 
 
 def _write_runtime(engine: Engine) -> None:

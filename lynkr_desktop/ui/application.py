@@ -108,9 +108,9 @@ class Desktop(QObject):
         self._tray.missing.connect(self._no_tray)
         self._tray.show()
 
+        from lynkr_desktop.tasks import Tasks
         from lynkr_desktop.ui.controller import Controller
         from lynkr_desktop.ui.engine_process import engine_command
-        from lynkr_desktop.ui.tasks import Tasks
 
         self._tasks = Tasks()
         self._controller = Controller(
@@ -152,7 +152,7 @@ class Desktop(QObject):
             self._window.save_geometry()
             self._window.hide()
         self._tray.hide()
-        await self._tasks.cancel_all()
+        await self._tasks.close()
 
     def show_overview(self) -> None:
         """Brings up the window on its first page."""

@@ -17,12 +17,12 @@ from PySide6.QtCore import QObject, Signal
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure, read_token
 from lynkr_desktop.ui.engine_model import KEPT_REQUESTS, EngineModel, Phase, Problem, Remedy
 from lynkr_desktop.ui.engine_process import EngineHandle, StartFailure
 from lynkr_desktop.ui.problems import crashed, failed_to_start, not_answering, refused
 from lynkr_desktop.ui.supervisor import Supervisor
-from lynkr_desktop.ui.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

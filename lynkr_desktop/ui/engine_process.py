@@ -20,7 +20,7 @@ import msgspec
 import psutil
 
 from lynkr_desktop.paths import Paths
-from lynkr_desktop.protocol.control import EngineRuntime
+from lynkr_desktop.running import find_engine
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure
 
 SUPERVISED = "--supervised"
@@ -160,14 +160,13 @@ def engine_command(home: str | None, config: str | None, port: int | None) -> li
 
 async def adopt(paths: Paths) -> AdoptedEngine | None:
     """The engine that serves this home, if one does: same process as on file, and it answers."""
+    runtime = find_engine(paths)
+    if runtime is None:
+        return None
     try:
-        runtime = msgspec.json.decode(paths.runtime.read_bytes(), type=EngineRuntime)
         process = psutil.Process(runtime.pid)
-        # The clock may have been set since; two seconds tell a reused pid apart all the same.
-        if abs(process.create_time() - runtime.pid_started) > 2:
-            return None
         supervised = SUPERVISED in process.cmdline()
-    except (OSError, msgspec.DecodeError, psutil.Error, ValueError):
+    except psutil.Error:
         return None
     try:
         async with ControlClient(runtime.port, "") as client:

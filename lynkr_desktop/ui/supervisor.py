@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from lynkr_desktop.paths import Paths
+from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui.engine_process import EngineHandle, StartFailure, adopt, launch
-from lynkr_desktop.ui.tasks import Tasks
 
 # Failures that come back however often one tries: a person has to change something first.
 _NEEDS_A_PERSON = frozenset({"port_in_use", "config"})

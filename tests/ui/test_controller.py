@@ -20,9 +20,9 @@ from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.control import ControlError, EngineRuntime, EngineStatus
 from lynkr_desktop.protocol.events import RequestFinished, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui.controller import Controller
 from lynkr_desktop.ui.engine_model import EngineModel, Phase
-from lynkr_desktop.ui.tasks import Tasks
 from lynkr_desktop.ui.window.main_window import MainWindow
 from tests.support.control_server import TOKEN, ControlServer, control_server
 from tools import demo
@@ -51,7 +51,7 @@ def run(
                 await until(lambda: model.serving and server.listeners == 1)
                 await scenario(controller, server)
             finally:
-                await tasks.cancel_all()
+                await tasks.close()
                 process.kill()
                 process.wait()
 

@@ -15,10 +15,10 @@ import pytest
 
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.control import EngineRuntime, EngineStatus
+from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui import engine_process
 from lynkr_desktop.ui.engine_process import EngineHandle, StartFailure, adopt, engine_command, launch
 from lynkr_desktop.ui.supervisor import Backoff, Supervisor
-from lynkr_desktop.ui.tasks import Tasks
 from tests.support.control_server import ControlServer, control_server
 
 READY = 'print(\'{"event":"ready","port":4711,"pid":1}\', flush=True);'

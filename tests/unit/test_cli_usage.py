@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from lynkr_desktop.cli import status, text, usage
-from lynkr_desktop.cli.client import ControlClient, ControlFailure, find_engine
+from lynkr_desktop.cli.client import ControlClient, ControlFailure
 from lynkr_desktop.cli.main import main
 from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.paths import Paths, resolve_paths
@@ -40,6 +40,7 @@ from lynkr_desktop.protocol.control import (
     UsageTotals,
 )
 from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.running import find_engine
 
 TOKEN = "lk_test-token-of-this-engine"
 

@@ -1,4 +1,7 @@
-"""The one way in which the UI starts coroutines: none is lost, no exception goes unseen."""
+"""Background tasks that cannot be lost: each is kept, named, ended at the end, and its failure is logged.
+
+asyncio holds tasks weakly only: without this a task may vanish half-way through its work.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,19 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """Keeps a reference to each running task and logs the exception of any that fails.
-
-    asyncio holds tasks weakly only: without this a task may vanish half-way through its work.
-    """
+    """The background tasks of one owner."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Starts a coroutine on the running loop."""
+        """Starts a coroutine on the running loop. An exception that it ends with is logged."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task
 
-    async def cancel_all(self) -> None:
+    async def close(self) -> None:
         """Cancels what still runs, apart from the caller, and waits until it has ended."""
         current = asyncio.current_task()
         tasks = [task for task in self._running if task is not current]
@@ -36,8 +36,5 @@ class Tasks:
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is not None:
-            log.error("%s failed", task.get_name(), exc_info=error)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task %s failed", task.get_name(), exc_info=error)
