@@ -21,7 +21,7 @@ from botocore.credentials import Credentials
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Call
 from lynkr_desktop.engine.providers.bedrock import BedrockProvider
-from lynkr_desktop.engine.providers.bedrock_catalog import control_url, offered_models
+from lynkr_desktop.engine.providers.bedrock_catalog import control_url, model_behind, offered_models
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.wire.canonical import (
     Event,
@@ -31,6 +31,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Request,
     Text,
     TextDelta,
+    Thinking,
     ToolUse,
 )
 from lynkr_desktop.engine.wire.canonical import Tool as CanonicalTool
@@ -517,6 +518,109 @@ async def test_a_key_is_checked_by_a_list(make: Make) -> None:
     wrong = await make(key="ABSKwrong").check_key()
     assert wrong.result == "unknown"
     assert "ABSKwrong" not in wrong.message
+
+
+async def test_an_applications_own_profile_is_known_by_its_model(fake: BedrockFake, tmp_path: Path) -> None:
+    """Its ARN only has a number in it, but its model has a prompt cache, thoughts, and a price."""
+    profile = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
+    fake.behind[profile] = "anthropic.claude-3-7-sonnet-20250219-v1:0"
+    system = [{"type": "text", "text": "long", "cache_control": {"type": "ephemeral"}}]
+    thinking = {"type": "enabled", "budget_tokens": 2000}
+    async with engine(tmp_path, fake, profile) as running:
+        for _ in range(2):
+            response, _ = await running.ask(
+                "hi", path="/v1/messages", system=system, thinking=thinking, max_tokens=4000
+            )
+            assert response.status == 200
+        await running.idle()
+        row, _ = await running.rows()
+    body = fake.asked[1].json
+    assert body["system"][1] == {"cachePoint": {"type": "default"}}
+    assert body["additionalModelRequestFields"]["thinking"] == thinking
+    assert row["cost"] == pytest.approx(11 * 3e-6 + 5 * 15e-6)
+    assert model_of(fake.asked[1]) == profile
+    assert len(fake.listed) == 1
+
+
+async def test_a_profile_that_is_not_told_is_asked_with_what_all_models_take(
+    fake: BedrockFake, make: Make
+) -> None:
+    profile = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/other"
+    call = ask(Text("hi", {"cache_control": {"type": "ephemeral"}}), model=profile)
+    provider = make()
+    assert await text_of(provider, call) == "Hello there"
+    assert await text_of(provider, call) == "Hello there"
+    assert "cachePoint" not in fake.asked[0].body.decode()
+    assert len(fake.listed) == 1
+
+
+@pytest.mark.parametrize(
+    ("arns", "model"),
+    [
+        (["arn:aws:bedrock:us-east-1::foundation-model/a.b-v1:0"], "a.b-v1:0"),
+        (
+            [f"arn:aws:bedrock:eu-{place}::foundation-model/a.b-v1:0" for place in ("west-1", "central-1")],
+            "eu.a.b-v1:0",
+        ),
+        (
+            ["arn:aws:bedrock:::foundation-model/a.b", "arn:aws:bedrock:us-east-1::foundation-model/a.b"],
+            "global.a.b",
+        ),
+        (["nonsense"], ""),
+        ([], ""),
+    ],
+)
+def test_the_model_behind_a_profile(arns: list[str], model: str) -> None:
+    assert model_behind(json.dumps({"models": [{"modelArn": arn} for arn in arns]}).encode()) == model
+
+
+async def test_thoughts_with_a_strange_signature_are_left_out(fake: BedrockFake, make: Make) -> None:
+    """Another vendor's, or another account's: the model says so, and is asked without them."""
+    turns = (
+        Message("user", (Text("?"),)),
+        Message("assistant", (Thinking("hm", "of-somebody-else"), Text("So."))),
+        Message("user", (Text("and?"),)),
+    )
+    assert await text_of(make(), Call(Request(model=MODEL, messages=turns), MODEL)) == "Hello there"
+    first, second = (asked.body.decode() for asked in fake.asked)
+    assert "of-somebody-else" in first
+    assert "reasoningContent" not in second
+
+
+@pytest.mark.parametrize(
+    ("message", "fields", "left_out"),
+    [
+        (
+            "The maximum tokens you requested exceeds the model limit of 8192. Try again.",
+            {"max_tokens": 32000},
+            "max_tokens",
+        ),
+        (
+            "The model returned the following errors: `temperature` is deprecated for this model.",
+            {"temperature": 0.5},
+            "temperature",
+        ),
+    ],
+)
+async def test_what_a_model_refuses_is_learned(
+    fake: BedrockFake, make: Make, message: str, fields: dict[str, Any], left_out: str
+) -> None:
+    fake.replies.append(failure(400, message))
+    provider = make()
+    for _ in range(2):
+        answer = await provider.send(ask(**fields))
+        assert left_out in answer.dropped
+        await answer.close()
+    assert len(fake.asked) == 3
+    assert fake.asked[1].body == fake.asked[2].body
+    assert fake.asked[2].json.get("inferenceConfig", {}) in ({}, {"maxTokens": 8192})
+
+
+async def test_a_refusal_that_teaches_nothing_is_told(fake: BedrockFake, make: Make) -> None:
+    for words in ("Something is malformed.", "`temperature` is deprecated"):
+        fake.replies.extend([failure(400, words)] * 5)
+        assert (await error_of(make(), ask())).status == 400
+        fake.replies.clear()
 
 
 async def test_a_tool_call_of_another_provider_goes_on_here(fake: BedrockFake, make: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -20,7 +21,9 @@ from lynkr_desktop.engine.providers.bedrock_catalog import (
     FOUNDATION_MODELS,
     PROFILES,
     control_url,
+    model_behind,
     offered_models,
+    profile_path,
 )
 from lynkr_desktop.engine.providers.http import (
     Limits,
@@ -32,15 +35,21 @@ from lynkr_desktop.engine.providers.http import (
 )
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.key_check import check_by_get
+from lynkr_desktop.engine.wire.anthropic.learned import Learned
 from lynkr_desktop.engine.wire.bedrock import BedrockUpstream, ConverseRequest
 from lynkr_desktop.engine.wire.bedrock.upstream import STREAM_TYPE
 from lynkr_desktop.engine.wire.canonical import Need
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.keys import KeyCheck
 
+log = logging.getLogger(__name__)
+
 _REGION_IN_HOST = re.compile(r"//(?:[^/]*\.)?bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 _REFUSED = (401, 403)
 _MODELS_FRESH_FOR = 600.0
+_OWN_PROFILE = ":application-inference-profile/"
+_MOST_PROFILES = 100
+"""Names of models come from clients, so there may be many."""
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 _FRAME_START = b"\0"
 """The first byte of a frame's length, which is below 16 MB; no JSON begins so."""
@@ -89,6 +98,8 @@ class BedrockProvider(Provider):
         self._aws = AwsAccess(environ)
         self._codec = BedrockUpstream()
         self._listed: tuple[float, list[ModelInfo]] = (0.0, [])
+        self._learned: dict[str, Learned] = {}
+        self._behind: dict[str, tuple[float, str]] = {}
         self.base_url = (options.base_url or environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME") or "").rstrip(
             "/"
         )
@@ -137,26 +148,10 @@ class BedrockProvider(Provider):
     async def send(self, call: Call) -> Answer:
         """Sends a request; every client protocol is translated to Converse."""
         way = await self._way()
-        request = ConverseRequest(call.request, call.model)
-        operation = "converse-stream" if call.request.stream else "converse"
-        url = f"{way.base_url}/model/{quote(call.model, safe='')}/{operation}"
-        try:
-            response = await post(
-                self._session(),
-                # The signature covers the path as it is escaped here.
-                URL(url, encoded=True),
-                request.body,
-                name=self.name,
-                headers=await self._headers(way, url, request.body, stream=call.request.stream),
-                limits=self._limits,
-                codec=self._codec,
-            )
-        except WireError as error:
-            if error.status in _REFUSED:
-                self._aws.forget()
-            raise
+        model = await self._model_behind(way, call.model)
+        request, response = await self._ask(call, way, model)
         if response.content_type == STREAM_TYPE:
-            decoder = self._codec.stream_decoder(request.tool_names)
+            decoder = self._codec.stream_decoder(request.tool_names, model)
             answer = StreamedAnswer(response, decoder, name=self.name, stall=self._limits.stall)
             answer.dropped = request.dropped
             return answer
@@ -164,14 +159,57 @@ class BedrockProvider(Provider):
         try:
             if whole.startswith(_FRAME_START):
                 # A gateway passed the stream on under another type: it is understood too, at its end.
-                decoder = self._codec.stream_decoder(request.tool_names)
+                decoder = self._codec.stream_decoder(request.tool_names, model)
                 events = [event for _, events in decoder.feed(whole) for event in events] + decoder.finish()
             else:
-                events = self._codec.decode_reply(whole, request.tool_names)
+                events = self._codec.decode_reply(whole, request.tool_names, model)
         except WireError as error:
             error.message = f"{self.name}: {error.message}"
             raise
         return EventAnswer(events, dropped=request.dropped, headers=kept_headers(response.headers))
+
+    async def _ask(self, call: Call, way: _Way, model: str) -> tuple[ConverseRequest, aiohttp.ClientResponse]:
+        """Sends a request, and again without what the model refuses to take."""
+        stream = call.request.stream
+        url = f"{way.base_url}/model/{quote(call.model, safe='')}/converse{'-stream' if stream else ''}"
+        learned = self._learned.get(call.model, Learned())
+        while True:
+            request = ConverseRequest(call.request, model, learned)
+            try:
+                response = await post(
+                    self._session(),
+                    # The signature covers the path as it is escaped here.
+                    URL(url, encoded=True),
+                    request.body,
+                    name=self.name,
+                    headers=await self._headers(way, url, request.body, stream=stream),
+                    limits=self._limits,
+                    codec=self._codec,
+                )
+            except WireError as error:
+                if error.status in _REFUSED:
+                    self._aws.forget()
+                taught = learned.taught(error.message) if error.status == 400 else None
+                if taught is None:
+                    raise
+                learned = taught
+                self._learned[call.model] = learned.lasting()
+            else:
+                return request, response
+
+    async def _model_behind(self, way: _Way, model: str) -> str:
+        """The model that an application's own profile asks: its ARN only has a number in it."""
+        if _OWN_PROFILE not in model:
+            return model
+        at, known = self._behind.get(model, (0.0, ""))
+        if not known and (not at or time.monotonic() - at > _MODELS_FRESH_FOR):
+            try:
+                known = model_behind(await self._get(way, profile_path(model)))
+            except (WireError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+                log.info("%s does not tell which model is behind %s", self.name, model)
+            if model in self._behind or len(self._behind) < _MOST_PROFILES:
+                self._behind[model] = (time.monotonic(), known)
+        return known or model
 
     async def close(self) -> None:
         """Gives up a key lookup that still runs; the connections are the session's."""

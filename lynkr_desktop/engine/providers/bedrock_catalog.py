@@ -6,12 +6,15 @@ API_ListInferenceProfiles.html there.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from msgspec import Struct
 from msgspec.json import decode
 
 from lynkr_desktop.engine.providers.base import ModelInfo
 
 FOUNDATION_MODELS = "/foundation-models?byOutputModality=TEXT"
+_GEOGRAPHIES = {"us": "us", "eu": "eu", "ap": "apac"}
 PROFILES = "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED"
 
 
@@ -42,6 +45,41 @@ def offered_models(foundation: bytes, profiles: bytes) -> list[ModelInfo]:
             if model in can_see:
                 can_see.add(profile.inference_profile_id)
     return [ModelInfo(name, capabilities=frozenset({"vision"} if name in can_see else ())) for name in ids]
+
+
+def profile_path(profile: str) -> str:
+    """Where the control plane tells of one profile."""
+    return f"/inference-profiles/{quote(profile, safe='')}"
+
+
+def model_behind(profile: bytes) -> str:
+    """The id of the model that a profile asks, with the geography that it may ask it in; empty if unknown.
+
+    Raises:
+        DecodeError: the body is not what the API answers.
+    """
+    arns = [model.model_arn.split(":") for model in decode(profile, type=_Behind).models]
+    regions = {parts[3] for parts in arns if len(parts) > 5}
+    names = {
+        parts[5].partition("/")[2] + "".join(f":{more}" for more in parts[6:])
+        for parts in arns
+        if len(parts) > 5
+    }
+    if len(names) != 1:
+        return ""
+    [name] = names
+    if "" in regions:
+        return f"global.{name}"
+    places = {region.partition("-")[0] for region in regions}
+    return f"{_GEOGRAPHIES.get(places.pop(), 'us')}.{name}" if len(regions) > 1 else name
+
+
+class _Pointer(Struct, rename="camel"):
+    model_arn: str = ""
+
+
+class _Behind(Struct):
+    models: tuple[_Pointer, ...] = ()
 
 
 class _Lifecycle(Struct, frozen=True):

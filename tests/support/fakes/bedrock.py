@@ -93,7 +93,8 @@ class BedrockFake(ScriptedServer):
         credentials: what requests must be signed with.
         bearer: the API key that is accepted instead.
         usage: the token counts of every answer.
-        listed: requests for lists of models.
+        listed: requests for lists of models and for profiles.
+        behind: the models behind applications' own profiles, by their ARNs.
     """
 
     def __init__(self, *replies: Reply) -> None:
@@ -102,6 +103,7 @@ class BedrockFake(ScriptedServer):
         self.bearer = BEARER
         self.usage: Json = dict(USAGE)
         self.listed: list[Asked] = []
+        self.behind: dict[str, str] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Both operations; a model's id may have escaped slashes in it."""
@@ -109,6 +111,7 @@ class BedrockFake(ScriptedServer):
             web.post(r"/model/{model:.+}/{operation:converse(-stream)?}", self.handle),
             web.get("/foundation-models", self._list),
             web.get("/inference-profiles", self._list),
+            web.get("/inference-profiles/{profile:.+}", self._list),
         ]
 
     def wire(self, asked: Asked) -> Wire:
@@ -125,7 +128,8 @@ class BedrockFake(ScriptedServer):
             return 400, "The request body is not valid JSON."
         operation = "ConverseStream" if asked.path.endswith("-stream") else "Converse"
         fault = shape_fault(body, operation_input("bedrock-runtime", operation))
-        fault = fault or conversation_fault(body) or model_fault(body, model_of(asked))
+        model = model_of(asked)
+        fault = fault or conversation_fault(body) or model_fault(body, self.behind.get(model, model))
         return (400, fault) if fault else None
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -136,6 +140,11 @@ class BedrockFake(ScriptedServer):
         self.listed.append(asked)
         if fault := self._access_fault(asked):
             return web.json_response({"message": fault}, status=403)
+        if profile := request.match_info.get("profile"):
+            if profile not in self.behind:
+                return web.json_response({"message": "The resource was not found."}, status=404)
+            model = {"modelArn": f"arn:aws:bedrock:us-east-1::foundation-model/{self.behind[profile]}"}
+            return web.json_response({"inferenceProfileArn": profile, "models": [model]})
         if request.path == "/inference-profiles":
             return web.json_response({"inferenceProfileSummaries": PROFILES})
         return web.json_response({"modelSummaries": MODELS})

@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-_MOST_TOKENS = re.compile(r"> (\d+), which is the maximum allowed number of output tokens")
+_MOST_TOKENS = re.compile(
+    r"> (\d+), which is the maximum allowed number of output tokens"
+    # Bedrock's own words for it
+    r"|maximum tokens you requested exceeds the model limit of (\d+)"
+)
 _SAMPLER = re.compile(r"`?(temperature|top_p|top_k)`? is (?:deprecated|not supported)")
 _THINKING = re.compile(r"thinking\.type\.(enabled|adaptive|disabled)\W+ is not supported")
 _REFUSALS = (
@@ -38,7 +42,7 @@ class Learned:
     def taught(self, message: str) -> Learned | None:
         """What is known after an error of status 400; None where it teaches nothing new."""
         if found := _MOST_TOKENS.search(message):
-            most = int(found[1])
+            most = int(found[1] or found[2])
             known = self.most_tokens
             return replace(self, most_tokens=most) if most > 0 and (known is None or most < known) else None
         word = _refused_by(message)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from lynkr_desktop.engine.wire.anthropic.learned import Learned
 from lynkr_desktop.engine.wire.anthropic.schemas import closed_schema
 from lynkr_desktop.engine.wire.bedrock.conversation import Conversation, Names, cache_point
 from lynkr_desktop.engine.wire.canonical import Json, Reasoning, Request, Tool, ToolUse
@@ -45,6 +46,7 @@ class ConverseRequest:
     Args:
         request: the canonical request.
         model: an id, an inference profile or an ARN.
+        learned: what the model is known to refuse.
 
     Attributes:
         body: the bytes to send.
@@ -55,8 +57,9 @@ class ConverseRequest:
         Unsupported: the answer depends on something that cannot be said to Converse.
     """
 
-    def __init__(self, request: Request, model: str) -> None:
+    def __init__(self, request: Request, model: str, learned: Learned = Learned()) -> None:  # noqa: B008 - immutable
         self._request = request
+        self._most_tokens, self._refused = learned.most_tokens, learned.refused
         self._model = model
         self._family = family_of(model)
         self._claude = claude_model(model)
@@ -86,7 +89,7 @@ class ConverseRequest:
             request,
             names,
             tools=bool(offered),
-            signed=self._family == "claude",
+            signed=self._family == "claude" and "signature" not in self._refused,
             cache_points=self._keep_cache_control,
         )
         body: Json = {"messages": self._conversation.messages}
@@ -175,14 +178,20 @@ class ConverseRequest:
     def _claude_thinks(self, reasoning: Reasoning) -> bool:
         claude, request = self._claude, self._request
         assert claude is not None
-        if not claude.thinks or request.tool_choice.kind in ("required", "named"):
+        if not claude.thinks or "thinking" in self._refused:
+            return False
+        if request.tools and request.tool_choice.kind in ("required", "named"):
+            # A tool that must be called leaves no room to think.
             return False
         budget = reasoning.budget_tokens
-        if claude.adaptive and not (budget is not None and claude.takes_budget):
+        budget_wanted = budget is not None and claude.takes_budget and "enabled" not in self._refused
+        if claude.adaptive and not budget_wanted and "adaptive" not in self._refused:
             self._additional["thinking"] = {"type": "adaptive"}
-            if level := reasoning.level:
+            if (level := reasoning.level) and "effort" not in self._refused:
                 self._output["effort"] = EFFORTS.get(level, level)
             return True
+        if "enabled" in self._refused:
+            return False
         if budget is None:
             budget = BUDGETS.get(reasoning.effort or "medium", BUDGETS["medium"])
             if request.max_tokens is not None:
@@ -219,8 +228,13 @@ class ConverseRequest:
                 # Claude refuses one that is only white space.
                 self._dropped.add("stop")
             self._answer_fields.append("/stop_sequence")
+        most = self._most_tokens
+        limit = request.max_tokens
+        if limit is not None and most is not None and limit > most:
+            limit = most
+            self._dropped.add("max_tokens")
         fields = {
-            "maxTokens": request.max_tokens,
+            "maxTokens": limit,
             "temperature": chosen["temperature"],
             "topP": chosen["top_p"],
             "stopSequences": list(stops) or None,
@@ -230,6 +244,7 @@ class ConverseRequest:
     def _refused_samplers(self) -> Iterator[str]:
         """What the model would refuse; values that are its defaults are no loss."""
         request, claude = self._request, self._claude
+        yield from self._refused & {"temperature", "top_p", "top_k"}
         if claude is None:
             if self._family != "nova":
                 yield "top_k"
@@ -240,7 +255,8 @@ class ConverseRequest:
             if request.temperature != 1:
                 yield "temperature"
         low_top_p = request.top_p is not None and request.top_p < 0.95
-        both = request.temperature is not None and request.top_p is not None and claude.one_sampler
+        both = request.temperature is not None and request.top_p is not None
+        both = both and (claude.one_sampler or "one_sampler" in self._refused)
         if not claude.samples or (fixed and low_top_p) or (both and not fixed):
             yield "top_p"
 

@@ -79,7 +79,9 @@ class BedrockUpstream:
         """What Converse, or the model, has no word for."""
         return ConverseRequest(request, model).dropped
 
-    def decode_reply(self, body: bytes, tool_names: Mapping[str, str] | None = None) -> list[Event]:
+    def decode_reply(
+        self, body: bytes, tool_names: Mapping[str, str] | None = None, model: str = ""
+    ) -> list[Event]:
         """A reply that is not streamed, as events. Raises `WireError` when it is none."""
         try:
             reply = _REPLY.decode(body)
@@ -87,20 +89,23 @@ class BedrockUpstream:
             raise WireError("The upstream's answer is not one of Converse.") from error
         if reply.output is None or reply.stop_reason is None:
             raise WireError(reply.message or "The upstream's answer is not one of Converse.")
-        folded = _Blocks(tool_names)
+        folded = _Blocks(tool_names, model)
         events = folded.begin()
         for index, block in enumerate(reply.output.message.content):
             events += folded.whole(index, block)
         events += folded.stop(reply.stop_reason, reply.additional_model_response_fields)
         return events + folded.end(reply.usage)
 
-    def stream_decoder(self, tool_names: Mapping[str, str] | None = None) -> ConverseStreamDecoder:
+    def stream_decoder(
+        self, tool_names: Mapping[str, str] | None = None, model: str = ""
+    ) -> ConverseStreamDecoder:
         """A fresh decoder for one reply.
 
         Args:
             tool_names: `ConverseRequest.tool_names` of its request.
+            model: who answers, which the service does not tell.
         """
-        return ConverseStreamDecoder(tool_names)
+        return ConverseStreamDecoder(tool_names, model)
 
     def decode_error(self, status: int, body: bytes) -> WireError:
         """The error of a bad status, with the service's own message where it has one."""
@@ -192,15 +197,16 @@ class ConverseStreamDecoder:
 
     Args:
         tool_names: from the names that the model saw to the client's.
+        model: who answers.
     """
 
-    def __init__(self, tool_names: Mapping[str, str] | None = None) -> None:
+    def __init__(self, tool_names: Mapping[str, str] | None = None, model: str = "") -> None:
         from botocore.eventstream import EventStreamBuffer, ParserError
 
         self._frames = EventStreamBuffer()
         # A frame whose checksums are right may still hold what no header or number should be.
         self._damages = (ParserError, struct.error, KeyError, UnicodeDecodeError)
-        self._blocks = _Blocks(tool_names)
+        self._blocks = _Blocks(tool_names, model)
         self._ended = False
 
     def feed(self, chunk: bytes) -> list[tuple[bytes, list[Event]]]:
@@ -267,8 +273,9 @@ class ConverseStreamDecoder:
 class _Blocks:
     """Content blocks as they come, to canonical ones: one at a time, their indexes rising from 0."""
 
-    def __init__(self, tool_names: Mapping[str, str] | None) -> None:
+    def __init__(self, tool_names: Mapping[str, str] | None, model: str) -> None:
         self._names = tool_names or {}
+        self._model = model
         self._begun = False
         self._next = 0
         self._open: Text | Thinking | ToolUse | None = None
@@ -281,8 +288,8 @@ class _Blocks:
         self._failed: Failed | None = None
 
     def begin(self) -> list[Event]:
-        """The first event, once; the service tells neither an id nor the model."""
-        events: list[Event] = [] if self._begun else [Started()]
+        """The first event, once; the service gives no id."""
+        events: list[Event] = [] if self._begun else [Started(model=self._model)]
         self._begun = True
         return events
 
