@@ -51,18 +51,32 @@ class MessagesApi:
 
     def knows(self, model: str, most_tokens: int) -> None:
         """Takes what a list of models says of the most tokens that a model writes."""
-        known = self._learned.get(model, Learned())
-        self._learned[model] = Learned(most_tokens, known.refused)
+        self._learned[model] = Learned(most_tokens, self._known(model).refused)
+
+    def _known(self, model: str) -> Learned:
+        return self._learned.get(model, Learned())
 
     async def send(self, call: Call, url: str | URL, headers: dict[str, str]) -> Answer:
-        """Sends a request; the body of a Messages client goes on as it is. Raises `WireError`."""
+        """Sends a request; the body of a Messages client goes on as it is. Raises `WireError`.
+
+        What a client wrote for one model, another may refuse (Claude Code thinks as the newest do, and leaves
+        out the thoughts of any but its own): then it is composed anew, for the model that is asked.
+        """
         dropped: tuple[str, ...] = ()
         dialect: Dialect | None = None
-        if call.dialect == "anthropic_messages":
-            dialect = "anthropic_messages"
-            body = own_body(call.body, call.request, call.model, self._version)
-            response = await self._post(url, body, headers)
-        else:
+        response: aiohttp.ClientResponse | None = None
+        own = call.dialect == "anthropic_messages"
+        meant_for_it = call.request.model.endswith(call.model)
+        if own and (meant_for_it or not self._known(call.model).refused):
+            try:
+                body = own_body(call.body, call.request, call.model, self._version)
+                response, dialect = await self._post(url, body, headers), "anthropic_messages"
+            except WireError as error:
+                taught = self._known(call.model).taught(error.message) if error.status == 400 else None
+                if taught is None or meant_for_it:
+                    raise
+                self._learned[call.model] = taught.lasting()
+        if response is None:
             response, dropped = await self._ask(call, url, headers)
         if response.content_type == "text/event-stream":
             answer = StreamedAnswer(
@@ -97,7 +111,7 @@ class MessagesApi:
         self, call: Call, url: str | URL, headers: dict[str, str]
     ) -> tuple[aiohttp.ClientResponse, tuple[str, ...]]:
         """Translates a request, and again without what the model refuses to take."""
-        learned = self._learned.get(call.model, Learned())
+        learned = self._known(call.model)
         while True:
             composed = compose(call.request, call.model, learned)
             fields = composed.body
