@@ -170,6 +170,22 @@ async def test_codex(backend: AbstractAsyncContextManager[Backend], brain: Brain
     assert events[-1]["usage"]["input_tokens"] > 0
 
 
+async def test_claude_code_with_an_older_model_than_it_means(brain: Brain, tmp_path: Path) -> None:
+    """It thinks as the newest models do, and drops the thoughts of models that it did not ask for."""
+    async with AnthropicFake() as server:
+        count = give_brain(server, brain)
+        environ = {"ANTHROPIC_API_KEY": KEY}
+        behind = Backend("anthropic", "claude-haiku-4-5", {"base_url": server.url}, count, environ)
+        with running_proxy(tmp_path / "proxy", behind.config, behind.environ) as proxy:
+            printed = await run_claude(
+                proxy, tmp_path / "home", brain.prompt, "--allowedTools", "Read,Edit,Bash"
+            )
+            await check(proxy, behind, brain)
+    assert printed["result"] == f"Done: it prints {PRINTED}."
+    # Refused once, then known.
+    assert [asked.outcome for asked in server.asked].count("error") == 1
+
+
 async def test_openhands(brain: Brain, tmp_path: Path) -> None:
     """Its SDK, with the settings of its runtime, its terminal and its file editor."""
     settings = Settings.read()
