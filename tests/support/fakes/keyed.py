@@ -17,8 +17,8 @@ class KeyedFake(OpenAIFake):
 
     def routes(self) -> list[web.RouteDef]:
         """The same paths; the list of models needs the key too."""
-        chat, _ = super().routes()
-        return [chat, web.get("/v1/models", self._models), web.get("/v1/key", self._models)]
+        others = [route for route in super().routes() if route.path != "/v1/models"]
+        return [*others, web.get("/v1/models", self._models), web.get("/v1/key", self._models)]
 
     def check(self, asked: Asked) -> tuple[int, str] | None:
         """401 with the whole key in the message for any other key."""
