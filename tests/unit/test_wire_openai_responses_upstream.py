@@ -301,7 +301,7 @@ def test_a_conversation_keeps_its_order() -> None:
         HI,
         Message(
             "assistant",
-            (Thinking("hm"), Text("I look."), ToolUse("c1", "f", {"a": 1}), ToolUse("c2", "f", {})),
+            (Thinking("hm"), Text("I look."), *(ToolUse(name, "f", {}) for name in ("c1", "c2", "c3"))),
         ),
         Message(
             "user",
@@ -309,6 +309,7 @@ def test_a_conversation_keeps_its_order() -> None:
                 Text("before"),
                 ToolResult("c1", (Text("one"),)),
                 ToolResult("c2", (Text("two"), Image("image/png", "AAAA"))),
+                ToolResult("c3", (Text("no such file"),), is_error=True),
                 Text("after"),
             ),
         ),
@@ -321,13 +322,17 @@ def test_a_conversation_keeps_its_order() -> None:
         ("message", "assistant"),
         ("function_call", "c1"),
         ("function_call", "c2"),
-        ("message", "user"),
+        ("function_call", "c3"),
         ("function_call_output", "c1"),
         ("function_call_output", "c2"),
+        ("function_call_output", "c3"),
         ("message", "user"),
     ]
-    assert body["input"][5]["output"] == "one"
-    assert body["input"][6]["output"][1]["image_url"] == "data:image/png;base64,AAAA"
+    outputs = [item.get("output") for item in body["input"][5:8]]
+    assert outputs[0] == "one"
+    assert outputs[1][1]["image_url"] == "data:image/png;base64,AAAA"
+    assert outputs[2][0]["text"] == "Error:"
+    assert [part["text"] for part in body["input"][8]["content"]] == ["before", "after"]
     assert check_input(body) is None
     assert body["store"] is False
     assert "stream" not in body
@@ -351,7 +356,7 @@ def test_what_responses_cannot_say() -> None:
 
 # ---------------------------------------------------------------- there and back
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=12)
 ARGUMENTS = st.dictionaries(WORDS, st.none() | st.booleans() | st.integers(-9, 9) | WORDS, max_size=3)
 IDS = st.from_regex(r"call_[a-z0-9]{1,8}", fullmatch=True)
 IMAGES = st.builds(Image, media_type=st.just("image/png"), data=st.just("AAAA")) | st.builds(
@@ -362,28 +367,28 @@ DOCUMENTS = st.builds(
 )
 TEXTS = st.builds(Text, WORDS)
 USER_TURN = st.lists(TEXTS | IMAGES | DOCUMENTS, min_size=1, max_size=3)
-MODEL_TURN = st.lists(TEXTS | st.builds(ToolUse, IDS, st.just("f"), ARGUMENTS), min_size=1, max_size=4)
-ANSWERS = st.lists(
-    st.builds(ToolResult, IDS, st.lists(TEXTS | IMAGES, min_size=2, max_size=3).map(tuple)),
-    min_size=1,
-    max_size=3,
-)
+OUTPUTS = st.lists(TEXTS | IMAGES, min_size=1, max_size=3).map(tuple)
 
 
-def conversation(
-    user: list[Any], model: list[Any], answers: list[Any], more: list[Any]
-) -> tuple[Message, ...]:
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
+    """A turn of the user, one of the model with calls, and their answers with more behind them."""
+    calls = [
+        ToolUse(call_id, "f", draw(ARGUMENTS)) for call_id in draw(st.lists(IDS, max_size=3, unique=True))
+    ]
+    said = [Text(text) for text in draw(st.lists(WORDS, min_size=1, max_size=2))]
+    answers = [ToolResult(call.id, draw(OUTPUTS)) for call in calls]
     return (
-        Message("user", tuple(user)),
-        Message("assistant", tuple(model)),
-        Message("user", (*answers, *more)),
+        Message("user", tuple(draw(USER_TURN))),
+        Message("assistant", (*said, *calls)),
+        Message("user", (*answers, *draw(USER_TURN))),
     )
 
 
 REQUESTS = st.builds(
     Request,
     model=st.just("gpt"),
-    messages=st.builds(conversation, USER_TURN, MODEL_TURN, ANSWERS, USER_TURN),
+    messages=conversations(),
     system=st.lists(TEXTS, max_size=1).map(tuple),
     tools=st.just((Tool("f", "does f", {"type": "object", "properties": {}}),)),
     tool_choice=st.builds(

@@ -10,6 +10,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Image,
     Json,
     Message,
+    RedactedThinking,
     Request,
     Text,
     Thinking,
@@ -19,6 +20,7 @@ from lynkr_desktop.engine.wire.canonical import (
 from lynkr_desktop.engine.wire.dropped import vendor_fields
 from lynkr_desktop.engine.wire.errors import Unsupported
 from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.pairing import paired_turns
 
 _SHARED = frozenset(
     {
@@ -85,14 +87,15 @@ def dropped_fields(request: Request) -> tuple[str, ...]:
         dropped.add("top_k")
     if request.seed is not None:
         dropped.add("seed")
-    if any(isinstance(block, Thinking) for message in request.messages for block in message.content):
+    blocks = (block for message in request.messages for block in message.content)
+    if any(isinstance(block, Thinking | RedactedThinking) for block in blocks):
         # Reasoning is only taken back from the model that wrote it, in a form that it encrypted itself.
         dropped.add("thinking")
     return tuple(sorted(dropped))
 
 
 def _encode_input(request: Request) -> Iterator[Json]:
-    for message in request.messages:
+    for message in paired_turns(request.messages, thoughts=False):
         yield from _encode_turn(message)
 
 
@@ -121,11 +124,13 @@ def _encode_message(message: Message, parts: list[Json]) -> Json:
 
 
 def _encode_result(result: ToolResult) -> Json:
-    output: str | list[Json]
-    if len(result.content) == 1 and isinstance(result.content[0], Text):
-        output = result.text
-    else:
-        output = [_encode_part(part, "input_text") for part in result.content] or "(no output)"
+    parts = result.content or (Text("(no output)"),)
+    # The protocol has no word for a tool that failed, and the model must know.
+    if result.is_error and not result.text.lower().startswith("error"):
+        parts = (Text("Error:"), *parts)
+    output: str | list[Json] = [_encode_part(part, "input_text") for part in parts]
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        output = parts[0].text
     return {"type": "function_call_output", "call_id": result.tool_use_id, "output": output}
 
 
