@@ -1,4 +1,4 @@
-"""`lynkr models`: the models of this machine, built-in and Ollama's. Works with and without a running engine."""
+"""`lynkr models`: the models of this machine, built-in and Ollama's, with and without a running engine."""
 
 from __future__ import annotations
 

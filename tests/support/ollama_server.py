@@ -42,7 +42,7 @@ from tests.support.ollama_checks import (
 )
 from tests.support.ollama_models import FakeModel, Loaded, Received
 from tests.support.ollama_reply import ChatShape, GenerateShape, ReplyWriter, Shape, Timings, relay_model
-from tests.support.script import Reply, parse_replies, text
+from tests.support.script import Die, ErrorLine, Hold, Reply, parse_replies, text
 
 Json = dict[str, Any]
 
@@ -80,6 +80,9 @@ class OllamaServer:
         self.call_ids = call_ids
         self.version = version
         self.replies: deque[Reply] = deque()
+        self.pull_faults: deque[Die | ErrorLine | Hold] = deque()
+        """What befalls the next pulls half-way, one each; what had arrived by then is kept."""
+        self.kept: dict[str, int] = {}
         self.answer: Callable[[Json], Reply] = _standing_reply
         self.received: list[Received] = []
         self.asked = asyncio.Event()
@@ -404,8 +407,21 @@ class OllamaServer:
         digest = f"sha256:{model.digest}"
         progress: Json = {"status": f"pulling {model.digest[:12]}", "digest": digest, "total": model.size}
         await say(**progress)
-        for part in range(1, 5):
+        first = self.kept.pop(tagged, 0) * 4 // max(1, model.size)
+        for part in range(first + 1, 5):
             await say(**progress, completed=model.size * part // 4)
+            if part == 2 and self.pull_faults:
+                self.kept[tagged] = model.size // 2
+                match self.pull_faults.popleft():
+                    case ErrorLine(message=message):
+                        await say(error=message)
+                        return response
+                    case Hold(until=until):
+                        await until.wait()
+                    case Die():
+                        assert request.transport is not None
+                        request.transport.abort()
+                        return response
         for status in ("verifying sha256 digest", "writing manifest", "success"):
             await say(status=status)
         self.models[tagged] = model
