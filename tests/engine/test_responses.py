@@ -138,6 +138,15 @@ async def test_a_fault_ends_the_upstreams_stream_in_its_own_numbering(
         assert answer.events[-1]["response"]["id"] == answer.events[0]["response"]["id"]
 
 
+async def test_a_last_event_without_its_blank_line_is_passed_on(engine: Running, fake: OpenAIFake) -> None:
+    async with engine.http.post(fake.url + PATH, json=asked("m", stream=True)) as direct:
+        whole = await direct.read()
+    fake.replies.append(Reply(body=whole[:-2], streams=True))
+    answer = await CLIENT.send(engine.http, engine.url, Ask(stream=True, model="native/m"))
+    assert (answer.text, answer.stop) == ("Hello there", "end")
+    assert answer.raw == whole
+
+
 # ---------------------------------------------------------------- which path
 
 
@@ -166,12 +175,32 @@ async def test_a_missing_path_is_told_where_chat_is_no_way_out(engine: Running, 
 
 
 async def test_a_missing_model_is_no_missing_path(engine: Running, fake: OpenAIFake) -> None:
-    fake.replies += [failure(404, "The model 'nope' does not exist"), failure(404, "no model 'nope'")]
+    fake.replies.append(failure(404, "The model 'nope' does not exist"))
     response, raw = await post(engine, asked("native/nope"))
     assert response.status == 404
     assert "nope" in json.loads(raw)["error"]["message"]
-    await post(engine, asked("native/nope"))
-    assert [request.path for request in fake.asked] == [PATH, "/v1/chat/completions", PATH]
+    assert [request.path for request in fake.asked] == [PATH]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        failure(405, "Method Not Allowed"),
+        failure(404, "Unknown request URL: POST /openai/v1/responses."),
+        failure(404, "Invalid URL (POST /v1/responses)"),
+        failure(404, "File Not Found"),
+        Reply(status=404, body=b"404 page not found", content_type="text/plain"),
+    ],
+)
+async def test_servers_say_in_many_ways_that_they_have_no_such_path(
+    engine: Running, fake: OpenAIFake, reply: Reply
+) -> None:
+    for number in range(2):
+        fake.replies += [reply] * (number == 0) + [text("Hello")]
+        model = f"hopeful/{reply.status}-{hash(reply.error)}"
+        response, raw = await post(engine, asked(model))
+        assert response.status == 200, raw
+    assert [request.path[-9:] for request in fake.asked] == ["responses", *["mpletions"] * 2]
 
 
 @BOTH_WAYS

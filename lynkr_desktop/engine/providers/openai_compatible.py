@@ -170,9 +170,8 @@ class OpenAICompatibleProvider(Provider):
         try:
             response = await self._post("responses", call.model, body, codec)
         except WireError as error:
-            if error.status not in (404, 405) or call.request.inexpressible:
+            if call.request.inexpressible or not self._responses.may_be_missing(call.model, error):
                 raise
-            # It may be the path that is missing, or the model; a model is then missing there, too.
             fallback = await self._send_chat(call)
             self._responses.learn_missing(call.model)
             return fallback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -16,6 +17,10 @@ from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.openai_responses import ResponsesStreamDecoder
 
 _MOST_MODELS = 100
+# Servers say it in many ways, and some in no words at all.
+_NO_PATH = re.compile(
+    r"\b(url|path|route|endpoint|page|file|method)\b|/responses|not found\W*$|answered 404\.$", re.IGNORECASE
+)
 
 
 class ResponsesPath:
@@ -45,6 +50,12 @@ class ResponsesPath:
             return False
         _remember(self._here_only, model)
         return True
+
+    def may_be_missing(self, model: str, error: WireError) -> bool:
+        """Whether the error could be that of a server without this path."""
+        if error.status == 405:
+            return True
+        return error.status == 404 and model not in error.message and bool(_NO_PATH.search(error.message))
 
     def learn_missing(self, model: str) -> None:
         """Chat Completions answered what was not found here."""
@@ -86,7 +97,9 @@ class ResponsesAnswer(StreamedAnswer):
 
     def _told(self, raw: bytes, events: list[Event]) -> tuple[bytes, list[Event]]:
         failed = _failed(events)
-        if failed is None or failed.told or self.dialect is None:
+        if failed is None:
+            return raw or self._responses.tail, events
+        if failed.told or self.dialect is None:
             return raw, events
         # The upstream's own words, but not a key that they may repeat.
         failed = msgspec.structs.replace(failed, message=redact(failed.message), told=True)

@@ -134,9 +134,13 @@ class ResponsesStreamDecoder:
     """A stream of typed events to canonical events.
 
     It also keeps what a client that was given the upstream's own events must find in a last one of ours.
+
+    Attributes:
+        tail: the upstream's last event, where the blank line after it was missing; with that line.
     """
 
     def __init__(self) -> None:
+        self.tail = b""
         self._splitter = SseSplitter()
         self._started = False
         self._ended = False
@@ -158,6 +162,7 @@ class ResponsesStreamDecoder:
         """Tells that the stream has ended; only a last event of the response's own ends it well."""
         events: list[Event] = []
         for event in self._splitter.finish():
+            self.tail = event.raw
             events += self._decode(event)
         if not self._ended:
             events += self._fail("The upstream's answer broke off before its end.")
