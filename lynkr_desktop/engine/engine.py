@@ -34,7 +34,7 @@ from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
 from lynkr_desktop.engine.telemetry.metrics import Metrics
-from lynkr_desktop.engine.telemetry.prices import Prices
+from lynkr_desktop.engine.telemetry.prices import Prices, Seller
 from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.engine.watch.config_file import ConfigFileWatcher
 from lynkr_desktop.engine.wire.canonical import Usage
@@ -371,11 +371,15 @@ class Engine:
             return usage.cost
         if exchange.local:
             return 0.0
-        kind = self.snapshot.providers[target.provider].kind
-        cost = self.prices.cost(kind, target.provider, target.model, usage)
-        if exchange.told_model and (cost is None or kind == "azure"):
+        provider = self.snapshot.providers.get(target.provider)
+        if provider is None:
+            # A reload has dropped it since the request began.
+            return None
+        seller = Seller(provider.kind, provider.name, provider.base_url)
+        cost = self.prices.cost(seller, target.model, usage)
+        if exchange.told_model and (cost is None or provider.kind == "azure"):
             # A deployment of Azure may have the name of another model than its own.
-            told = self.prices.cost(kind, target.provider, exchange.told_model, usage)
+            told = self.prices.cost(seller, exchange.told_model, usage)
             return cost if told is None else told
         return cost
 

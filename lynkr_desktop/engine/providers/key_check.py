@@ -9,13 +9,20 @@ import aiohttp
 from lynkr_desktop.engine.providers.http import unreachable
 from lynkr_desktop.protocol.keys import KeyCheck, KeyResult
 
+_LONGEST_ERROR = 16 * 1024
+_REFUSALS = (
+    *(b"API_KEY_INVALID", b"invalid_api_key", b"Invalid API Key", b"Authentication failed"),
+    *(b"UnrecognizedClient", b"InvalidClientTokenId", b"InvalidSignature", b"ExpiredToken"),
+)
+"""What Google and AWS say of a wrong key with the status 400 or 403."""
+
 _TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
 
 
 async def check_by_get(
     session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], *, name: str, has_key: bool
 ) -> KeyCheck:
-    """GETs a path that needs the key and judges by the status alone: error bodies may repeat the key.
+    """GETs a path that needs the key. Nothing of an error's text is passed on, since it may repeat the key.
 
     Args:
         session: the session for this provider.
@@ -26,7 +33,9 @@ async def check_by_get(
     """
     try:
         async with session.get(url, headers=headers, timeout=_TIMEOUT, allow_redirects=False) as response:
-            result, message = _judged(response.status, has_key)
+            body = await response.content.read(_LONGEST_ERROR) if response.status in (400, 403) else b""
+            status = 401 if any(mark in body for mark in _REFUSALS) else response.status
+            result, message = _judged(status, has_key)
     except aiohttp.ClientConnectorError as error:
         why = error.os_error.strerror or "no connection"
         return KeyCheck(provider=name, result="unreachable", message=unreachable(name, url, why).message)

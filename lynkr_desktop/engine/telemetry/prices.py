@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lynkr_desktop.engine.wire.canonical import Usage
@@ -27,6 +28,21 @@ _TABLE_NAMES = {
 _MOST_KNOWN = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """Who sells tokens.
+
+    Attributes:
+        kind: the provider's kind; see `config.schema.ProviderKind`.
+        name: its name in the configuration, which may say who an openai_compatible one is (groq, deepseek).
+        base_url: its address, which says it for certain where the price list knows it.
+    """
+
+    kind: str
+    name: str
+    base_url: str = ""
+
+
 class Prices:
     """Prices of requests in US dollars. Safe to use from several threads."""
 
@@ -40,25 +56,24 @@ class Prices:
         """Loads the table in a thread; it takes a quarter of a second, which the first `cost` would pay."""
         await asyncio.to_thread(self._load)
 
-    def cost(self, kind: str, provider: str, model: str, usage: Usage) -> float | None:
+    def cost(self, seller: Seller, model: str, usage: Usage) -> float | None:
         """The price of one reply.
 
         Args:
-            kind: the provider's kind; see `config.schema.ProviderKind`.
-            provider: its name, which says who an openai_compatible one is (groq, deepseek).
+            seller: who sold it.
             model: the model's name at the provider.
             usage: its tokens; those read from and written to a prompt cache have their own prices.
 
         Returns:
             US dollars; 0.0 for local models; None where the price is not known.
         """
-        if kind in LOCAL_KINDS:
+        if seller.kind in LOCAL_KINDS:
             return 0.0
         table = self._load()
-        seller = _TABLE_NAMES.get(kind) or (provider.lower() if provider.lower() in self._providers else None)
-        if seller is None or not model:
+        known_as = _TABLE_NAMES.get(seller.kind) or self._known_as(table, seller)
+        if known_as is None or not model:
             return None
-        reference = self._reference(table, seller, model)
+        reference = self._reference(table, known_as, model)
         if reference is None:
             return None
         from genai_prices import types
@@ -72,9 +87,19 @@ class Prices:
             output_tokens=max(0, usage.output_tokens),
         )
         try:
-            return float(table.calc(counted, reference, seller, None, None).total_price)
+            return float(table.calc(counted, reference, known_as, None, None).total_price)
         except (LookupError, ValueError):
             return None
+
+    def _known_as(self, table: DataSnapshot, seller: Seller) -> str | None:
+        """The table's name of an OpenAI-compatible provider: by its address, else by its own name."""
+        try:
+            if seller.base_url:
+                return table.find_provider(None, None, seller.base_url).id
+        except LookupError:
+            pass
+        name = seller.name.lower()
+        return name if name in self._providers else None
 
     def _load(self) -> DataSnapshot:
         with self._lock:
