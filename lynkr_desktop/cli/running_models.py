@@ -53,9 +53,7 @@ def run_remove(args: argparse.Namespace) -> int:
         access = _access(args)
         known = _found(access, args.id)
         if known is None:
-            return _fail(
-                f"Ollama has no model {args.id}, or does not answer. `lynkr models list` shows them."
-            )
+            return _fail(f"There is no model {args.id}, or Ollama does not answer; see `lynkr models list`.")
         if args.dry_run:
             print(f"Would remove {args.id} and free {size(known.size)}. Nothing was done.")
             return 0

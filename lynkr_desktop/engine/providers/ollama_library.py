@@ -28,6 +28,9 @@ _ATTEMPTS = 5
 """Times that a pull is begun anew without anything having arrived in between."""
 
 _PAUSE_S = 1.0
+_SILENCE_S = 600.0
+"""Longest silence within a pull: to check a large layer takes minutes, in which nothing is reported."""
+
 _ASK_S = 30.0
 
 
@@ -141,12 +144,9 @@ class OllamaLibrary:
             await asyncio.sleep(_PAUSE_S)
 
     async def _pull_once(self, model: str, before: PullProgress) -> AsyncGenerator[PullProgress, None]:
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self._limits.connect, sock_read=self._limits.stall
-        )
-        layers: dict[str, tuple[int, int]] = {}
+        tally = _Tally(before.size)
         splitter = LineSplitter()
-        began, at_begin = time.monotonic(), -1
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect, sock_read=_SILENCE_S)
         call = self._session().post(
             f"{self._base_url}/api/pull",
             data=encode_json({"model": model}),
@@ -159,24 +159,9 @@ class OllamaLibrary:
                 raise _refusal(response.status, await response.content.read(64 * 1024), model)
             async for chunk in response.content.iter_any():
                 for raw in splitter.feed(chunk):
-                    line = _decoded(raw, model)
-                    if line.digest:
-                        layers[line.digest] = (line.completed, line.total)
-                    received = sum(completed for completed, _ in layers.values())
-                    if at_begin < 0 and received:
-                        began, at_begin = time.monotonic(), received
-                    seconds = time.monotonic() - began
-                    rate = (received - at_begin) / seconds if at_begin >= 0 and seconds > 0.5 else 0.0
-                    size = sum(total for _, total in layers.values())
-                    yield PullProgress(
-                        line.status,
-                        max(0, received),
-                        max(size, before.size),
-                        max(0.0, rate),
-                        line.digest,
-                        line.total,
-                        line.completed,
-                    )
+                    yield tally.add(_decoded(raw, model))
+            for raw in splitter.finish():
+                yield tally.add(_decoded(raw, model))
 
     async def _ask(
         self, method: str, path: str, body: Json | None = None, model: str = "", limit: float = _ASK_S
@@ -203,6 +188,37 @@ class OllamaLibrary:
         if response.status != 200:
             raise _refusal(response.status, answer, model)
         return answer
+
+
+class _Tally:
+    """Adds up the layers of one pull, and measures how fast they come."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._layers: dict[str, tuple[int, int]] = {}
+        self._began = 0.0
+        self._at_begin = -1
+
+    def add(self, line: _Line) -> PullProgress:
+        """The progress with this report."""
+        if line.digest:
+            self._layers[line.digest] = (line.completed, line.total)
+        received = sum(completed for completed, _ in self._layers.values())
+        now = time.monotonic()
+        if self._at_begin < 0 and received:
+            # What was there already must not count as fetched in an instant.
+            self._began, self._at_begin = now, received
+        seconds = now - self._began
+        measurable = self._at_begin >= 0 and seconds > 0.5
+        return PullProgress(
+            status=line.status,
+            received=received,
+            size=max(self._size, sum(total for _, total in self._layers.values())),
+            bytes_per_s=max(0.0, (received - self._at_begin) / seconds) if measurable else 0.0,
+            digest=line.digest,
+            total=line.total,
+            completed=line.completed,
+        )
 
 
 def _decoded(raw: bytes, model: str) -> _Line:
