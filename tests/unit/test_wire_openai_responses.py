@@ -243,14 +243,22 @@ def test_hints_are_named_as_dropped_and_what_is_so_anyway_is_not() -> None:
         new_field_of_tomorrow=1,
     )
     assert request.inexpressible == ()
-    assert OpenAIChatUpstream().dropped(request) == (
+    dropped = (
         "client_metadata",
         "new_field_of_tomorrow",
         "reasoning.context",
         "tools.image_generation",
         "tools.web_search",
     )
-    assert json.loads(OpenAIChatUpstream().encode_request(request, "m"))["prompt_cache_key"] == "k"
+    openai, other = OpenAIChatUpstream("max_completion_tokens"), OpenAIChatUpstream()
+    assert openai.dropped(request) == dropped
+    assert json.loads(openai.encode_request(request, "m"))["prompt_cache_key"] == "k"
+    # Servers of others refuse what they do not know.
+    assert other.dropped(request) == tuple(sorted((*dropped, "prompt_cache_key")))
+    assert "prompt_cache_key" not in json.loads(other.encode_request(request, "m"))
+    named = decode(metadata={"k": "v"})
+    assert openai.dropped(named) == ("metadata",)
+    assert json.loads(openai.encode_request(decode(metadata={"k": "v"}, store=True), "m"))["metadata"]
     stored = decode(store=True, truncation="auto", service_tier="priority")
     assert set(stored.extra) == {"store", "truncation", "service_tier"}
 
@@ -295,7 +303,10 @@ def test_codex_with_an_unknown_model_has_its_tools_in_namespaces() -> None:
     assert names[0] == "exec_command"
     assert "multi_agent_v1__close_agent" in names
     assert request.inexpressible == ()
-    assert OpenAIChatUpstream().dropped(request) == ("client_metadata", "tools.web_search")
+    assert OpenAIChatUpstream("max_completion_tokens").dropped(request) == (
+        "client_metadata",
+        "tools.web_search",
+    )
     call = ToolUse("c1", "multi_agent_v1__close_agent", {"target": "a"})
     reply = Reply("", "m", (call,), "tool_use", Usage())
     [item] = json.loads(CLIENT.encode_reply(reply, request))["output"]

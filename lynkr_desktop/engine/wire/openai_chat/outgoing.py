@@ -22,20 +22,18 @@ from lynkr_desktop.engine.wire.pairing import paired_turns
 
 LimitField = Literal["max_tokens", "max_completion_tokens"]
 
-_SHARED = frozenset(
-    {
-        "frequency_penalty",
-        "logit_bias",
-        "presence_penalty",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "safety_identifier",
-        "service_tier",
-        "store",
-        "verbosity",
-    }
-)
-"""Fields outside the canonical model that other OpenAI protocols have under the same name and meaning."""
+_SHARED = frozenset({"frequency_penalty", "logit_bias", "presence_penalty"})
+"""Fields outside the canonical model that other protocols have under the same name and meaning."""
+
+_OPENAI = _SHARED | {
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "verbosity",
+}
+"""The same for OpenAI's own service; others refuse what they do not know, Mistral with a 422."""
 
 
 def encode_request(request: Request, model: str, limit: LimitField = "max_tokens") -> bytes:
@@ -67,9 +65,10 @@ def encode_request(request: Request, model: str, limit: LimitField = "max_tokens
             body["parallel_tool_calls"] = request.tool_choice.parallel
     if request.reasoning is not None and (effort := request.reasoning.level):
         body["reasoning_effort"] = effort
-    if request.metadata:
+    if _takes_metadata(request, limit):
         body["metadata"] = request.metadata
-    body.update({key: value for key, value in request.extra.items() if key in _SHARED})
+    shared = _shared(limit)
+    body.update({key: value for key, value in request.extra.items() if key in shared})
     if request.response_format is not None:
         body["response_format"] = _encode_response_format(request)
     if request.stream:
@@ -78,12 +77,23 @@ def encode_request(request: Request, model: str, limit: LimitField = "max_tokens
     return encode_json(body)
 
 
-def dropped_fields(request: Request) -> tuple[str, ...]:
+def dropped_fields(request: Request, limit: LimitField = "max_tokens") -> tuple[str, ...]:
     """Names of what Chat Completions has no word for."""
-    dropped = vendor_fields(request) - _SHARED
+    dropped = vendor_fields(request) - _shared(limit)
     if request.top_k is not None:
         dropped.add("top_k")
+    if request.metadata and not _takes_metadata(request, limit):
+        dropped.add("metadata")
     return tuple(sorted(dropped))
+
+
+def _shared(limit: LimitField) -> frozenset[str]:
+    return _OPENAI if limit == "max_completion_tokens" else _SHARED
+
+
+def _takes_metadata(request: Request, limit: LimitField) -> bool:
+    """OpenAI takes metadata for what it shall store, and refuses it else."""
+    return bool(request.metadata and request.extra.get("store")) and "store" in _shared(limit)
 
 
 def _encode_messages(request: Request) -> Iterator[Json]:

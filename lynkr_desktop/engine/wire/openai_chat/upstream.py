@@ -44,6 +44,7 @@ class OpenAIChatUpstream:
 
     Args:
         limit: the field that carries the limit of tokens; OpenAI's own newer models refuse the older one.
+            With the newer one, OpenAI's own hints are sent too.
     """
 
     name = "openai_chat"
@@ -57,7 +58,7 @@ class OpenAIChatUpstream:
 
     def dropped(self, request: Request) -> tuple[str, ...]:
         """What Chat Completions has no word for."""
-        return dropped_fields(request)
+        return dropped_fields(request, self._limit)
 
     def decode_reply(self, body: bytes) -> list[Event]:
         """A `chat.completion` as events. Raises `WireError` when it is none."""
