@@ -260,6 +260,39 @@ async def test_embeddings(fake: AzureFake, tmp_path: Path, options: dict[str, An
     assert fake.asked[0].headers["api-key"] == KEY
 
 
+async def test_responses_go_untouched_by_v1(fake: AzureFake, tmp_path: Path) -> None:
+    body = b'{"model": "gpt-4o", "input": "hi",  "store": false}'
+    headers = {"content-type": "application/json"}
+    async with (
+        engine(tmp_path, fake) as running,
+        running.http.post(f"{running.url}/v1/responses", data=body, headers=headers) as response,
+    ):
+        assert response.status == 200
+        assert (await response.json())["object"] == "response"
+    [asked] = fake.asked
+    assert (asked.target, asked.body) == ("/openai/v1/responses", body)
+
+
+@pytest.mark.parametrize(
+    ("responses", "target"),
+    [
+        (None, f"/openai/deployments/gpt-4o/chat/completions?api-version={DATED}"),
+        (True, f"/openai/responses?api-version={DATED}"),
+    ],
+)
+async def test_dated_versions_have_responses_when_they_are_said_to(
+    fake: AzureFake, tmp_path: Path, responses: bool | None, target: str
+) -> None:
+    options = {"api_version": DATED, "responses": responses}
+    body = {"model": "auto-route", "input": "hi"}
+    async with (
+        engine(tmp_path, fake, **options) as running,
+        running.http.post(f"{running.url}/v1/responses", json=body) as response,
+    ):
+        assert (await response.json())["object"] == "response"
+    assert fake.asked[0].target == target
+
+
 # ---------------------------------------------------------------- Claude
 
 

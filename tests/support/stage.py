@@ -89,7 +89,7 @@ AZURE = Backend(
     AzureFake,
     lambda url: {"base_url": url, "key_env": "AZURE_OPENAI_API_KEY"},
     environ={"AZURE_OPENAI_API_KEY": azure.KEY},
-    speaks=frozenset({"openai_chat"}),
+    speaks=frozenset({"openai_chat", "openai_responses"}),
 )
 BEDROCK = Backend(
     "bedrock",

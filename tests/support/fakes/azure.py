@@ -1,4 +1,4 @@
-"""Azure OpenAI, as its deployments and its v1 paths answer, and Claude behind the same resource."""
+"""Azure: deployments of OpenAI's models with their dated versions, the v1 paths, and Claude."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from aiohttp import web
 
 from tests.support.fakes.anthropic import MessagesWire
 from tests.support.fakes.anthropic_rules import Refused, check_messages_body
-from tests.support.fakes.base import Asked, Json, ScriptedServer, Wire
-from tests.support.fakes.openai import ChatWire
+from tests.support.fakes.base import Asked, Json, Wire
+from tests.support.fakes.openai import ChatWire, OpenAIFake
+from tests.support.fakes.openai_responses import ResponsesWire
 from tests.support.script import Reply
 
 KEY = "3f1c8f7ab2c94d03a1b2c3d4e5f60718"
@@ -27,7 +28,7 @@ FILTERED = "The response was filtered due to the prompt triggering Azure OpenAI'
 """The message of a refused prompt; a scripted failure with it gets the details that Azure sends."""
 
 
-class AzureFake(ScriptedServer):
+class AzureFake(OpenAIFake):
     """A resource behind {url}.
 
     Attributes:
@@ -50,14 +51,16 @@ class AzureFake(ScriptedServer):
             web.post("/openai/deployments/{deployment}/embeddings", self.embeddings),
             web.post("/openai/v1/chat/completions", self.handle),
             web.post("/openai/v1/embeddings", self.embeddings),
+            web.post("/openai/v1/responses", self.handle),
+            web.post("/openai/responses", self.handle),
             web.post("/anthropic/v1/messages", self.handle),
         ]
 
     def wire(self, asked: Asked) -> Wire:
-        """Chat Completions with Azure's habits; Messages for Claude."""
-        return (
-            MessagesWire(asked) if asked.path.startswith("/anthropic/") else AzureChatWire(asked, self.model)
-        )
+        """Chat Completions with Azure's habits; Messages for Claude; Responses as OpenAI has them."""
+        if asked.path.startswith("/anthropic/"):
+            return MessagesWire(asked)
+        return ResponsesWire(asked) if asked.path.endswith("/responses") else AzureChatWire(asked, self.model)
 
     def check(self, asked: Asked) -> tuple[int, str] | None:
         """Access, the version, the deployment."""
@@ -70,18 +73,18 @@ class AzureFake(ScriptedServer):
             )
         if asked.path.startswith("/anthropic/"):
             return _claude_fault(asked)
+        if not asked.path.startswith("/openai/v1/") and not asked.query.get("api-version"):
+            return 404, "Resource not found"
         if asked.path.startswith("/openai/deployments/"):
-            if not asked.query.get("api-version"):
-                return 404, "Resource not found"
             deployment = asked.path.split("/")[3]
         else:
             deployment = asked.json.get("model", "")
         if deployment not in self.deployments:
             return 404, "The API deployment for this resource does not exist."
-        return None
+        return super().check(asked)
 
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
-        """A vector of the length of each text."""
+        """As OpenAI, for who may ask."""
         asked = Asked(
             request.method,
             request.path,
@@ -96,15 +99,7 @@ class AzureFake(ScriptedServer):
             status, message = refused
             body = AzureChatWire(asked).failure(status, message)
             return web.Response(status=status, body=body, content_type="application/json")
-        given = asked.json["input"]
-        data = [
-            {"object": "embedding", "index": index, "embedding": [float(len(text)), 0.5]}
-            for index, text in enumerate([given] if isinstance(given, str) else given)
-        ]
-        usage = {"prompt_tokens": 3, "total_tokens": 3}
-        return web.json_response(
-            {"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage}
-        )
+        return await self._embeddings(request)
 
 
 def _claude_fault(asked: Asked) -> tuple[int, str] | None:
