@@ -257,6 +257,13 @@ class ProviderOptions(Options):
         description="bedrock: the AWS region; left out, it is found as AWS tools find it (AWS_REGION, the "
         "profile).",
     )
+    project: str | None = Field(
+        None,
+        description="vertex: the project; left out, GOOGLE_CLOUD_PROJECT or that of the credentials.",
+    )
+    location: str | None = Field(
+        None, description="vertex: the location; left out, GOOGLE_CLOUD_LOCATION, else `global`."
+    )
     api_version: str | None = Field(
         None,
         pattern=r"^(v1|\d{4}-\d{2}-\d{2}(-preview)?)$",

@@ -11,7 +11,7 @@ from typing import get_args
 from lynkr_desktop.engine.config.schema import Config, ProviderKind, ProviderOptions
 from lynkr_desktop.engine.providers.anthropic import AnthropicProvider
 from lynkr_desktop.engine.providers.azure import AzureProvider
-from lynkr_desktop.engine.providers.base import Answer, Availability, Call, ModelInfo, Provider
+from lynkr_desktop.engine.providers.base import Provider
 from lynkr_desktop.engine.providers.bedrock import BedrockProvider
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
@@ -19,37 +19,12 @@ from lynkr_desktop.engine.providers.http import SessionFactory
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
 from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICompatibleProvider, is_loopback
+from lynkr_desktop.engine.providers.vertex import VertexProvider
 from lynkr_desktop.engine.security.keys import KeyStore, usual_variables
-from lynkr_desktop.engine.wire.canonical import Need
-from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.control import LocalModel
 from lynkr_desktop.protocol.keys import KeyCheck
 
 OLLAMA_URL = "http://127.0.0.1:11434"
-
-
-class UnsupportedProvider(Provider):
-    """A kind of provider that a configuration may name and that cannot be used yet."""
-
-    def __init__(self, name: str, kind: str) -> None:
-        self.name = name
-        self.kind = kind
-        self._reason = f"{name}: providers of the kind {kind} are not supported yet."
-
-    async def availability(self, model: str = "", needs: frozenset[Need] = frozenset()) -> Availability:
-        """Never available."""
-        return Availability("unavailable", self._reason)
-
-    async def models(self) -> list[ModelInfo]:
-        """None."""
-        return []
-
-    async def send(self, call: Call) -> Answer:
-        """Always 503."""
-        raise WireError(self._reason, status=503, kind="unavailable")
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +131,14 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 session=_session_for(options.base_url or "", tools),
                 key=provider_key(name, options, tools),
             )
+        case "vertex":
+            return VertexProvider(
+                name=name,
+                options=options,
+                session=_session_for(options.base_url or "", tools),
+                key=provider_key(name, options, tools),
+                environ=tools.environ,
+            )
         case "bedrock":
             return BedrockProvider(
                 name=name,
@@ -164,7 +147,6 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 key=provider_key(name, options, tools),
                 environ=tools.environ,
             )
-    return UnsupportedProvider(name, kind)
 
 
 def _session_for(base_url: str, tools: Tools) -> SessionFactory:
