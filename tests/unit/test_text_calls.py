@@ -218,6 +218,18 @@ def test_unquoted_values_get_the_type_of_the_schema(form: str, schema: Any, text
     assert found_in(form.replace("{}", text), request=request) == [["f", {"x": value}]]
 
 
+def test_a_senseless_schema_does_no_harm() -> None:
+    loop = {"anyOf": [{"$ref": "#/properties/x"}] * 100}
+    schema = {"properties": {"x": loop, "y": {"type": [None, {}], "enum": 1}}, "required": [["x"], {}, None]}
+    request = msgspec.structs.replace(
+        REQUEST, tools=(Tool("f", "", schema), Tool("g", "", {"properties": 1}))
+    )
+    form = "<function={}><parameter=x>1</parameter><parameter=y>z</parameter></function>"
+    for name in ("f", "g"):
+        assert found_in(form.replace("{}", name), request=request) == [[name, {"x": 1, "y": "z"}]]
+    assert found_in('{"name": "f", "arguments": {}}', request=request) == [["f", {}]]
+
+
 # ---------------------------------------------------------------- when nothing is looked for
 
 
@@ -351,7 +363,7 @@ def test_an_empty_text_block_of_the_provider_stays() -> None:
 
 def test_ordinary_text_is_not_delayed() -> None:
     text = (
-        'Look: `x`, "y" and **z**, it\'s 1 > 0 [1] {a} ```\ncode\n``` <b>bold</b> -- a < b; <toolbox> [TOOL]\n'
+        'Look: `x`, "y" and **z**, it\'s 1 > 0 [1] {a} ```\ncode\n``` <b>bold</b> -- a < b; <toolbox> [T]\n'
     )
     finder = TextToolCalls(REQUEST)
     finder.feed([Started(), BlockStarted(0, Text(""))])

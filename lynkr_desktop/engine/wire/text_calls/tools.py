@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,8 +11,6 @@ from msgspec import Struct
 from lynkr_desktop.engine.wire.canonical import Json, Request, Tool
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.text_calls.reader import Mismatch
-
-_MAX_SCHEMA_DEPTH = 8
 
 
 class Call(Struct, frozen=True):
@@ -27,6 +24,7 @@ class OfferedTools:
     """The tools that may be called: those of the request that its tool_choice allows."""
 
     def __init__(self, request: Request) -> None:
+        self._types: dict[tuple[str, str], frozenset[str]] = {}
         choice = request.tool_choice
         self._tools: dict[str, Tool] = {
             tool.name: tool
@@ -49,16 +47,15 @@ class OfferedTools:
     def has_required(self, call: Call) -> bool:
         """Whether a call gives all the arguments that its tool cannot do without."""
         given = msgspec.json.decode(call.arguments)
-        return all(key in given for key in _list(self._tools[call.name].input_schema, "required"))
+        required = _list(self._tools[call.name].input_schema, "required")
+        return all(key in given for key in required if isinstance(key, str))
 
     def typed(self, name: str, key: str, text: str) -> Any:
         """An argument that was written without quotes, in the type that the tool's schema gives it.
 
         A string stays as it is written; other types are read as JSON, and left as text when they are none.
         """
-        schema = self._tools[name].input_schema
-        properties = schema.get("properties")
-        types = set(_types(properties.get(key), schema) if isinstance(properties, dict) else ())
+        types = self._types_of(name, key)
         if "string" in types:
             return None if text.strip() == "null" and "null" in types else text
         word = text.strip()
@@ -71,24 +68,45 @@ class OfferedTools:
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             return text
 
+    def _types_of(self, name: str, key: str) -> frozenset[str]:
+        schema = self._tools[name].input_schema
+        properties = schema.get("properties")
+        if not isinstance(properties, dict) or key not in properties:
+            return frozenset()
+        if (name, key) not in self._types:
+            self._types[name, key] = _types(properties[key], schema)
+        return self._types[name, key]
 
-def _types(schema: Any, root: Json, depth: int = 0) -> Iterator[str]:
-    """The JSON types that a schema allows, as far as it names them."""
-    if not isinstance(schema, dict) or depth > _MAX_SCHEMA_DEPTH:
-        return
-    named = schema.get("type")
-    yield from (name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str))
-    if any(isinstance(value, str) for value in _list(schema, "enum")):
-        yield "string"
-    reference = schema.get("$ref")
+
+def _types(schema: Any, root: Json) -> frozenset[str]:
+    """The JSON types that a schema allows, as far as it names them; references are followed within `root`."""
+    types: set[str] = set()
+    seen: set[int] = set()
+    waiting = [schema]
+    while waiting:
+        schema = waiting.pop()
+        if not isinstance(schema, dict) or id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        named = schema.get("type")
+        types.update(
+            name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str)
+        )
+        if any(isinstance(value, str) for value in _list(schema, "enum")):
+            types.add("string")
+        waiting.append(_referred(schema.get("$ref"), root))
+        for word in ("anyOf", "oneOf", "allOf"):
+            waiting += _list(schema, word)
+    return frozenset(types)
+
+
+def _referred(reference: Any, root: Json) -> Any:
+    target: Any = None
     if isinstance(reference, str) and reference.startswith("#/"):
-        target: Any = root
+        target = root
         for step in reference[2:].split("/"):
             target = target.get(step) if isinstance(target, dict) else None
-        yield from _types(target, root, depth + 1)
-    for word in ("anyOf", "oneOf", "allOf"):
-        for option in _list(schema, word):
-            yield from _types(option, root, depth + 1)
+    return target
 
 
 def _list(schema: Json, word: str) -> list[Any]:
