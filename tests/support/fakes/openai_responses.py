@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from tests.support.fakes.base import OUTPUT_TOKENS, PROMPT_TOKENS, Asked, Json, Wire, pieces
@@ -42,6 +43,18 @@ def _is_call(item: Json) -> bool:
     return item.get("type") in ("function_call", "custom_tool_call")
 
 
+def offered(body: Json) -> Iterator[Json]:
+    """Every tool of a request: also those in namespaces, and those that an item of the input adds."""
+    items = body.get("input")
+    said = items if isinstance(items, list) else []
+    added = [item["tools"] for item in said if item.get("type") == "additional_tools"]
+    for tool in chain(body.get("tools") or (), *added):
+        if tool.get("type") == "namespace":
+            yield from tool["tools"]
+        else:
+            yield tool
+
+
 class ResponsesWire(Wire):
     """Typed events and whole responses.
 
@@ -55,9 +68,7 @@ class ResponsesWire(Wire):
         self._output: list[Json] = []
         self._item: Json | None = None
         self._freeform = {
-            tool["name"]
-            for tool in body.get("tools") or ()
-            if tool.get("type") == "custom" and "name" in tool
+            tool["name"] for tool in offered(body) if tool.get("type") == "custom" and "name" in tool
         }
         self._base: Json = {
             "id": "resp_68af4030592c81938ec0a5fbab4a3e9f",
