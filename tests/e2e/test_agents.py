@@ -158,16 +158,34 @@ async def test_claude_code(
 
 
 async def test_codex(backend: AbstractAsyncContextManager[Backend], brain: Brain, tmp_path: Path) -> None:
+    items = await work_with_codex(backend, brain, tmp_path)
+    assert [item["exit_code"] for item in items if item["type"] == "command_execution"] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("behind", [ollama, openai, anthropic], ids=lambda made: made.__name__)
+@pytest.mark.parametrize("model", ["gpt-5.5", "gpt-6.1-sol"])
+async def test_codex_with_the_tools_that_it_gives_to_models_it_knows(
+    behind: Callable[[Brain], AbstractAsyncContextManager[Backend]], model: str, brain: Brain, tmp_path: Path
+) -> None:
+    """It takes patches, and programs, as plain text: tools that no other protocol has."""
+    items = await work_with_codex(behind(brain), brain, tmp_path, model)
+    assert [item["type"] for item in items].count("file_change") == 1
+
+
+async def work_with_codex(
+    backend: AbstractAsyncContextManager[Backend], brain: Brain, folder: Path, model: str = "auto-route"
+) -> list[dict[str, Any]]:
+    """Lets Codex do the task; gives the items of its story."""
     async with backend as behind:
-        with running_proxy(tmp_path / "proxy", behind.config, behind.environ) as proxy:
-            events = await run_codex(proxy, tmp_path / "home", brain.prompt)
+        with running_proxy(folder / "proxy", behind.config, behind.environ) as proxy:
+            events = await run_codex(proxy, folder / "home", brain.prompt, model=model)
             await check(proxy, behind, brain)
-    items = [event["item"] for event in events if event["type"] == "item.completed"]
+    items: list[dict[str, Any]] = [event["item"] for event in events if event["type"] == "item.completed"]
     assert items[-1]["type"] == "agent_message"
     assert items[-1]["text"] == f"Done: it prints {PRINTED}."
-    assert [item["exit_code"] for item in items if item["type"] == "command_execution"] == [0, 0, 0]
     assert events[-1]["type"] == "turn.completed"
     assert events[-1]["usage"]["input_tokens"] > 0
+    return items
 
 
 async def test_claude_code_with_an_older_model_than_it_means(brain: Brain, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.fakes.openai_responses import offered
 from tests.support.script import Call, Json, Reply, Say, Think, text
 
 TITLE = "Area of a circle"
@@ -54,6 +55,9 @@ class Seen:
 
 # ---------------------------------------------------------------- formats
 
+_FREE: Json = {"properties": {"input": {"type": "string"}}}
+"""Stands for the schema of a tool that takes text."""
+
 
 def ollama(body: Json) -> Seen:
     """Ollama's native chat. Models see no ids: what counts is the order."""
@@ -83,16 +87,19 @@ def openai_chat(body: Json) -> Seen:
 
 def openai_responses(body: Json) -> Seen:
     """OpenAI Responses."""
-    functions = [tool for tool in body.get("tools") or () if tool["type"] == "function"]
-    items = body["input"]
+    tools = list(offered(body))
+    calls, outputs = (
+        [item for item in body["input"] if item.get("type") in kinds]
+        for kinds in (
+            ("function_call", "custom_tool_call"),
+            ("function_call_output", "custom_tool_call_output"),
+        )
+    )
     return Seen(
-        {function["name"]: function.get("parameters") or {} for function in functions},
-        [item["call_id"] for item in items if item.get("type") == "function_call"],
-        [
-            (item["call_id"], _text(item["output"]))
-            for item in items
-            if item.get("type") == "function_call_output"
-        ],
+        {tool["name"]: tool.get("parameters") or {} for tool in tools if tool["type"] == "function"}
+        | {tool["name"]: _FREE for tool in tools if tool["type"] == "custom"},
+        [item["call_id"] for item in calls],
+        [(item["call_id"], _text(item["output"])) for item in outputs],
     )
 
 
@@ -203,15 +210,36 @@ CLAUDE_CODE = Hands(
 )
 
 
+def _shell(command: str) -> Call:
+    return Call("exec_command", {"cmd": command, "yield_time_ms": 10_000})
+
+
 def _patch(path: Path) -> str:
     change = f"*** Update File: {path.name}\n@@\n-PI = {ROUGH}\n+PI = {EXACT}"
-    return f"apply_patch <<'EOF'\n*** Begin Patch\n{change}\n*** End Patch\nEOF\n"
+    return f"*** Begin Patch\n{change}\n*** End Patch\n"
 
 
 CODEX = Hands(
-    read=lambda path: Call("exec_command", {"cmd": f"cat {path.name}"}),
-    change=lambda path: Call("exec_command", {"cmd": _patch(path)}),
-    run=lambda command: Call("exec_command", {"cmd": command, "yield_time_ms": 10_000}),
+    read=lambda path: _shell(f"cat {path.name}"),
+    change=lambda path: _shell(f"apply_patch <<'EOF'\n{_patch(path)}EOF\n"),
+    run=_shell,
+)
+
+# For models that it knows, Codex takes patches as plain text, ...
+CODEX_PATCHES = Hands(
+    read=CODEX.read, change=lambda path: Call("apply_patch", {"input": _patch(path)}), run=CODEX.run
+)
+
+
+def _script(tool: str, given: Any, *, shown: str = "") -> Call:
+    return Call("exec", {"input": f"const r = await tools.{tool}({json.dumps(given)});\ntext(r{shown});\n"})
+
+
+# ... and for the newest, programs that use the tools.
+CODEX_SCRIPTS = Hands(
+    read=lambda path: _script("exec_command", {"cmd": f"cat {path.name}"}, shown=".output"),
+    change=lambda path: _script("apply_patch", _patch(path)),
+    run=lambda command: _script("exec_command", {"cmd": command}, shown=".output"),
 )
 
 
@@ -225,7 +253,7 @@ OPENHANDS = Hands(
     run=lambda command: Call("terminal", {"command": command}),
 )
 
-AGENTS = (CLAUDE_CODE, CODEX, OPENHANDS)
+AGENTS = (CLAUDE_CODE, CODEX_SCRIPTS, CODEX_PATCHES, CODEX, OPENHANDS)
 
 
 # ---------------------------------------------------------------- task
