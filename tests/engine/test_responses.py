@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from tests.support.clients import Ask, Function, OpenAIResponses, Picture, user
 from tests.support.engine import Running, config_for, engine_in_process
+from tests.support.fakes.anthropic import AnthropicFake
 from tests.support.fakes.base import OUTPUT_TOKENS, PROMPT_TOKENS
 from tests.support.fakes.openai import OpenAIFake
 from tests.support.script import (
@@ -438,3 +439,40 @@ async def test_reasoning_that_comes_back_and_calls_reach_a_chat_server_in_order(
     assert response.headers["x-lynkr-dropped"] == "input.encrypted_content"
     roles = [(turn["role"], turn.get("tool_call_id")) for turn in fake.asked[0].json["messages"]]
     assert roles == [("user", None), ("assistant", None), ("tool", "c1"), ("tool", "c2"), ("user", None)]
+
+
+@BOTH_WAYS
+async def test_what_claude_signed_goes_back_to_it(tmp_path: Path, stream: bool) -> None:
+    """A client of Responses keeps the signature as the `encrypted_content` of reasoning."""
+    async with AnthropicFake() as claude:
+        config = config_for("http://127.0.0.1:9")
+        config["providers"] = {"anthropic": {"base_url": claude.url}}
+        tier = {"providers": ["anthropic/claude-opus-4-5"], "max_complexity": 1.0}
+        config["routing"]["tiers"] = {"simple": tier}
+        async with engine_in_process(tmp_path, config, {"ANTHROPIC_API_KEY": "sk-ant-test"}) as running:
+            claude.replies += [Reply((Think("I must look."), Call("f", {"a": 1}))), text("Seen.")]
+            ask = {
+                "model": "anthropic/claude-opus-4-5",
+                "input": [{"role": "user", "content": "look"}],
+                "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+                "reasoning": {"effort": "high"},
+                "include": ["reasoning.encrypted_content"],
+                "stream": stream,
+            }
+            response, raw = await post(running, ask)
+            assert response.status == 200, raw
+            if stream:
+                raw = json.dumps(json.loads(raw.decode().rpartition("data: ")[2])["response"]).encode()
+            output = json.loads(raw)["output"]
+            assert [item["type"] for item in output] == ["reasoning", "function_call"]
+            # As Codex sends it back: with neither ids nor states.
+            kept = [{key: item[key] for key in item if key not in ("id", "status")} for item in output]
+            result = {"type": "function_call_output", "call_id": output[1]["call_id"], "output": "a.py"}
+            response, raw = await post(running, {**ask, "input": [*ask["input"], *kept, result]})
+            assert response.status == 200, raw
+    first, second = claude.asked
+    thinking = second.json["messages"][1]["content"][0]
+    assert thinking["type"] == "thinking"
+    assert thinking["thinking"] == "I must look."
+    assert thinking["signature"]
+    assert first.json["messages"] == second.json["messages"][:1]
