@@ -208,6 +208,9 @@ class OllamaProvider(Provider):
                     raise _missing(model.name) from error
                 else:
                     raise
+        if not request.stream and not answer.whole:
+            # Proxies in front of Ollama have been seen to stream what was asked for in one piece.
+            answer.dialect = None
         answer.dropped = () if dialect else dropped_fields(request)
         if wanted and think is None:
             answer.dropped += ("thinking",)

@@ -74,6 +74,12 @@ class OllamaAnswer(StreamedAnswer):
         end = self._lines.finish()
         return [*pieces, (b"", end)] if end else pieces
 
+    @property
+    def whole(self) -> bool:
+        """Whether its first line is all of it, as it is of a reply that was not to be streamed."""
+        events = self._first[0][1] if len(self._first) == 1 else []
+        return bool(events) and isinstance(events[-1], Stopped | Failed)
+
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """The reply, piece by piece; it ends with the line that says `done`, whatever follows."""
         rest = cast(AsyncGenerator[tuple[bytes, list[Event]]], super().__aiter__())

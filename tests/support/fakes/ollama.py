@@ -1,4 +1,4 @@
-"""Ollama's native chat with the faults of transport of every other fake.
+"""Ollama's native chat and generate with the faults of transport of every other fake.
 
 `tests.support.ollama_server` is the faithful server, with windows, loading and pulls; this one has its checks
 and its wire format, and plays scripts as its siblings do.
@@ -23,7 +23,7 @@ from tests.support.fakes.base import (
     texts,
     thoughts,
 )
-from tests.support.ollama_checks import Refused, check_chat
+from tests.support.ollama_checks import Refused, check_chat, check_common, check_images
 from tests.support.ollama_models import FakeModel
 from tests.support.script import Reply
 
@@ -41,6 +41,7 @@ class OllamaFake(ScriptedServer):
         """The paths that a provider uses."""
         return [
             web.post("/api/chat", self.handle),
+            web.post("/api/generate", self.handle),
             web.get("/api/tags", self._tags),
             web.get("/api/ps", self._ps),
             web.post("/api/show", self._show),
@@ -48,13 +49,17 @@ class OllamaFake(ScriptedServer):
         ]
 
     def wire(self, asked: Asked) -> Wire:
-        """Lines of /api/chat."""
+        """Lines of the path."""
         return LinesWire(asked)
 
     def check(self, asked: Asked) -> tuple[int, str] | None:
         """What Go's decoder and the model's abilities refuse."""
         try:
-            check_chat(asked.json)
+            if asked.path == "/api/chat":
+                check_chat(asked.json)
+            else:
+                check_images(asked.json.get("images"))
+                check_common(asked.json)
         except Refused as refused:
             return refused.status, str(refused)
         return None
@@ -135,8 +140,12 @@ class LinesWire(Wire):
 
     def _line(self, message: Json, **rest: object) -> bytes:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        head = {"model": self.asked.json.get("model", "m"), "created_at": now}
-        body = {**head, "message": {"role": "assistant", "content": "", **message}, "done": False, **rest}
+        head: Json = {"model": self.asked.json.get("model", "m"), "created_at": now}
+        if self.asked.path == "/api/chat":
+            head["message"] = {"role": "assistant", "content": "", **message}
+        else:
+            head |= {"response": message.pop("content", ""), **message}
+        body = {**head, "done": False, **rest}
         return json.dumps(body, ensure_ascii=False).encode() + b"\n"
 
 
