@@ -15,13 +15,14 @@ from aiohttp import ClientResponse
 from lynkr_desktop.engine.endpoints.llm import CODECS
 from tests.support.clients import ALL, Answer, Ask, Client
 from tests.support.engine import LIMITS, TOKEN, Running, engine_in_process
-from tests.support.fakes import azure, bedrock
+from tests.support.fakes import azure, bedrock, vertex
 from tests.support.fakes.anthropic import AnthropicFake
 from tests.support.fakes.azure import AzureFake
 from tests.support.fakes.base import Asked, ScriptedServer
 from tests.support.fakes.bedrock import BedrockFake
 from tests.support.fakes.ollama import OllamaFake
 from tests.support.fakes.openai import OpenAIFake
+from tests.support.fakes.vertex import VertexFake
 from tests.support.script import Reply
 
 Json = dict[str, Any]
@@ -100,7 +101,16 @@ BEDROCK = Backend(
     signs=True,
     framing="frames",
 )
-BACKENDS: tuple[Backend, ...] = (OPENAI, OLLAMA, ANTHROPIC, BEDROCK, AZURE)
+VERTEX = Backend(
+    "vertex",
+    VertexFake,
+    lambda url: {"base_url": url},
+    model="gemini-3-pro-preview",
+    environ={"GOOGLE_API_KEY": vertex.KEY},
+    lacks=frozenset({"parallel"}),
+    whole_calls=True,
+)
+BACKENDS: tuple[Backend, ...] = (OPENAI, OLLAMA, ANTHROPIC, BEDROCK, AZURE, VERTEX)
 CLIENTS: tuple[Client, ...] = tuple(client for client in ALL if client.path in CODECS)
 GONE, HASTY = "-gone", "-hasty"
 SPARE = "spare"

@@ -26,6 +26,7 @@ from tests.support.fakes.base import (
 from tests.support.fakes.gemini_rules import check_gemini_body, needs_signatures, sign
 from tests.support.script import Call, Reply, Say, Think
 
+KEY = "AIzaFakeKeyForTests0123456789"
 PROJECT = "fake-project"
 LOCATION = "us-central1"
 THOUGHT_TOKENS = 2
@@ -57,7 +58,7 @@ class VertexFake(ScriptedServer):
 
     def __init__(self, *replies: Reply) -> None:
         super().__init__(*replies)
-        self.key = "AIzaFakeKeyForTests0123456789"
+        self.key = KEY
         self.token_lifetime = 3600
         self.tokens: list[str] = []
         self.gemini = ["gemini-2.5-flash", "gemini-3-pro-preview"]
@@ -224,7 +225,7 @@ class GeminiWire(Wire):
 
     def error_event(self, message: str) -> bytes:
         """An error where a chunk, or an answer, is expected."""
-        body = error_body(503, message)
+        body = error_body(500, message)
         return self._event(body) if self.streams else json.dumps(body).encode()
 
     def whole(self, reply: Reply) -> bytes:
