@@ -178,7 +178,9 @@ async def test_the_system_prompt_arrives(
     assert answer.good
     body = lynkr.asked(backend).body
     places = [body.index(rule.encode()) for rule in system]
-    assert places == sorted(places)
+    if client.name not in backend.speaks:
+        # What goes untouched has the client's own order.
+        assert places == sorted(places)
 
 
 @pairs("choice")

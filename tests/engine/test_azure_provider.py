@@ -242,6 +242,21 @@ async def test_newer_models_get_the_newer_limit_from_other_clients(fake: AzureFa
     assert "max_tokens" not in body
 
 
+@pytest.mark.parametrize(("options", "sent"), [({}, True), ({"api_version": DATED}, False)])
+async def test_hints_that_came_later_are_not_sent_to_dated_versions(
+    fake: AzureFake, tmp_path: Path, options: dict[str, Any], sent: bool
+) -> None:
+    """Codex sends prompt_cache_key with every request; such a version refuses it."""
+    body = {"model": "auto-route", "input": "hi", "prompt_cache_key": "k"}
+    async with (
+        engine(tmp_path, fake, responses=False, **options) as running,
+        running.http.post(f"{running.url}/v1/responses", json=body) as response,
+    ):
+        assert response.status == 200
+        assert ("prompt_cache_key" in response.headers.get("x-lynkr-dropped", "")) is not sent
+    assert ("prompt_cache_key" in fake.asked[0].json) is sent
+
+
 async def test_a_clients_own_bytes_go_on(fake: AzureFake, tmp_path: Path) -> None:
     body = b'{ "model":"gpt-4o",  "messages": [{"role":"user","content":"hi"}], "odd_field": [1 ] }'
     async with engine(tmp_path, fake) as running:

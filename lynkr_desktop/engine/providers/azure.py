@@ -74,7 +74,8 @@ class AzureProvider(OpenAICompatibleProvider):
         self.text_tool_calls = False
         self._version = options.api_version or environ.get("OPENAI_API_VERSION", "") or "v1"
         # The newer models behind a deployment refuse the older field, and its name does not tell the model.
-        self._codec = OpenAIChatUpstream("max_completion_tokens")
+        # Dated versions refuse fields that came after them.
+        self._codec = OpenAIChatUpstream("max_completion_tokens", hints=self._version == "v1")
         has_responses = self._version == "v1" if options.responses is None else options.responses
         self._responses = ResponsesPath(offered=has_responses)
         self._messages = MessagesApi(name=name, session=session, limits=Limits.of(options))

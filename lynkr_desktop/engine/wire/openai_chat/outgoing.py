@@ -36,8 +36,17 @@ _OPENAI = _SHARED | {
 """The same for OpenAI's own service; others refuse what they do not know, Mistral with a 422."""
 
 
-def encode_request(request: Request, model: str, limit: LimitField = "max_tokens") -> bytes:
-    """The body of POST {base_url}/chat/completions for `model`."""
+def encode_request(
+    request: Request, model: str, limit: LimitField = "max_tokens", *, hints: bool = False
+) -> bytes:
+    """The body of POST {base_url}/chat/completions for `model`.
+
+    Args:
+        request: the canonical request.
+        model: the provider's name of the model.
+        limit: the field that carries the limit of tokens.
+        hints: whether OpenAI's own hints go along.
+    """
     body: Json = {"model": model, "messages": list(_encode_messages(request))}
     optional: Json = {
         limit: request.max_tokens,
@@ -65,9 +74,9 @@ def encode_request(request: Request, model: str, limit: LimitField = "max_tokens
             body["parallel_tool_calls"] = request.tool_choice.parallel
     if request.reasoning is not None and (effort := request.reasoning.level):
         body["reasoning_effort"] = effort
-    if _takes_metadata(request, limit):
+    if _takes_metadata(request, hints):
         body["metadata"] = request.metadata
-    shared = _shared(limit)
+    shared = _shared(hints)
     body.update({key: value for key, value in request.extra.items() if key in shared})
     if request.response_format is not None:
         body["response_format"] = _encode_response_format(request)
@@ -77,23 +86,23 @@ def encode_request(request: Request, model: str, limit: LimitField = "max_tokens
     return encode_json(body)
 
 
-def dropped_fields(request: Request, limit: LimitField = "max_tokens") -> tuple[str, ...]:
+def dropped_fields(request: Request, *, hints: bool = False) -> tuple[str, ...]:
     """Names of what Chat Completions has no word for."""
-    dropped = vendor_fields(request) - _shared(limit)
+    dropped = vendor_fields(request) - _shared(hints)
     if request.top_k is not None:
         dropped.add("top_k")
-    if request.metadata and not _takes_metadata(request, limit):
+    if request.metadata and not _takes_metadata(request, hints):
         dropped.add("metadata")
     return tuple(sorted(dropped))
 
 
-def _shared(limit: LimitField) -> frozenset[str]:
-    return _OPENAI if limit == "max_completion_tokens" else _SHARED
+def _shared(hints: bool) -> frozenset[str]:
+    return _OPENAI if hints else _SHARED
 
 
-def _takes_metadata(request: Request, limit: LimitField) -> bool:
+def _takes_metadata(request: Request, hints: bool) -> bool:
     """OpenAI takes metadata for what it shall store, and refuses it else."""
-    return bool(request.metadata and request.extra.get("store")) and "store" in _shared(limit)
+    return bool(request.metadata and request.extra.get("store")) and "store" in _shared(hints)
 
 
 def _encode_messages(request: Request) -> Iterator[Json]:

@@ -44,21 +44,22 @@ class OpenAIChatUpstream:
 
     Args:
         limit: the field that carries the limit of tokens; OpenAI's own newer models refuse the older one.
-            With the newer one, OpenAI's own hints are sent too.
+        hints: whether OpenAI's own hints are sent; left out, they go with the newer limit.
     """
 
     name = "openai_chat"
 
-    def __init__(self, limit: LimitField = "max_tokens") -> None:
+    def __init__(self, limit: LimitField = "max_tokens", hints: bool | None = None) -> None:
         self._limit: LimitField = limit
+        self._hints = limit == "max_completion_tokens" if hints is None else hints
 
     def encode_request(self, request: Request, model: str) -> bytes:
         """The body for `model`."""
-        return encode_request(request, model, self._limit)
+        return encode_request(request, model, self._limit, hints=self._hints)
 
     def dropped(self, request: Request) -> tuple[str, ...]:
         """What Chat Completions has no word for."""
-        return dropped_fields(request, self._limit)
+        return dropped_fields(request, hints=self._hints)
 
     def decode_reply(self, body: bytes) -> list[Event]:
         """A `chat.completion` as events. Raises `WireError` when it is none."""
