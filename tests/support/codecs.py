@@ -10,7 +10,7 @@ from lynkr_desktop.engine.endpoints.llm import CODECS
 from lynkr_desktop.engine.wire.anthropic import AnthropicUpstream
 from lynkr_desktop.engine.wire.bedrock import BedrockUpstream
 from lynkr_desktop.engine.wire.codec import ClientCodec, ProviderCodec
-from lynkr_desktop.engine.wire.ollama import OllamaUpstream
+from lynkr_desktop.engine.wire.ollama import OllamaChatClient, OllamaGenerateClient, OllamaUpstream
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
 from lynkr_desktop.engine.wire.openai_responses import ResponsesUpstream
 from tests.support.clients import ALL, Client
@@ -77,14 +77,18 @@ def _encoded(body: Json) -> bytes:
     return json.dumps(body).encode()
 
 
-SPOKEN: tuple[Spoken, ...] = tuple(
-    Spoken(client, CODECS[client.path]) for client in ALL if client.path in CODECS
-)
+_SERVED: dict[str, ClientCodec] = {
+    **CODECS,
+    "/api/chat": OllamaChatClient(),
+    "/api/generate": OllamaGenerateClient(),
+}
+SPOKEN: tuple[Spoken, ...] = tuple(Spoken(client, _SERVED[client.path]) for client in ALL)
 UPSTREAMS: tuple[Upstream, ...] = (
     Upstream("openai_chat", OpenAIChatUpstream(), OpenAIFake, "/v1/chat/completions"),
     Upstream("openai_responses", ResponsesUpstream(), OpenAIFake, "/v1/responses"),
     Upstream("anthropic", AnthropicUpstream(), AnthropicFake, "/v1/messages"),
     Upstream("ollama", OllamaUpstream(), OllamaFake, "/api/chat"),
+    Upstream("ollama_generate", OllamaUpstream(), OllamaFake, "/api/generate"),
     Upstream(
         "bedrock",
         BedrockUpstream(),
