@@ -293,6 +293,7 @@ def test_cache_control_becomes_cache_points_where_the_model_knows_them() -> None
     assert "cachePoint" not in json.dumps(encode(request, LLAMA))
     assert dropped(request, LLAMA) == ("cache_control",)
     assert encode(request, NOVA)["toolConfig"]["tools"][1:] == []
+    assert dropped(request, NOVA) == ("cache_control",)
 
 
 def test_images_and_documents() -> None:

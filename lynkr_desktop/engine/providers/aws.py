@@ -1,4 +1,4 @@
-"""AWS credentials and signatures, by botocore: 20 MB of memory, so it is loaded at its first use."""
+"""AWS credentials and signatures, by botocore, which is loaded at its first use and in a thread."""
 
 from __future__ import annotations
 

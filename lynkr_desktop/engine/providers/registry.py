@@ -143,7 +143,9 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
             return BedrockProvider(
                 name=name,
                 options=options,
-                session=_session_for(options.base_url or "", tools),
+                session=_session_for(
+                    options.base_url or tools.environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""), tools
+                ),
                 key=provider_key(name, options, tools),
                 environ=tools.environ,
             )

@@ -141,8 +141,11 @@ class ConverseRequest:
             if self._family == "claude" and tool.extra.get("strict") is True:
                 spec["strict"] = True
             entries.append({"toolSpec": spec})
-            if self._family == "claude" and (point := cache_point(tool.extra)):
-                entries.append(point)
+            if point := cache_point(tool.extra):
+                if self._family == "claude":
+                    entries.append(point)
+                else:
+                    self._dropped.add("cache_control")
         config: Json = {"tools": entries}
         choice = self._request.tool_choice
         if choice.kind == "required":
