@@ -108,6 +108,21 @@ async def test_bytes_go_both_ways_untouched(engine: Running, fake: OpenAIFake, s
     assert row["estimated"] is False
 
 
+@BOTH_WAYS
+async def test_reasoning_of_another_vendor_is_kept_from_openai(
+    engine: Running, fake: OpenAIFake, stream: bool
+) -> None:
+    """A conversation that another model began goes on at OpenAI, which refuses reasoning not its own."""
+    fake.replies.append(Reply((Think("hm"), Say("rs_lynkr_ is a prefix"))))
+    begun = await CLIENT.send(engine.http, engine.url, Ask(stream=stream, model="chat/m"))
+    output = (begun.events[-1].get("response") or begun.events[-1])["output"]
+    assert [item["type"] for item in output] == ["reasoning", "message"]
+    own = {"type": "reasoning", "id": "rs_68af", "summary": [], "encrypted_content": "gAAAA"}
+    sealed = {"type": "reasoning", "summary": [], "encrypted_content": "lynkr.1.e30="}
+    await post(engine, {"model": "native/m", "input": [*output, sealed, own]})
+    assert fake.asked[-1].json["input"] == [output[1], own]
+
+
 async def test_an_unchanged_request_goes_out_byte_for_byte(engine: Running, fake: OpenAIFake) -> None:
     body = b'{ "input": "hi",\n "model":"named" , "x": 1.0e0 }'
     await post(engine, body)

@@ -33,7 +33,7 @@ from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
 from lynkr_desktop.engine.wire.openai_embeddings import decode_embeddings, encode_embeddings
-from lynkr_desktop.engine.wire.openai_responses import ResponsesUpstream
+from lynkr_desktop.engine.wire.openai_responses import ResponsesUpstream, without_foreign_reasoning
 from lynkr_desktop.protocol.keys import KeyCheck
 
 BASE_URLS = {"openai": "https://api.openai.com/v1", "openrouter": "https://openrouter.ai/api/v1"}
@@ -166,7 +166,10 @@ class OpenAICompatibleProvider(Provider):
         """Asks by Responses; by Chat Completions where it turns out that the server has nothing else."""
         codec = self._responses_codec
         untouched = call.dialect == "openai_responses"
-        body = _with_model(call) if untouched else codec.encode_request(call.request, call.model)
+        if untouched:
+            body = without_foreign_reasoning(_with_model(call))
+        else:
+            body = codec.encode_request(call.request, call.model)
         try:
             response = await self._post("responses", call.model, body, codec)
         except WireError as error:

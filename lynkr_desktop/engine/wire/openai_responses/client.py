@@ -24,7 +24,7 @@ from lynkr_desktop.engine.wire.openai_responses.response import (
     new_id,
     reasoning_item,
 )
-from lynkr_desktop.engine.wire.openai_responses.sealed import seal
+from lynkr_desktop.engine.wire.openai_responses.sealed import ID_PREFIX, seal
 from lynkr_desktop.engine.wire.openai_responses.stream import ResponsesStreamEncoder
 from lynkr_desktop.engine.wire.openai_responses.tools import call_item, call_prefix, custom_text
 
@@ -56,9 +56,9 @@ class ResponsesClient:
                     output.append(message_item(new_id("msg"), text, status))
                 case Thinking(text=text):
                     if text or block.signature:
-                        output.append(reasoning_item(new_id("rs"), text, seal(block)))
+                        output.append(reasoning_item(new_id(ID_PREFIX), text, seal(block)))
                 case RedactedThinking():
-                    output.append(reasoning_item(new_id("rs"), "", seal(block)))
+                    output.append(reasoning_item(new_id(ID_PREFIX), "", seal(block)))
                 case ToolUse():
                     output.append(_encode_call(block, request, status))
         response = Head(request, reply.id, reply.model).finished(output, reply.stop_reason, reply.usage)

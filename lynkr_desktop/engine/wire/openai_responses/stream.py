@@ -32,7 +32,7 @@ from lynkr_desktop.engine.wire.openai_responses.response import (
     summary_part,
     text_part,
 )
-from lynkr_desktop.engine.wire.openai_responses.sealed import seal
+from lynkr_desktop.engine.wire.openai_responses.sealed import ID_PREFIX, seal
 from lynkr_desktop.engine.wire.openai_responses.tools import InputText, call_item, call_prefix, custom_text
 
 
@@ -230,7 +230,7 @@ class _Message(_Item):
 class _Reasoning(_Item):
     """Reasoning with one part of summary; what only the vendor can read has no part."""
 
-    prefix = "rs"
+    prefix = ID_PREFIX
     head = b""
     signature = ""
     redacted: RedactedThinking | None = None
