@@ -516,7 +516,7 @@ async def test_a_key_is_checked_by_a_list(make: Make) -> None:
     assert (await make(key=BEARER).check_key()).result == "valid"
     assert (await make().check_key()).result == "valid"
     wrong = await make(key="ABSKwrong").check_key()
-    assert wrong.result == "unknown"
+    assert wrong.result == "refused"
     assert "ABSKwrong" not in wrong.message
 
 
