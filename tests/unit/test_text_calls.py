@@ -218,6 +218,20 @@ def test_unquoted_values_get_the_type_of_the_schema(form: str, schema: Any, text
     assert found_in(form.replace("{}", text), request=request) == [["f", {"x": value}]]
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["{1, 2}", 'b"x"', "1j", "{1: 2}", "{[1]: 2}", "1e999", "...", '"\ud83d"', "9" * 5000, "f()", "x", "*y"],
+)
+def test_python_values_that_are_no_json_make_no_call(value: str) -> None:
+    text = f"<|python_tag|>now(a={value})"
+    assert found_in(text) == [text]
+
+
+def test_python_values_that_are_json_make_a_call() -> None:
+    text = """<|python_tag|>now.call(a="it's", b=[1, -2.5, None], c={'k': True}, d='(')"""
+    assert found_in(text) == [["now", {"a": "it's", "b": [1, -2.5, None], "c": {"k": True}, "d": "("}]]
+
+
 def test_a_senseless_schema_does_no_harm() -> None:
     loop = {"anyOf": [{"$ref": "#/properties/x"}] * 100}
     schema = {"properties": {"x": loop, "y": {"type": [None, {}], "enum": 1}}, "required": [["x"], {}, None]}

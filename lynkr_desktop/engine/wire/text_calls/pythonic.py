@@ -20,7 +20,7 @@ _INSIDE = {'"': re.compile(r'["\\]'), "'": re.compile(r"['\\]")}
 
 
 def python_call(reader: Reader, tools: OfferedTools) -> Step[Call]:
-    """Takes `name(key=literal, ...)`, or Llama's `name.call(key=literal, ...)`."""
+    """Takes `name(key=literal, ...)`, or Llama's `name.call(key=literal, ...)`. Nothing is run."""
     name = yield from reader.word(_NAME)
     if name not in tools:
         name = tools.check(name.removesuffix(".call"))
@@ -85,7 +85,8 @@ def _keywords(text: str) -> Json:
             if keyword.arg is None or keyword.arg in found:
                 raise Mismatch
             found[keyword.arg] = ast.literal_eval(keyword.value)
-        msgspec.json.encode(found)
+        if msgspec.json.decode(msgspec.json.encode(found)) != found:
+            raise Mismatch  # a set, bytes, infinity: JSON would say something else
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise Mismatch from error
     return found

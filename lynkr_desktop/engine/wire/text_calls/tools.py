@@ -143,8 +143,11 @@ def object_text(text: str) -> str:
 
 
 def encoded(arguments: Json) -> str:
-    """Arguments that were written one by one, as JSON."""
-    return encode_json(arguments).decode()
+    """Arguments that were written one by one, as JSON. Raises `Mismatch` when JSON cannot say them."""
+    try:
+        return encode_json(arguments).decode()
+    except (TypeError, ValueError, RecursionError) as error:  # sets, lone surrogates, a tower of lists
+        raise Mismatch from error
 
 
 class _Broken:
