@@ -117,7 +117,11 @@ def describe(report: UsageReport) -> str:
     ]
     rows += [cells(row.key or "(none)", row.totals) for row in report.rows]
     rows.append(cells("total", report.totals))
-    return f"Usage {when}\n\n{table(rows, right=range(1, 7))}"
+    shown = f"Usage {when}\n\n{table(rows, right=range(1, 7))}"
+    if warned := report.totals.warnings:
+        what = "1 answer came" if warned == 1 else f"{warned:,} answers came"
+        shown += f"\n\n{what} with a warning, such as a prompt that Ollama cut. The log tells which."
+    return shown
 
 
 def _print_csv(report: UsageReport) -> None:
@@ -135,6 +139,7 @@ def _print_csv(report: UsageReport) -> None:
             "output_tokens",
             "cost_usd",
             "unpriced_requests",
+            "warnings",
         ]
     )
     for row in report.rows:
@@ -151,5 +156,6 @@ def _print_csv(report: UsageReport) -> None:
                 totals.output_tokens,
                 f"{totals.cost:.6f}" if known else "",
                 totals.unpriced,
+                totals.warnings,
             ]
         )

@@ -118,7 +118,10 @@ class LoadRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UsageTotals(Struct, frozen=True, kw_only=True):
-    """Sums over a range. `cost` covers the priced requests only; `unpriced` counts the others."""
+    """Sums over a range. `cost` covers the priced requests only; `unpriced` counts the others.
+
+    `warnings` counts answers that something went wrong with, such as a prompt that was cut.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -127,6 +130,7 @@ class UsageTotals(Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
+    warnings: int = 0
 
 
 class UsageRow(Struct, frozen=True, kw_only=True):

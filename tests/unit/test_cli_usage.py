@@ -384,3 +384,21 @@ def test_the_token_can_be_asked_for_alone(tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     assert main(["status", "--token", "--home", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "lk_the_token\n"
+
+
+def test_usage_tells_of_warnings(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(paths)
+    assert lynkr(usage, paths) == 0
+    assert "warning" not in capsys.readouterr().out
+
+    async def write() -> None:
+        records = Records(paths.home / "lynkr.db", 1e7)
+        await records.start()
+        for number in range(2):
+            base = {"client": "c", "protocol": "p", "status": 200, "at": time.time()}
+            records.record(RequestRow(id=f"w{number}", warning="Ollama cut the prompt", **base))
+        records.close()
+
+    asyncio.run(write())
+    assert lynkr(usage, paths) == 0
+    assert "2 answers came with a warning" in capsys.readouterr().out

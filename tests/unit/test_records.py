@@ -22,7 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.telemetry import store
-from lynkr_desktop.engine.telemetry.database import RecordsError, database_path, open_for_reading
+from lynkr_desktop.engine.telemetry.database import (
+    _MIGRATIONS,
+    RecordsError,
+    database_path,
+    open_for_reading,
+)
 from lynkr_desktop.engine.telemetry.queries import GROUPS, RANGES, since_of, usage
 from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.protocol.control import RequestRow
@@ -295,6 +300,27 @@ def damage(path: Path, kind: str) -> None:
             connection.execute("PRAGMA user_version = 0")
             connection.execute("CREATE TABLE other (x)")
         connection.close()
+
+
+async def test_records_of_an_older_version_are_kept(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    old = row(1)
+    names = [name for name in RequestRow.__struct_fields__ if name != "warning"]
+    with sqlite3.connect(path) as connection:
+        connection.executescript(_MIGRATIONS[0])
+        connection.execute("PRAGMA user_version = 1")
+        places = ", ".join("?" * len(names))
+        values = [getattr(old, name) for name in names]
+        connection.execute(f"INSERT INTO requests ({', '.join(names)}) VALUES ({places})", values)
+    connection.close()
+    records = Records(path, 30 * DAY)
+    await records.start()
+    records.record(row(2, warning="Ollama cut the prompt"))
+    await records.flush()
+    assert await records.recent(10) == [await records.get("req-2"), old]
+    assert (await records.usage("today", "tier")).totals.warnings == 1
+    assert records.today().totals.warnings == 1
+    records.close()
 
 
 def overwrite(path: Path) -> None:

@@ -22,7 +22,8 @@ _SUMS = """
     TOTAL((error <> '' OR status >= 400) AND status <> 499),
     TOTAL(input_tokens), TOTAL(cached_tokens), TOTAL(output_tokens),
     TOTAL(cost),
-    TOTAL(cost IS NULL AND input_tokens + output_tokens > 0)
+    TOTAL(cost IS NULL AND input_tokens + output_tokens > 0),
+    TOTAL(warning <> '')
 """
 """In the order of `UsageTotals`; `counts_as_error` and `counts_as_unpriced` say the same of one row."""
 
@@ -129,7 +130,7 @@ def _grouped(connection: sqlite3.Connection, key: str, day: date) -> dict[Any, U
 
 
 def _totals(sums: tuple[float, ...]) -> UsageTotals:
-    requests, errors, input_tokens, cached_tokens, output_tokens, cost, unpriced = sums
+    requests, errors, input_tokens, cached_tokens, output_tokens, cost, unpriced, warnings = sums
     return UsageTotals(
         requests=int(requests),
         errors=int(errors),
@@ -138,6 +139,7 @@ def _totals(sums: tuple[float, ...]) -> UsageTotals:
         output_tokens=int(output_tokens),
         cost=cost,
         unpriced=int(unpriced),
+        warnings=int(warnings),
     )
 
 

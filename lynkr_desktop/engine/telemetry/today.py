@@ -39,6 +39,7 @@ class _Sums:
     output_tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
+    warnings: int = 0
 
     def add(self, row: RequestRow) -> None:
         self.requests += 1
@@ -48,6 +49,7 @@ class _Sums:
         self.output_tokens += row.output_tokens
         self.cost += row.cost or 0.0
         self.unpriced += counts_as_unpriced(row)
+        self.warnings += bool(row.warning)
 
     def add_totals(self, totals: UsageTotals) -> None:
         for name, value in asdict(totals).items():
