@@ -34,6 +34,7 @@ from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.gemini import GeminiUpstream
 from lynkr_desktop.engine.wire.gemini.outgoing import compose
+from lynkr_desktop.engine.wire.gemini.signatures import Signatures
 from lynkr_desktop.protocol.keys import KeyCheck
 
 GEMINI_API = "https://generativelanguage.googleapis.com"
@@ -204,7 +205,14 @@ class VertexProvider(Provider):
             url = way.url("google", call.model, "streamGenerateContent").with_query(alt="sse")
         else:
             url = way.url("google", call.model, "generateContent")
-        response = await self._post(url, encode_json(composed.body), way)
+        try:
+            response = await self._post(url, encode_json(composed.body), way)
+        except WireError as error:
+            if error.status != 400 or "thought signature" not in error.message.lower():
+                raise
+            # Google no longer takes what it signed: for another project or account, say.
+            composed = compose(call.request, call.model, Signatures())
+            response = await self._post(url, encode_json(composed.body), way)
         if response.content_type == "text/event-stream":
             decoder = self._gemini.stream_decoder()
             answer = StreamedAnswer(response, decoder, name=self.name, stall=self._limits.stall)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
 from typing import Any
 
@@ -43,10 +42,12 @@ _NAME = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}$")
 _LEVELS = {"MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"}
 
 
-def sign(name: str, arguments: Json) -> str:
-    """The signature of a call; the fake refuses one that comes back with another."""
-    said = json.dumps([name, arguments], sort_keys=True).encode()
-    return base64.b64encode(hashlib.sha256(said).digest()).decode()
+def sign(name: str) -> str:
+    """The signature of a call; the fake refuses one that comes back with another.
+
+    It says nothing of the arguments: agents add the defaults of a tool to those in their history.
+    """
+    return base64.b64encode(hashlib.sha256(name.encode()).digest()).decode()
 
 
 def needs_signatures(model: str) -> bool:
@@ -208,8 +209,8 @@ def _check_signatures(contents: list[Json]) -> None:
                     f"for tools to work correctly. Function call `default_api:{call['name']}`, position "
                     f"{number}."
                 )
-            if signature not in (None, SKIP, sign(call["name"], call.get("args") or {})):
-                raise Refused("Invalid thought signature.")
+            if signature not in (None, SKIP, sign(call["name"])):
+                raise Refused("Corrupted thought signature.")
 
 
 def _check_parts(content: Json, path: str) -> None:

@@ -256,7 +256,7 @@ class GeminiWire(Wire):
             call["id"] = f"fc{self._calls}"
         part: Json = {"functionCall": call}
         if self._signs and self._calls == 0:
-            part["thoughtSignature"] = sign(name, arguments)
+            part["thoughtSignature"] = sign(name)
         self._calls += 1
         return part
 
