@@ -7,6 +7,7 @@ what users have.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -25,6 +26,7 @@ from tests.support.fakes.base import Asked, ScriptedServer
 from tests.support.fakes.bedrock import ENVIRON as BEDROCK_ENVIRON
 from tests.support.fakes.bedrock import BedrockFake
 from tests.support.fakes.openai import OpenAIFake
+from tests.support.fakes.vertex import VertexFake
 from tests.support.ollama_models import FakeModel
 from tests.support.ollama_server import OllamaServer
 from tests.support.openhands import Settings, converse, settings_port
@@ -99,6 +101,21 @@ async def anthropic(brain: Brain) -> AsyncIterator[Backend]:
 
 
 @asynccontextmanager
+async def vertex(brain: Brain, model: str = "gemini-3-pro-preview") -> AsyncIterator[Backend]:
+    """With the key file of a service account, as in a company."""
+    async with VertexFake() as server:
+        account = brain.folder.parent / "service-account.json"
+        account.write_text(json.dumps(server.service_account()), encoding="utf-8")
+        options = {"base_url": server.url}
+        environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(account)}
+        yield Backend("vertex", model, options, give_brain(server, brain), environ)
+
+
+def claude_on_vertex(brain: Brain) -> AbstractAsyncContextManager[Backend]:
+    return vertex(brain, "claude-opus-4-5")
+
+
+@asynccontextmanager
 async def bedrock(brain: Brain) -> AsyncIterator[Backend]:
     async with BedrockFake() as server:
         options = {"base_url": server.url}
@@ -110,6 +127,8 @@ BACKENDS: tuple[Callable[[Brain], AbstractAsyncContextManager[Backend]], ...] = 
     ollama,
     openai,
     anthropic,
+    vertex,
+    claude_on_vertex,
     bedrock,
 )
 
