@@ -212,6 +212,11 @@ def test_structured_output_reasoning_and_verbosity() -> None:
         ({"tools": [{"type": "file_search", "vector_store_ids": ["vs"]}]}, "tools[0].type (file_search)"),
         ({"tools": [{"type": "mcp", "server_label": "s"}]}, "tools[0].type (mcp)"),
         ({"tool_choice": {"type": "code_interpreter"}}, "tool_choice (code_interpreter)"),
+        ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice (f is not among tools)"),
+        (
+            {"input": [{"role": "system", "content": [{"type": "input_image", "image_url": "https://x"}]}]},
+            "input[0].content (of system, beside text)",
+        ),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type (item_reference)"),
         ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input[0].type (compaction)"),
         (
@@ -280,7 +285,6 @@ def test_hints_are_named_as_dropped_and_what_is_so_anyway_is_not() -> None:
         ),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tools": [{"name": "f"}]}, "tools[0].type"),
-        ({"tool_choice": {"type": "function", "name": "absent"}}, "tool_choice"),
         ({"tool_choice": 3}, "tool_choice"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"temperature": "hot"}, "temperature"),

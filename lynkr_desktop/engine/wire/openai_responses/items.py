@@ -117,7 +117,7 @@ class Conversation:
             case "system" | "developer":
                 texts = [part for part in parts if isinstance(part, Text)]
                 if len(texts) < len(parts):
-                    raise item.wrong("content", "text")
+                    self.inexpressible.append(f"{item.at('content')} (of {role}, beside text)")
                 if self._turns:
                     self._user(texts)
                 else:

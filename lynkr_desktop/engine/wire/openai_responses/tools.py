@@ -11,7 +11,6 @@ import hashlib
 from dataclasses import dataclass, field
 
 from lynkr_desktop.engine.wire.canonical import Json, Tool, ToolChoice, ToolUse, parse_arguments
-from lynkr_desktop.engine.wire.errors import InvalidRequest
 from lynkr_desktop.engine.wire.fields import Fields
 
 MAX_NAME = 64
@@ -192,7 +191,7 @@ class ToolSet:
             case _:
                 raise fields.wrong("tool_choice", "auto, none, required or an object with a type")
         if named not in self._tools:
-            raise InvalidRequest(f"tool_choice names {named!r}, which is not among tools.", "tool_choice")
+            self.inexpressible.append(f"tool_choice ({named} is not among tools)")
         return ToolChoice("named", named, parallel), self.tools
 
     def _allowed(self, choice: Fields, parallel: bool | None) -> tuple[ToolChoice, tuple[Tool, ...]]:
