@@ -97,7 +97,8 @@ class Fuzzer:
         """A client's body, for the engine."""
         rng = random.Random(f"{self.seed}:http:{number}")
         spoken = rng.choice(SPOKEN)
-        return spoken, mutated_body(rng, rng.choice(self._bodies[spoken.client.name]))
+        body = rng.choice(self._bodies[spoken.client.name])
+        return spoken, mutated_body(rng, {**body, "model": rng.choice(BACKENDS).target})
 
     def _request(self, number: int, rng: random.Random, spoken: Spoken) -> None:
         body = mutated_body(rng, rng.choice(self._bodies[spoken.client.name]))
@@ -207,7 +208,8 @@ async def fuzz_http(fuzzer: Fuzzer, running: Stage, count: int, *, at_once: int 
                 fuzzer.findings.append(Finding(number, f"HTTP {spoken.client.name}", body, repr(error)))
                 continue
             fuzzer.good += status == 200
-            if status == 500 or b"failed inside" in raw:
+            # A fake that stumbles over a body that was passed on to it is no fault of the engine.
+            if b"failed inside" in raw or (status == 500 and b"answered 500" not in raw):
                 fuzzer.findings.append(Finding(number, f"HTTP {spoken.client.name}", body, str(raw[:500])))
 
     await asyncio.gather(*(worker() for _ in range(at_once)))

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from aiohttp import ClientResponse
 
-from lynkr_desktop.engine.endpoints.llm import CODECS
 from tests.support.clients import ALL, Answer, Ask, Client
 from tests.support.engine import LIMITS, TOKEN, Running, engine_in_process
 from tests.support.fakes import azure, bedrock, vertex
@@ -111,7 +110,7 @@ VERTEX = Backend(
     whole_calls=True,
 )
 BACKENDS: tuple[Backend, ...] = (OPENAI, OLLAMA, ANTHROPIC, BEDROCK, AZURE, VERTEX)
-CLIENTS: tuple[Client, ...] = tuple(client for client in ALL if client.path in CODECS)
+CLIENTS: tuple[Client, ...] = ALL
 GONE, HASTY = "-gone", "-hasty"
 SPARE = "spare"
 """A provider that always answers, the second choice of every tier."""
