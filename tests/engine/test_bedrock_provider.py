@@ -345,6 +345,28 @@ async def test_errors_keep_their_status_and_words(
     assert message in error.message
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "advice"),
+    [
+        (403, "The security token included in the request is expired", "aws sso login"),
+        (
+            400,
+            "Invocation of model ID anthropic.claude-opus-4-8 with on-demand throughput isn't supported. "
+            "Retry your request with the ID or ARN of an inference profile that contains this model.",
+            "Try us.anthropic.claude-opus-4-8.",
+        ),
+    ],
+    ids=["expired", "profile needed"],
+)
+async def test_common_errors_come_with_advice(
+    fake: BedrockFake, make: Make, status: int, message: str, advice: str
+) -> None:
+    fake.replies.append(failure(status, message))
+    error = await error_of(make(), ask(model="anthropic.claude-opus-4-8"))
+    assert message in error.message
+    assert error.message.count(advice) == 1
+
+
 # ---------------------------------------------------------------- through the engine
 
 

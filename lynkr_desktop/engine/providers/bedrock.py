@@ -21,6 +21,7 @@ from lynkr_desktop.engine.providers.bedrock_catalog import (
     FOUNDATION_MODELS,
     PROFILES,
     control_url,
+    geography_of,
     model_behind,
     offered_models,
     profile_path,
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 _REGION_IN_HOST = re.compile(r"//(?:[^/]*\.)?bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 _REFUSED = (401, 403)
 _MODELS_FRESH_FOR = 600.0
+_NONE_FRESH_FOR = 60.0
+_WRONG_CREDENTIALS = ("expired", "security token", "signature")
+_PROFILE_NEEDED = "inference profile that contains this model"
 _OWN_PROFILE = ":application-inference-profile/"
 _MOST_PROFILES = 100
 """Names of models come from clients, so there may be many."""
@@ -100,9 +104,8 @@ class BedrockProvider(Provider):
         self._listed: tuple[float, list[ModelInfo]] = (0.0, [])
         self._learned: dict[str, Learned] = {}
         self._behind: dict[str, tuple[float, str]] = {}
-        self.base_url = (options.base_url or environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME") or "").rstrip(
-            "/"
-        )
+        base_url = options.base_url or environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "")
+        self.base_url = base_url.rstrip("/")
 
     async def start(self) -> None:
         """Begins to look the key up; the keyring may be slow to answer."""
@@ -117,9 +120,9 @@ class BedrockProvider(Provider):
         return Availability("ready")
 
     async def models(self) -> list[ModelInfo]:
-        """The configured ones, and those that the region offers to all; kept for ten minutes."""
-        at, known = self._listed
-        if at and time.monotonic() - at < _MODELS_FRESH_FOR:
+        """The configured ones, and those that the region offers to all; kept for a while."""
+        until, known = self._listed
+        if time.monotonic() < until:
             return known
         configured = [ModelInfo(model) for model in self._options.models]
         try:
@@ -129,11 +132,9 @@ class BedrockProvider(Provider):
         except (WireError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
             offered = []
         named = set(self._options.models)
-        self._listed = (
-            time.monotonic(),
-            configured + [model for model in offered if model.id not in named],
-        )
-        return self._listed[1]
+        listed = configured + [model for model in offered if model.id not in named]
+        self._listed = (time.monotonic() + (_MODELS_FRESH_FOR if offered else _NONE_FRESH_FOR), listed)
+        return listed
 
     async def check_key(self) -> KeyCheck:
         """GETs the list of models with the key, or with a signature where there is none."""
@@ -189,6 +190,7 @@ class BedrockProvider(Provider):
             except WireError as error:
                 if error.status in _REFUSED:
                     self._aws.forget()
+                error.message += _advice(error, way, call.model)
                 taught = learned.taught(error.message) if error.status == 400 else None
                 if taught is None:
                     raise
@@ -256,6 +258,17 @@ class BedrockProvider(Provider):
 
     def _unavailable(self, why: str) -> WireError:
         return WireError(f"{self.name} cannot be used: {why}", status=503, kind="unavailable")
+
+
+def _advice(error: WireError, way: _Way, model: str) -> str:
+    """What to do about an error, where the service's own words leave it open."""
+    said = error.message.lower()
+    if error.status in _REFUSED and way.key is None and any(mark in said for mark in _WRONG_CREDENTIALS):
+        return " Renew the AWS credentials, for instance with `aws sso login`."
+    geography = geography_of(way.region)
+    if error.status == 400 and _PROFILE_NEEDED in said and geography:
+        return f" Try {geography}.{model}."
+    return ""
 
 
 def _endpoint(region: str) -> str:

@@ -70,8 +70,13 @@ def model_behind(profile: bytes) -> str:
     [name] = names
     if "" in regions:
         return f"global.{name}"
-    places = {region.partition("-")[0] for region in regions}
-    return f"{_GEOGRAPHIES.get(places.pop(), 'us')}.{name}" if len(regions) > 1 else name
+    geography = geography_of(regions.pop()) if len(regions) > 1 else ""
+    return f"{geography}.{name}" if geography else name
+
+
+def geography_of(region: str) -> str:
+    """What the profiles of a region's part of the world begin with; empty if unknown."""
+    return _GEOGRAPHIES.get(region.partition("-")[0], "")
 
 
 class _Pointer(Struct, rename="camel"):
