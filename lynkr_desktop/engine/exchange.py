@@ -29,6 +29,7 @@ _CLIENTS = (
     ("opencode", "opencode"),
     ("anthropic/", "Anthropic SDK"),
     ("openai/", "OpenAI SDK"),
+    ("ollama-", "Ollama SDK"),
     ("curl/", "curl"),
 )
 _SESSION_HEADERS = ("x-lynkr-session", "x-litellm-session-id", "x-claude-code-session-id", "session-id")

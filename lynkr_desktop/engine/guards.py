@@ -40,8 +40,17 @@ class Guard:
     def check(self, request: web.Request) -> None:
         """Lets a request pass. Raises `WireError` 401 or 403."""
         self.check_source(request)
-        if not (self._open_path and request.path.startswith(self._open_path)):
+        if self._open_path and request.path.startswith(self._open_path):
+            return
+        try:
             self.check_token(request)
+        except WireError as error:
+            if request.path.startswith("/api/"):
+                error.message += (
+                    " Editors that take only a URL send it from http://any:TOKEN@127.0.0.1; those that "
+                    "cannot even do that need proxy.auth.ollama_without_token."
+                )
+            raise
 
     def check_source(self, request: web.Request) -> None:
         """The part that needs no token: Host and Origin."""

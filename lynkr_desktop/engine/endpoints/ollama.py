@@ -296,6 +296,7 @@ def _listed(name: str, model: ModelInfo, started: float) -> Json:
         "size": model.size or 0,
         "digest": model.digest,
         "details": _details(model),
+        "capabilities": sorted(model.capabilities),
     }
 
 

@@ -161,7 +161,8 @@ class OllamaProvider(Provider):
         """Whether a model of this name is installed; unless `fresh`, as far as is known without waiting."""
         if self.catalog.latest.find(name) is not None:
             return True
-        snapshot = await self.catalog.snapshot() if fresh else self.catalog.recent()
+        look = fresh or not self.catalog.looked
+        snapshot = await self.catalog.snapshot() if look else self.catalog.recent()
         return snapshot.find(name) is not None
 
     # ------------------------------------------------------------ asking

@@ -154,9 +154,14 @@ class OllamaCatalog:
         """What was last seen, however old; empty before the first look."""
         return self._snapshot
 
+    @property
+    def looked(self) -> bool:
+        """Whether it has been asked since the start, and since something is known to have changed."""
+        return self._taken > float("-inf")
+
     def recent(self) -> Snapshot:
         """What was last seen; where that was long ago, another look is taken in the background."""
-        old = time.monotonic() - self._taken >= _RECENT_FOR
+        old = time.monotonic() - self._taken >= (_FRESH_FOR if self._snapshot.problem else _RECENT_FOR)
         if old and (self._refresh is None or self._refresh.done()):
             self._refresh = asyncio.create_task(self.snapshot(), name=f"models of {self._base_url}")
         return self._snapshot
