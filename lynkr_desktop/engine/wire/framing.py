@@ -28,7 +28,7 @@ class SseSplitter:
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Takes the next bytes and gives the events that are complete."""
-        if len(self._buffer) < _SMALL and b"\r" not in chunk and b"\r" not in self._buffer:
+        if len(self._buffer) + len(chunk) < _SMALL and b"\r" not in chunk and b"\r" not in self._buffer:
             # The common case: LF alone, and no long event that would be searched again and again.
             parts = (bytes(self._buffer) + chunk).split(b"\n\n")
             self._buffer[:] = parts.pop()
@@ -57,7 +57,7 @@ class SseSplitter:
         return [_parse_event(rest + b"\n\n")] if rest.strip() else []
 
 
-_SMALL = 16 * 1024
+_SMALL = 256 * 1024
 _MARKS = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
