@@ -267,6 +267,19 @@ async def test_it_is_unloaded_when_idle_and_loaded_again(make: MakeSetup, gemma:
     good(await answer(setup.provider, ask()))
 
 
+async def test_it_can_be_loaded_and_unloaded_by_hand(make: MakeSetup, gemma: Path) -> None:
+    setup = make()
+    await setup.provider.load(GEMMA.id)
+    assert setup.state() == "loaded"
+    assert len(workers()) == 1
+    await setup.provider.unload(GEMMA.id)
+    assert setup.state() == "installed"
+    assert not workers()
+    await setup.provider.unload(GEMMA.id)
+    with pytest.raises(WireError, match="lynkr models pull"):
+        await setup.provider.load(QWEN.id)
+
+
 async def test_a_crash_breaks_one_answer_and_no_other(make: MakeSetup, gemma: Path) -> None:
     setup = make()
     reply = await setup.provider.send(ask(max_tokens=3000))
