@@ -17,8 +17,10 @@ from lynkr_desktop.engine.wire.canonical import (
     Event,
     Failed,
     Image,
+    Message,
     Reasoning,
     Reply,
+    Request,
     ResponseFormat,
     Started,
     Stopped,
@@ -26,6 +28,7 @@ from lynkr_desktop.engine.wire.canonical import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    Tool,
     ToolInputDelta,
     ToolResult,
     ToolUse,
@@ -37,6 +40,7 @@ from lynkr_desktop.engine.wire.ollama import (
     OllamaChatClient,
     OllamaGenerateClient,
     OllamaStreamDecoder,
+    OllamaUpstream,
 )
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
@@ -339,6 +343,66 @@ def test_what_is_sent_is_understood_again() -> None:
         assert after.content == before.content
         assert after.stop_reason == "tool_use"
         assert after.usage == before.usage
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+OBJECTS = st.dictionaries(WORDS, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | WORDS, max_size=3)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> Request:
+    """Requests that Ollama's protocol can say whole."""
+    turns: list[Message] = []
+    number = 0
+    for _ in range(draw(st.integers(1, 3))):
+        pictures = st.lists(st.just(Image(media_type="image/png", data=PNG)), max_size=2)
+        turns.append(Message("user", (Text(draw(WORDS)), *draw(pictures))))
+        if draw(st.booleans()):
+            calls = [
+                ToolUse(f"c{number + index}", draw(WORDS), draw(OBJECTS))
+                for index in range(draw(st.integers(1, 2)))
+            ]
+            number += len(calls)
+            turns.append(Message("assistant", (Thinking(draw(WORDS)), Text(draw(WORDS)), *calls)))
+            turns.append(Message("user", tuple(ToolResult(call.id, (Text(draw(WORDS)),)) for call in calls)))
+        turns.append(Message("assistant", (Text(draw(WORDS)),)))
+    return Request(
+        model="m",
+        messages=tuple(turns),
+        system=(Text(draw(WORDS)),),
+        tools=tuple(Tool(name, "does", {"type": "object"}) for name in draw(st.lists(WORDS, max_size=2))),
+        max_tokens=draw(st.none() | st.integers(1, 10**6)),
+        temperature=draw(st.none() | st.floats(0, 2)),
+        top_k=draw(st.none() | st.integers(0, 100)),
+        seed=draw(st.none() | st.integers(0, 2**31)),
+        stop=tuple(draw(st.lists(WORDS, max_size=2))),
+        stream=draw(st.booleans()),
+        reasoning=draw(st.sampled_from([None, Reasoning(enabled=False), Reasoning(True, None, "high")])),
+        response_format=draw(st.sampled_from([None, ResponseFormat("json_object")])),
+    )
+
+
+@given(conversations())
+def test_what_is_said_to_ollama_is_understood_from_its_clients(request: Request) -> None:
+    understood = OllamaChatClient().decode_request(OllamaUpstream().encode_request(request, "m"))
+    assert understood == request
+
+
+@given(st.lists(st.integers(1, 400), max_size=8), st.sampled_from(["chat", "generate"]))
+def test_any_split_of_a_stream_gives_the_same_events(sizes: list[int], kind: str) -> None:
+    codec = OllamaChatClient() if kind == "chat" else OllamaGenerateClient()
+    encoder = codec.stream_encoder(chat())
+    sent = b"".join(encoder.encode(event) for event in EVENTS)
+    decoder = OllamaStreamDecoder()
+    events: list[Event] = []
+    for size in [*sizes, len(sent)]:
+        piece, sent = sent[:size], sent[size:]
+        events += [event for _, found in decoder.feed(piece) for event in found]
+    whole = Reply.of(events + decoder.finish())
+    assert isinstance(whole, Reply)
+    before = Reply.of(EVENTS)
+    assert isinstance(before, Reply)
+    assert whole.content == before.content
 
 
 # ---------------------------------------------------------------- forwarding
