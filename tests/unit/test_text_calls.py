@@ -161,6 +161,56 @@ def test_what_qwen_really_wrote(tools: dict[str, Any], row: dict[str, Any]) -> N
     assert found == (calls or [row["content"]])
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "Write `",
+        "Write ``x` ",
+        "- ```\n  ",
+        "1. ~~~\n",
+        "> ",
+        "So:\n\n    ",
+        "So:\n\tx = ",
+        "````\n```\n",
+        "```a\n```b\n",
+        'He wrote "',
+        "Say '",
+        "Like this: ```json\n",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_mark_in_code_or_quotes_is_spoken_of(before: str, size: int) -> None:
+    text = f"Look.\n{before}{HERMES}"
+    assert found_in(*cut(text, size)) == [text]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "Done: `x`. ",
+        "```\ncode\n```\n",
+        "- ```\n  code\n  ```\n",
+        "```one line```\n",
+        'He said "go" and ',
+        '"\n',
+        "> quote\n",
+        "    code\n\n",
+        "it's ",
+        "</think>",
+        "1. First.\n2. ",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_mark_after_code_or_quotes_is_used(before: str, size: int) -> None:
+    assert found_in(*cut(f"Look.\n{before}{HERMES}", size)) == [f"Look.\n{before}", A_CALL]
+
+
+def test_the_end_of_reasoning_may_be_spoken_of() -> None:
+    call = '{"name": "now", "arguments": {}}'
+    assert found_in(f"It ends with `</think>{call}") == [f"It ends with `</think>{call}"]
+    assert found_in(f"So be it.</think>{call}") == ["So be it.</think>", NOW]
+
+
 # ---------------------------------------------------------------- around a call
 
 

@@ -86,12 +86,14 @@ class Scanner:
             if not more:
                 break
             mark = yield from reader.take_mark(_MARKS)
-            if mark in FORMATS and not (thinking or self._context.quoted):
+            quoted = bool(mark) and self._context.quoted
+            if mark in FORMATS and not (thinking or quoted):
                 yield from self._try(FORMATS[mark])
                 continue
+            answer_begins = mark == _END_THINK and (thinking or not quoted)
             thinking = mark != _END_THINK and (thinking or (mark == _THINK and not self._context.text_seen))
             self._pass(reader.release())
-            if mark == _END_THINK:
+            if answer_begins:
                 yield from self._try(whole_answer)
         if not self._called:
             self._out.append(self._space)
@@ -125,7 +127,9 @@ class Scanner:
 
 _QUOTES = '"“”„«»'
 _TOKEN = re.compile(rf"\n|`+|~+|[{_QUOTES}]|[^\n`~{_QUOTES}]+")
-_CODE_INDENT = 4
+_HEAD_LENGTH = 40
+_LINE_BEGINS = re.compile(r"\s*(?:(?:[-*+>]|\d{1,9}[.)])\s+)*")
+_INDENTED = re.compile(r" {4}| {0,3}\t")
 
 
 class _Context:
@@ -141,17 +145,17 @@ class _Context:
         self._run = ""
         """Backticks or tildes just read; what follows them tells what they are."""
         self._run_begins_line = False
-        self._line_start = True
-        self._indent = 0
-        self._block_quote = False
+        self._head = ""
+        """How this line begins."""
         self._last = ""
 
     @property
     def quoted(self) -> bool:
         """Whether a mark that comes now stands in code, in a block quote or in quotation marks."""
         self._end_run("<")
-        in_code = bool(self._fence or self._code) or self._indent >= _CODE_INDENT
-        return in_code or self._quote or self._block_quote or self._last in ("'", "‘")
+        in_code = bool(self._fence or self._code or _INDENTED.match(self._head))
+        in_quotes = self._quote or self._last in ("'", "‘") or self._head.lstrip().startswith(">")
+        return in_code or in_quotes
 
     def see(self, text: str) -> None:
         """Takes the text that goes before."""
@@ -160,22 +164,20 @@ class _Context:
             first = token[0]
             if self._run[:1] != first:
                 self._end_run(first)
+            if first == "\n":
+                if len(self._code) >= 3:  # as models write it: "like this: ```json"
+                    self._fence = self._code
+                self._head, self._fence_line = "", False
+                self._code, self._quote = "", False
+                continue
             if first in "`~":
-                self._run_begins_line = self._line_start or (bool(self._run) and self._run_begins_line)
+                if not self._run:
+                    self._run_begins_line = _LINE_BEGINS.fullmatch(self._head) is not None
                 self._run += token
-                self._line_start = False
-            elif first == "\n":
-                self._line_start, self._fence_line, self._indent = True, False, 0
-                self._code, self._quote, self._block_quote = "", False, False
             elif first in _QUOTES:
                 self._quote = not self._quote
-                self._line_start = False
-            elif self._line_start:
-                begin = token.lstrip()
-                self._line_start = not begin
-                self._block_quote = begin.startswith(">")
-                indent = token[: len(token) - len(begin)]
-                self._indent += _CODE_INDENT if "\t" in indent else len(indent)
+            if len(self._head) < _HEAD_LENGTH:
+                self._head += token[:_HEAD_LENGTH]
         self._last = text[-1]
 
     def _end_run(self, following: str) -> None:
