@@ -32,7 +32,7 @@ class SseSplitter:
             # The common case: LF alone, and no long event that would be searched again and again.
             parts = (bytes(self._buffer) + chunk).split(b"\n\n")
             self._buffer[:] = parts.pop()
-            self._scanned = len(self._buffer)
+            self._measure()
             return [_parse_event(part + b"\n\n") for part in parts]
         self._buffer += chunk
         events: list[ServerSentEvent] = []
@@ -45,10 +45,13 @@ class SseSplitter:
             start = scan = cut
         if start:
             del self._buffer[:start]
+        self._measure()
+        return events
+
+    def _measure(self) -> None:
         self._scanned = len(self._buffer)
         if self._scanned > MAX_MESSAGE:
             raise WireError("The upstream sent a message of more than 64 MB without an end.")
-        return events
 
     def finish(self) -> list[ServerSentEvent]:
         """The last event, where the stream ended without the blank line after it."""
@@ -57,7 +60,7 @@ class SseSplitter:
         return [_parse_event(rest + b"\n\n")] if rest.strip() else []
 
 
-_SMALL = 256 * 1024
+_SMALL = 32 * 1024
 _MARKS = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
