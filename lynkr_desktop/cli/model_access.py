@@ -73,11 +73,11 @@ class EngineModels:
 
     def pull(self, model: str, show: Show) -> None:
         """Fetches a model in the engine."""
-        name = model.removesuffix(":latest")
+        name = model.removesuffix(":latest").casefold()
         models = self._client.send("POST", f"{_path(model)}/pull", LocalModelList).models
         try:
             while True:
-                found = next((known for known in models if known.id == name), None)
+                found = next((known for known in models if known.id.casefold() == name), None)
                 if found is None:
                     raise ControlFailure(f"The pull of {model} was stopped.")
                 if found.error:

@@ -192,8 +192,10 @@ def _access(args: argparse.Namespace) -> ModelAccess:
 
 
 def _found(access: ModelAccess, model: str) -> LocalModel | None:
-    name = model.removesuffix(":latest")
-    return next((known for known in access.list() if known.id == name and known.state != "failed"), None)
+    name = model.removesuffix(":latest").casefold()
+    return next(
+        (known for known in access.list() if known.id.casefold() == name and known.state != "failed"), None
+    )
 
 
 def _stays(model: LocalModel) -> str:

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
-from tests.support.engine import Running, config_for, engine_in_process
+from tests.support.engine import TOKEN, Running, config_for, engine_in_process
 from tests.support.fakes.openai import OpenAIFake
 from tests.support.ollama_models import FakeModel
 from tests.support.ollama_server import OllamaServer
@@ -26,8 +27,8 @@ async def ollama() -> AsyncIterator[OllamaServer]:
 
 @pytest.fixture
 async def lynkr(tmp_path: Path, ollama: OllamaServer) -> AsyncIterator[Running]:
-    async with OpenAIFake() as openai:
-        config = config_for(openai.url + "/v1")
+    async with OpenAIFake() as fake:
+        config = config_for(fake.url + "/v1")
         config["providers"]["ollama"] = {"base_url": ollama.url}
         async with engine_in_process(tmp_path, config) as running:
             yield running
@@ -137,6 +138,14 @@ async def test_bad_input_is_named(lynkr: Running, body: dict[str, Any]) -> None:
     assert response.status == 400
     assert answer["error"]["message"]
     assert set(answer["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_the_openai_package_reads_them(lynkr: Running) -> None:
+    async with openai.AsyncOpenAI(base_url=lynkr.url + "/v1", api_key=TOKEN, max_retries=0) as client:
+        made = await client.embeddings.create(model="fake/m", input=["a", "bcd"])
+        assert [entry.embedding for entry in made.data] == [[1.0, 0.5], [3.0, 0.5]]
+        with pytest.raises(openai.BadRequestError, match="input"):
+            await client.embeddings.create(model="fake/m", input=[])
 
 
 async def test_the_token_is_needed(lynkr: Running) -> None:

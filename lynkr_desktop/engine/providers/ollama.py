@@ -180,7 +180,7 @@ class OllamaProvider(Provider):
         dialect = call.dialect if call.dialect in _PATHS else None
         name = short_name(model.name)
         body = ForwardedBody(call.body, name) if dialect else ChatBody(request, name)
-        if isinstance(body, ForwardedBody) and (asked := body.num_ctx):
+        if isinstance(body, ForwardedBody) and (asked := body.num_ctx or 0) > 0:
             window = self._windows.given(model.name, request, body.prompt_size, asked)
         else:
             window = self._windows.plan(

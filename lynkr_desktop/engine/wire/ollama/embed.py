@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 from msgspec import Struct
 
@@ -11,9 +13,12 @@ from lynkr_desktop.engine.wire.fields import Fields, decode_object, encode_json
 
 
 class OllamaEmbedClient:
-    """The client codec of POST /api/embed."""
+    """The client codec of POST /api/embed, for one request: its reply tells how long that took."""
 
     name = "ollama_embed"
+
+    def __init__(self) -> None:
+        self._began = time.monotonic_ns()
 
     def decode_request(self, body: bytes) -> EmbeddingRequest:
         """Raises `InvalidRequest` with the path of what is wrong."""
@@ -31,6 +36,8 @@ class OllamaEmbedClient:
             {
                 "model": made.model,
                 "embeddings": made.vectors,
+                "total_duration": time.monotonic_ns() - self._began,
+                "load_duration": 0,
                 "prompt_eval_count": made.usage.input_tokens,
             }
         )
