@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -102,18 +104,35 @@ def _find(environ: Mapping[str, str]) -> _Found:
     found = _Found(at=time.monotonic())
     try:
         if named or path.is_file():
-            credentials, project = google.auth.load_credentials_from_file(str(path), scopes=[SCOPE])
+            credentials, project = _load(path)
         elif environ.get("NO_GCE_CHECK", "").lower() == "true":
             found.problem = f"no Google credentials were found. {_HELP}"
             return found
         else:
             credentials, project = google.auth.default(scopes=[SCOPE])
-    except (exceptions.GoogleAuthError, OSError, ValueError):
+    except (exceptions.GoogleAuthError, OSError, ValueError, KeyError, msgspec.DecodeError):
         what = f"the file {path} holds no credentials that can be used" if named else "none were found"
         found.problem = f"Google credentials: {what}. {_HELP}"
         return found
     found.credentials, found.project = credentials, project or ""
     return found
+
+
+def _load(path: Path) -> tuple[Credentials, str | None]:
+    """The credentials of a file, and the project that it names."""
+    import google.auth
+    from google.oauth2 import credentials, service_account
+
+    info = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    match info.get("type"):
+        case "service_account":
+            account = service_account.Credentials.from_service_account_info(info, scopes=[SCOPE])
+            return account, info.get("project_id")
+        case "authorized_user":
+            user = credentials.Credentials.from_authorized_user_info(info, scopes=[SCOPE])
+            return user, info.get("quota_project_id")
+    other: tuple[Credentials, str | None] = google.auth.load_credentials_from_dict(info, scopes=[SCOPE])
+    return other
 
 
 def _gcloud_file(environ: Mapping[str, str]) -> Path:
