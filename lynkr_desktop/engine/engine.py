@@ -21,7 +21,7 @@ from lynkr_desktop.engine.events import EventHub
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
-from lynkr_desktop.engine.providers.base import ModelInfo, Provider
+from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.http import connection_trace
@@ -31,6 +31,7 @@ from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot
+from lynkr_desktop.engine.status import candidates_of, provider_statuses, tier_statuses
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
 from lynkr_desktop.engine.telemetry.metrics import Metrics
@@ -41,15 +42,12 @@ from lynkr_desktop.engine.wire.canonical import Usage
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.control import (
-    Candidate,
     ConfigStatus,
     EngineState,
     EngineStatus,
     Health,
     LocalModel,
-    ProviderStatus,
     ShutdownReply,
-    TierStatus,
 )
 from lynkr_desktop.protocol.events import (
     ConfigReloaded,
@@ -432,13 +430,8 @@ class Engine:
 
     async def status(self) -> EngineStatus:
         """The whole state."""
-        snapshot = self.snapshot
-        today = self.records.today()
-        providers, tiers = await asyncio.gather(
-            asyncio.gather(*(self._provider_status(provider) for provider in snapshot.providers.values())),
-            asyncio.gather(*(self._candidates(tier, snapshot.config) for tier in TIERS)),
-        )
-        counted = sum(today.tiers.values())
+        snapshot, today = self.snapshot, self.records.today()
+        providers, tiers = await asyncio.gather(provider_statuses(snapshot), tier_statuses(snapshot, today))
         url = f"http://127.0.0.1:{self.port}"
         return EngineStatus(
             state=self._state,
@@ -450,41 +443,13 @@ class Engine:
             anthropic_url=url,
             paused_until=self._paused_until,
             active=self._active,
-            tiers=tuple(
-                TierStatus(
-                    tier=tier,
-                    enabled=snapshot.router.enabled(tier),
-                    max_complexity=snapshot.config.routing.tiers[tier].max_complexity,
-                    candidates=candidates,
-                    requests_today=today.tiers.get(tier, 0),
-                    share_today=today.tiers.get(tier, 0) / counted if counted else 0.0,
-                )
-                for tier, candidates in zip(TIERS, tiers, strict=True)
-                if tier in snapshot.config.routing.tiers
-            ),
-            providers=tuple(providers),
+            tiers=tiers,
+            providers=providers,
             models=self.local_models(),
             totals=today.totals,
             hours=tuple(today.hours),
             config=snapshot.status,
         )
-
-    async def _provider_status(self, provider: Provider) -> ProviderStatus:
-        found = await provider.availability()
-        return ProviderStatus(
-            name=provider.name,
-            kind=provider.kind,
-            local=provider.local,
-            available=found.usable,
-            reason=found.reason,
-            base_url=provider.base_url,
-        )
-
-    async def _candidates(self, tier: Tier, config: Config) -> tuple[Candidate, ...]:
-        options = config.routing.tiers.get(tier)
-        names = [name.partition("/") for name in options.providers] if options else []
-        providers = self.snapshot.providers
-        return tuple(await asyncio.gather(*(providers[name].candidate(model) for name, _, model in names)))
 
     async def _publish_status(self) -> None:
         """Tells listeners of changes, also of those that nobody announces: an Ollama that went away."""
@@ -525,7 +490,8 @@ class Engine:
             self._settled.set()
 
     async def _pull_first(self, config: Config) -> None:
-        candidates = [candidate for tier in TIERS for candidate in await self._candidates(tier, config)]
+        tiers = [await candidates_of(self.snapshot, tier) for tier in TIERS]
+        candidates = [candidate for found in tiers for candidate in found]
         if any(candidate.usable for candidate in candidates):
             return
         for candidate in candidates:

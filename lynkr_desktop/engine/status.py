@@ -1,0 +1,55 @@
+"""What a snapshot's tiers and providers are like now, as the control API tells it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lynkr_desktop.engine.providers.base import Provider
+from lynkr_desktop.engine.snapshot import Snapshot
+from lynkr_desktop.engine.telemetry.today import Today
+from lynkr_desktop.protocol.control import Candidate, ProviderStatus, TierStatus
+from lynkr_desktop.protocol.tiers import TIERS, Tier
+
+
+async def provider_statuses(snapshot: Snapshot) -> tuple[ProviderStatus, ...]:
+    """Every provider, and whether it can be used."""
+    return tuple(await asyncio.gather(*map(_provider_status, snapshot.providers.values())))
+
+
+async def tier_statuses(snapshot: Snapshot, today: Today) -> tuple[TierStatus, ...]:
+    """Every configured tier with its candidates and its share of today's requests."""
+    tiers = [tier for tier in TIERS if tier in snapshot.config.routing.tiers]
+    found = await asyncio.gather(*(candidates_of(snapshot, tier) for tier in tiers))
+    counted = sum(today.tiers.values())
+    return tuple(
+        TierStatus(
+            tier=tier,
+            enabled=snapshot.router.enabled(tier),
+            max_complexity=snapshot.config.routing.tiers[tier].max_complexity,
+            candidates=candidates,
+            requests_today=today.tiers.get(tier, 0),
+            share_today=today.tiers.get(tier, 0) / counted if counted else 0.0,
+        )
+        for tier, candidates in zip(tiers, found, strict=True)
+    )
+
+
+async def candidates_of(snapshot: Snapshot, tier: Tier) -> tuple[Candidate, ...]:
+    """The models of a tier as they stand, best first; none for a tier that is not configured."""
+    options = snapshot.config.routing.tiers.get(tier)
+    names = [name.partition("/") for name in options.providers] if options else []
+    return tuple(
+        await asyncio.gather(*(snapshot.providers[name].candidate(model) for name, _, model in names))
+    )
+
+
+async def _provider_status(provider: Provider) -> ProviderStatus:
+    found = await provider.availability()
+    return ProviderStatus(
+        name=provider.name,
+        kind=provider.kind,
+        local=provider.local,
+        available=found.usable,
+        reason=found.reason,
+        base_url=provider.base_url,
+    )
