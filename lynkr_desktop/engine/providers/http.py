@@ -65,12 +65,12 @@ async def post(
     Raises:
         WireError: the upstream's own error, or 503 unreachable, 502 broken, 504 too slow.
     """
-    send = partial(
+    request = partial(
         session.post, url, data=body, headers=headers, timeout=_timeout(limits.connect), allow_redirects=False
     )
     try:
         async with asyncio.timeout(limits.first_byte):
-            response = await _send(send)
+            response = await send(request)
     except aiohttp.ConnectionTimeoutError as error:
         raise unreachable(name, url, f"no connection within {limits.connect:g} s") from error
     except TimeoutError as error:
@@ -85,22 +85,22 @@ async def post(
     raise await _error_of(response, name, codec, limits)
 
 
-async def _send(send: Callable[..., Awaitable[aiohttp.ClientResponse]]) -> aiohttp.ClientResponse:
+async def send(request: Callable[..., Awaitable[aiohttp.ClientResponse]]) -> aiohttp.ClientResponse:
     """Sends a request, and once more where it met a connection that its server had given up.
 
-    A server that restarts, or that closes an idle connection just as it is used again, has not seen the
-    request. On a fresh connection it may have, so nothing is repeated there.
+    A server that was restarted, or that closes an idle connection just as it is used again, has not taken the
+    request up. One that dies on a fresh connection may have, so nothing is repeated there.
     """
     use = ConnectionUse()
     try:
-        return await send(trace_request_ctx=use)
+        return await request(trace_request_ctx=use)
     except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError):
         if not use.reused:
             raise
     except aiohttp.ClientOSError as error:
         if not use.reused or error.errno not in _CUT:
             raise
-    return await send()
+    return await request()
 
 
 class ConnectionUse:

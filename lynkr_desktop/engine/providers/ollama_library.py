@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
-from lynkr_desktop.engine.providers.http import Limits, SessionFactory
+from lynkr_desktop.engine.providers.http import Limits, SessionFactory, send
 from lynkr_desktop.engine.providers.ollama_catalog import unanswered
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.engine.wire.fields import encode_json
@@ -167,7 +168,8 @@ class OllamaLibrary:
         self, method: str, path: str, body: Json | None = None, model: str = "", limit: float = _ASK_S
     ) -> bytes:
         timeout = aiohttp.ClientTimeout(total=limit, sock_connect=self._limits.connect)
-        call = self._session().request(
+        request = partial(
+            self._session().request,
             method,
             self._base_url + path,
             data=None if body is None else encode_json(body),
@@ -176,7 +178,7 @@ class OllamaLibrary:
             allow_redirects=False,
         )
         try:
-            async with call as response:
+            async with await send(request) as response:
                 answer = await response.read()
         except TimeoutError as error:
             message = f"Ollama sent nothing within {limit:g} s."
