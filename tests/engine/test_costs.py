@@ -124,7 +124,7 @@ async def test_models_on_this_machine_cost_nothing(lynkr: Running, upstream: Ope
 async def test_a_stream_begins_with_an_estimate_and_ends_with_the_cost(
     lynkr: Running, upstream: OpenAIFake
 ) -> None:
-    response, body = await stream(lynkr, "openai/gpt-4o")
+    response, _ = await stream(lynkr, "openai/gpt-4o")
     assert response.headers["x-lynkr-cost"] == "estimate"
     assert float(response.headers[HEADER]) == pytest.approx(len("hi " * 1000) / 3.6 * 2.5e-6, rel=0.2)
     [row] = await lynkr.rows()
