@@ -152,7 +152,7 @@ class Admin:
             pending.cancel()
 
     async def reload(self, request: web.Request) -> web.StreamResponse:
-        """POST /v1/admin/reload: reads the file again; 422 with what is wrong in it, and the old one stays."""
+        """POST /v1/admin/reload: reads the file again; 422 with what is wrong, and the old one stays."""
         status = await self._engine.reload()
         return reply(status, 422 if status.error else 200)
 
