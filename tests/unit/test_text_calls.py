@@ -611,6 +611,13 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert "".join(found_in(*cut(text, 5000))) == text
 
 
+def test_after_a_thousand_marks_without_a_call_no_more_are_read() -> None:
+    text = "<tool_call>x " * 1000 + HERMES
+    assert found_in(*cut(text, 7)) == [text]
+    text = "<tool_call>x " * 990 + HERMES
+    assert found_in(*cut(text, 7))[1] == A_CALL
+
+
 def test_what_is_held_is_bounded() -> None:
     finder = TextToolCalls(REQUEST)
     finder.feed([Started(), BlockStarted(0, Text(""))])

@@ -13,6 +13,9 @@ _MARKS = Marks((*FORMATS, _THINK, _END_THINK))
 _ENDS = ("<|im_end|>", "<|eom_id|>", "<|eot_id|>", "<|end|>", "</s>", "<｜end▁of▁sentence｜>")
 """Tokens that end a turn; where a server lets them through after a call, they are no text."""
 
+_MAX_FAILURES = 1000
+"""Marks without a call, after which no more of them are read: such an answer is meant to cost us time."""
+
 _MAX_SPACE = 1000
 """White space that is held back because a call may follow, in characters."""
 
@@ -34,6 +37,7 @@ class Scanner:
         self._called = False
         """A call was found, and since then no text but white space."""
         self._beginning = beginning
+        self._failures = 0
         self._idle = False
         """The scan waits for more, with nothing unread."""
         self._steps = self._scan()
@@ -85,6 +89,9 @@ class Scanner:
             self._idle = False
             if not more:
                 break
+            if self._failures >= _MAX_FAILURES:
+                self._pass(reader.release_all())
+                continue
             mark = yield from reader.take_mark(_MARKS)
             quoted = bool(mark) and self._context.quoted
             if mark in FORMATS and not (thinking or quoted):
@@ -103,6 +110,7 @@ class Scanner:
         try:
             calls = yield from read(self._reader, self._tools)
         except Mismatch:
+            self._failures += 1
             self._pass(self._reader.release())
             return
         self._reader.drop()
@@ -128,6 +136,7 @@ class Scanner:
 _QUOTES = '"“”„«»'
 _TOKEN = re.compile(rf"\n|`+|~+|[{_QUOTES}]|[^\n`~{_QUOTES}]+")
 _HEAD_LENGTH = 40
+_RUN_LENGTH = 100
 _LINE_BEGINS = re.compile(r"\s*(?:(?:[-*+>]|\d{1,9}[.)])\s+)*")
 _INDENTED = re.compile(r" {4}| {0,3}\t")
 
@@ -173,7 +182,7 @@ class _Context:
             if first in "`~":
                 if not self._run:
                     self._run_begins_line = _LINE_BEGINS.fullmatch(self._head) is not None
-                self._run += token
+                self._run += token[: _RUN_LENGTH - len(self._run)]
             elif first in _QUOTES:
                 self._quote = not self._quote
             if len(self._head) < _HEAD_LENGTH:
