@@ -1,10 +1,12 @@
 """How well tool calls that models write as text are told from text that only looks like one.
 
 Run it as `python benchmarks/text_calls/run.py`. Three sets of answers: `corpus.jsonl`, written by
-hand after the formats' documents; `heldout.jsonl`, written later after what people report of their models,
-and not tuned on; and what the built-in Qwen2.5-Coder wrote (tests/fixtures/qwen_tool_calls.json).
+hand after the formats' documents; `heldout.jsonl`, written later after what people report of their models;
+and what the built-in Qwen2.5-Coder wrote (tests/fixtures/qwen_tool_calls.json).
 Beside ours stand two trivial ways: never to see a call, and to take by a regular expression whatever has a
 name and arguments.
+
+Both sets by hand were tuned on after their first runs, so only those (see the README) measure anything new.
 
 Precision and recall count answers: an answer is found when a call was made of it. `exact` is the share of all
 answers where the calls are the right ones, with the right arguments, and no others.
