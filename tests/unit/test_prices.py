@@ -45,6 +45,13 @@ def test_cached_tokens_have_their_own_price(prices: Prices) -> None:
     ) == (pytest.approx(1.25))
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4-5", "claude-opus-4-5@20251101"])
+def test_claude_on_vertex_is_priced_with_what_its_cache_wrote(prices: Prices, model: str) -> None:
+    usage = Usage(input_tokens=1_000_000, cached_tokens=400_000, cache_write_tokens=100_000)
+    cost = prices.cost(Seller("vertex", "vertex"), model, usage)
+    assert cost == pytest.approx(0.5 * 5 + 0.4 * 0.5 + 0.1 * 6.25)
+
+
 def test_openrouter_finds_a_model_with_and_without_its_vendor(prices: Prices) -> None:
     usage = Usage(input_tokens=100_000, output_tokens=10_000)
     full = prices.cost(Seller("openrouter", "openrouter"), "anthropic/claude-sonnet-4.5", usage)
