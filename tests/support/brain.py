@@ -4,7 +4,7 @@ An agent offers tools of its own, and asks again with what they gave. A `Brain` 
 format the fake provider got it, and goes on with the task by the tools that were offered:
 
     brain = Brain(folder)
-    fake.brain = brain.answer
+    fake.brain = lambda asked: brain.answer(asked.path, asked.json)
     ...  # run the agent
     assert brain.problems == []
 
