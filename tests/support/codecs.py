@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from lynkr_desktop.engine.endpoints.llm import CODECS
 from lynkr_desktop.engine.wire.anthropic import AnthropicUpstream
 from lynkr_desktop.engine.wire.bedrock import BedrockUpstream
 from lynkr_desktop.engine.wire.codec import ClientCodec, ProviderCodec
+from lynkr_desktop.engine.wire.gemini import GeminiUpstream
 from lynkr_desktop.engine.wire.ollama import OllamaChatClient, OllamaGenerateClient, OllamaUpstream
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
 from lynkr_desktop.engine.wire.openai_responses import ResponsesUpstream
@@ -19,6 +21,7 @@ from tests.support.fakes.base import Asked, ScriptedServer, Wire
 from tests.support.fakes.bedrock import BedrockFake
 from tests.support.fakes.ollama import OllamaFake
 from tests.support.fakes.openai import OpenAIFake
+from tests.support.fakes.vertex import VertexFake
 from tests.support.script import Call, Reply, Say, Think
 
 Json = dict[str, Any]
@@ -49,7 +52,7 @@ class Upstream:
         path = (self.stream_path or self.path) if stream else self.path
         thinking = {"type": "enabled", "budget_tokens": 1024}
         body: Json = {"model": "m", "stream": stream, "stream_options": {"include_usage": True}}
-        asked = Asked("POST", path, {}, {}, _encoded({**body, "thinking": thinking, **self.body}))
+        asked = Asked("POST", path, {}, {}, json.dumps({**body, "thinking": thinking, **self.body}).encode())
         return self.fake().wire(asked)
 
     def rendered(self, reply: Reply, *, stream: bool) -> bytes:
@@ -71,12 +74,6 @@ class Upstream:
         return out + wire.end(reply.done_reason, counts=reply.counts)
 
 
-def _encoded(body: Json) -> bytes:
-    import json
-
-    return json.dumps(body).encode()
-
-
 _SERVED: dict[str, ClientCodec] = {
     **CODECS,
     "/api/chat": OllamaChatClient(),
@@ -96,5 +93,13 @@ UPSTREAMS: tuple[Upstream, ...] = (
         "/model/m/converse",
         "/model/m/converse-stream",
         binary=True,
+    ),
+    Upstream(
+        "gemini",
+        GeminiUpstream(),
+        VertexFake,
+        "/v1beta/models/m:generateContent",
+        "/v1beta/models/m:streamGenerateContent",
+        body={"generationConfig": {"thinkingConfig": {"includeThoughts": True}}},
     ),
 )

@@ -103,7 +103,7 @@ BEDROCK = Backend(
 VERTEX = Backend(
     "vertex",
     VertexFake,
-    lambda url: {"base_url": url},
+    lambda url: {"base_url": url, "key_env": "GOOGLE_API_KEY"},
     model="gemini-3-pro-preview",
     environ={"GOOGLE_API_KEY": vertex.KEY},
     lacks=frozenset({"parallel"}),
