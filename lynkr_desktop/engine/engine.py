@@ -22,9 +22,9 @@ from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
 from lynkr_desktop.engine.providers.base import ModelInfo
+from lynkr_desktop.engine.providers.connections import Connector
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
-from lynkr_desktop.engine.providers.http import connection_trace
 from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
 from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.security.keys import KeyStore
@@ -501,10 +501,6 @@ class Engine:
 
 
 def _session(*, trust_env: bool) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=300)
     return aiohttp.ClientSession(
-        connector=connector,
-        trust_env=trust_env,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[connection_trace()],
+        connector=Connector(), trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
     )

@@ -9,13 +9,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from types import SimpleNamespace
 
 import aiohttp
 from yarl import URL
 
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer
+from lynkr_desktop.engine.providers.connections import last_was_reused
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Stopped
 from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec, StreamDecoder
 from lynkr_desktop.engine.wire.errors import WireError
@@ -91,35 +91,15 @@ async def send(request: Callable[..., Awaitable[aiohttp.ClientResponse]]) -> aio
     A server that was restarted, or that closes an idle connection just as it is used again, has not taken the
     request up. One that dies on a fresh connection may have, so nothing is repeated there.
     """
-    use = ConnectionUse()
     try:
-        return await request(trace_request_ctx=use)
+        return await request()
     except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError):
-        if not use.reused:
+        if not last_was_reused():
             raise
     except aiohttp.ClientOSError as error:
-        if not use.reused or error.errno not in _CUT:
+        if not last_was_reused() or error.errno not in _CUT:
             raise
     return await request()
-
-
-class ConnectionUse:
-    """Whether a request went over a connection that was open before."""
-
-    def __init__(self) -> None:
-        self.reused = False
-
-
-def connection_trace() -> aiohttp.TraceConfig:
-    """Lets `post` tell a connection that was given up from a server that fails; sessions need it."""
-
-    async def reused(_session: object, context: SimpleNamespace, _params: object) -> None:
-        if isinstance(context.trace_request_ctx, ConnectionUse):
-            context.trace_request_ctx.reused = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(reused)
-    return trace
 
 
 @lru_cache(64)
