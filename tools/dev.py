@@ -232,6 +232,14 @@ def bench(arguments: list[str]) -> int:
     return environment.run(environment.python, "benchmarks/overhead.py", *arguments, PYTHONPATH=str(ROOT))
 
 
+def fuzz(arguments: list[str]) -> int:
+    """Mutates bodies of every protocol by the hundred thousand."""
+    environment = Environment()
+    environment.install("embedded", "dev")
+    command = [environment.python, "-m", "tests.properties.fuzz", "--keep", ROOT / ".fuzz", *arguments]
+    return environment.run(*command, PYTHONPATH=str(ROOT))
+
+
 def screenshots(arguments: list[str]) -> int:
     """Draws the windows."""
     environment = Environment()
@@ -258,6 +266,7 @@ COMMANDS = {
     "lint": lint,
     "format": format_code,
     "bench": bench,
+    "fuzz": fuzz,
     "screenshots": screenshots,
     "docs": docs,
 }
