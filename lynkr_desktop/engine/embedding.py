@@ -63,7 +63,7 @@ class EmbeddingFlow:
         [target] = exchange.decision.targets
         exchange.target = target
         provider = snapshot.providers[target.provider]
-        exchange.local = provider.local
+        exchange.free = provider.free
         self._host.routed(exchange)
         made = Embeddings(target.model, (), Usage())
         if request.inputs or request.tokens:

@@ -363,11 +363,11 @@ class Engine:
             self.changed()
 
     def price(self, exchange: Exchange, usage: Usage) -> float | None:
-        """The cost of `usage`: as its provider says, else nothing for local models, else by the list."""
+        """The cost of `usage`: as its provider says, else nothing for free ones, else by the list."""
         target = exchange.target
         if target is None or usage.cost is not None:
             return usage.cost
-        if exchange.local:
+        if exchange.free:
             return 0.0
         provider = self.snapshot.providers.get(target.provider)
         if provider is None:

@@ -57,7 +57,7 @@ class Exchange:
     request: Request | None = None
     decision: Decision | None = None
     target: Target | None = None
-    local: bool = False
+    free: bool = False
     answered: bool = False
     """An upstream began to answer, so that something may have been spent."""
     told_model: str = ""
@@ -185,7 +185,7 @@ def _how_known(exchange: Exchange) -> str:
     if exchange.cost is None:
         return "unknown"
     usage = exchange.usage
-    guessed = usage is not None and usage.estimated and not exchange.local
+    guessed = usage is not None and usage.estimated and not exchange.free
     return "estimate" if guessed else "exact"
 
 

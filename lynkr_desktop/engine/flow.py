@@ -118,7 +118,7 @@ class Flow:
                 tried.append((target, WireError(found.reason, status=status, kind=kind)))
                 continue
             exchange.target = Target(target.provider, found.model or target.model, target.tier)
-            exchange.local = provider.local
+            exchange.free = provider.free
             self._host.routed(exchange)
             try:
                 return await self._attempt(exchange, snapshot)

@@ -35,7 +35,7 @@ async def load_only(exchange: Exchange, snapshot: Snapshot) -> web.Response:
             problem = problem or WireError(found.reason, status=status, kind=kind)
             continue
         exchange.target = Target(target.provider, found.model or target.model, target.tier)
-        exchange.local = provider.local
+        exchange.free = provider.free
         unload = keep_alive is not None and _NO_TIME.fullmatch(str(keep_alive)) is not None
         if unload:
             await provider.unload(exchange.target.model)

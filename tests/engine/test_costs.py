@@ -27,11 +27,12 @@ async def upstream() -> AsyncIterator[OpenAIFake]:
 @pytest.fixture
 async def lynkr(tmp_path: Path, upstream: OpenAIFake) -> AsyncIterator[Running]:
     config = config_for(f"{upstream.url}/v1")
-    # An address that is not the loopback's: what is on this machine costs nothing.
-    elsewhere = f"http://0.0.0.0:{upstream.port}/v1"
-    config["providers"]["openai"] = {"base_url": elsewhere}
-    config["providers"]["openrouter"] = {"base_url": elsewhere}
-    config["providers"]["mine"] = {"kind": "openai_compatible", "base_url": elsewhere}
+    url = {"base_url": f"{upstream.url}/v1"}
+    config["providers"]["openai"] = url
+    config["providers"]["openrouter"] = url
+    config["providers"]["mine"] = {**url, "kind": "openai_compatible"}
+    config["providers"]["lm-studio"] = {**url, "kind": "openai_compatible"}
+    config["providers"]["own"] = {**url, "kind": "openai_compatible", "free": True}
     async with engine_in_process(tmp_path / "home", config) as running:
         yield running
 
@@ -114,11 +115,18 @@ async def test_an_unknown_price_is_not_zero(lynkr: Running, upstream: OpenAIFake
         assert (await lynkr.rows())[0]["cost"] is None
 
 
-async def test_models_on_this_machine_cost_nothing(lynkr: Running, upstream: OpenAIFake) -> None:
-    response, _ = await lynkr.ask(model="fake/m")
+@pytest.mark.parametrize("provider", ["lm-studio", "own"])
+async def test_servers_of_ones_own_cost_nothing(lynkr: Running, provider: str) -> None:
+    response, _ = await lynkr.ask(model=f"{provider}/m")
     assert (response.headers[HEADER], response.headers["x-lynkr-cost"]) == ("0", "exact")
-    response, _ = await stream(lynkr, "fake/m")
+    response, _ = await stream(lynkr, f"{provider}/m")
     assert (response.headers[HEADER], response.headers["x-lynkr-cost"]) == ("0", "exact")
+
+
+async def test_a_gateway_on_this_machine_may_sell_what_it_answers(lynkr: Running) -> None:
+    response, _ = await lynkr.ask(model="mine/m")
+    assert HEADER not in response.headers
+    assert response.headers["x-lynkr-cost"] == "unknown"
 
 
 async def test_a_stream_begins_with_an_estimate_and_ends_with_the_cost(

@@ -240,6 +240,11 @@ class ProviderOptions(Options):
     models: tuple[str, ...] = Field(
         (), description="Model names that a client may use without the provider's name before them."
     )
+    free: bool | None = Field(
+        None,
+        description="Whether its answers cost nothing. Left out, Ollama, the built-in models, and lmstudio, "
+        "vllm, llamacpp and their like on this machine are free; of others the price list decides.",
+    )
     headers: dict[str, str] = Field(
         default_factory=dict,
         description="Headers added to each request; never keys.",

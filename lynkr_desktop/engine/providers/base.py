@@ -113,6 +113,8 @@ class Provider(abc.ABC):
     kind: str
     local: bool = False
     base_url: str = ""
+    free: bool = False
+    """Whether its answers cost nothing."""
     text_tool_calls: bool = False
     """Whether its models may write tool calls as text, so that they are looked for."""
     key: ProviderKey | None = None

@@ -74,6 +74,7 @@ class OllamaProvider(Provider):
 
     kind = "ollama"
     local = True
+    free = True
     text_tool_calls = True
 
     def __init__(

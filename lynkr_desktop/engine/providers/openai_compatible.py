@@ -38,6 +38,11 @@ from lynkr_desktop.protocol.keys import KeyCheck
 
 BASE_URLS = {"openai": "https://api.openai.com/v1", "openrouter": "https://openrouter.ai/api/v1"}
 
+_OWN_SERVERS = frozenset(
+    {"jan", "koboldcpp", "llamacpp", "llamafile", "lmstudio", "localai", "mlx", "sglang", "tabbyapi", "vllm"}
+)
+"""Servers that people run for themselves. Another one on this machine may be a gateway to paid models."""
+
 _MODELS_FRESH_FOR = 60.0
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
@@ -69,6 +74,8 @@ class OpenAICompatibleProvider(Provider):
         self.kind = kind
         self.base_url = (options.base_url or BASE_URLS.get(kind, "")).rstrip("/")
         self.local = is_loopback(self.base_url)
+        own_server = self.local and kind == "openai_compatible" and re.sub(r"\W|_", "", name) in _OWN_SERVERS
+        self.free = own_server if options.free is None else options.free
         # Models of the vendor's own service call tools properly; what else speaks its protocol may not.
         self.text_tool_calls = self.base_url != BASE_URLS["openai"]
         self._options = options

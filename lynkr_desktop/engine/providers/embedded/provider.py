@@ -57,6 +57,7 @@ class EmbeddedProvider(Provider):
     name = "embedded"
     kind = "embedded"
     local = True
+    free = True
     text_tool_calls = True
 
     def __init__(
