@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,7 +17,18 @@ from tests.support.engine import TOKEN
 from tests.support.fakes.base import Asked
 from tests.support.pairing import EACH_WAY, backends, clients, pairs
 from tests.support.script import Reply, Say, Stall, failure, text
-from tests.support.stage import BACKENDS, OPENAI, SPARE, Backend, Stage, connections_in_use
+from tests.support.stage import (
+    ANTHROPIC,
+    AZURE,
+    BACKENDS,
+    OLLAMA,
+    OPENAI,
+    SPARE,
+    Backend,
+    Stage,
+    connections_in_use,
+    stage,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,9 +63,13 @@ async def test_every_answer_tells_how_it_was_routed(lynkr: Stage, client: Client
 @clients()
 @EACH_WAY
 async def test_the_cost_is_told_as_litellm_reads_it(lynkr: Stage, client: Client, stream: bool) -> None:
-    answer = await lynkr.ask(client, OPENAI, Ask(stream=stream))
-    # A server on this machine costs nothing.
-    assert float(answer.headers["x-litellm-response-cost"]) == 0
+    free = await lynkr.ask(client, OLLAMA, Ask(stream=stream))
+    assert float(free.headers["x-litellm-response-cost"]) == 0
+    sold = await lynkr.ask(client, ANTHROPIC, Ask(stream=stream))
+    assert 0 < float(sold.headers["x-litellm-response-cost"]) < 0.01
+    # What a server without a price list costs is not known, which is not nothing.
+    unknown = await lynkr.ask(client, OPENAI, Ask(stream=stream))
+    assert "x-litellm-response-cost" not in unknown.headers
 
 
 @clients()
@@ -337,3 +354,29 @@ async def test_tokens_are_counted(lynkr: Stage, client: Client) -> None:
     async with lynkr.running.http.post(url, json={"model": "m"}) as got:
         assert got.status == 400
         assert client.problem(400, await got.json()).message
+
+
+@clients(only="openai_chat")
+async def test_embeddings_are_served_in_both_protocols(lynkr: Stage, client: Client) -> None:
+    http, url = lynkr.running.http, lynkr.running.url
+    body = {"model": AZURE.name + "/embed", "input": ["one", "three"]}
+    async with http.post(f"{url}/v1/embeddings", json=body) as got:
+        listed = (await got.json())["data"]
+    assert [entry["index"] for entry in listed] == [0, 1]
+    async with http.post(f"{url}/api/embed", json=body) as got:
+        vectors = (await got.json())["embeddings"]
+    assert vectors == [entry["embedding"] for entry in listed]
+    async with http.post(f"{url}/v1/embeddings", json={"model": "m"}) as got:
+        assert client.problem(got.status, await got.json()).message
+
+
+@clients(only="anthropic")
+async def test_the_clients_own_credential_reaches_anthropic_untouched(tmp_path: Path, client: Client) -> None:
+    keyless = replace(ANTHROPIC, environ={})
+    bearer = "Bearer sk-ant-oat01-the-clients-own"
+    own = {"authorization": bearer, "x-lynkr-token": TOKEN, "anthropic-beta": "oauth-2025-04-20"}
+    async with stage(tmp_path, keyless) as lynkr, aiohttp.ClientSession(headers=own) as http:
+        assert (await client.send(http, lynkr.running.url, Ask(model=keyless.target))).good
+        sent = lynkr.asked(keyless).headers
+    assert (sent["authorization"], sent["anthropic-beta"]) == (bearer, own["anthropic-beta"])
+    assert TOKEN not in str(sent)
