@@ -32,8 +32,9 @@ from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, Request
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.text_calls import TextToolCalls
 from tests.properties.mutation import bodies_of, mutated_answer, mutated_body
-from tests.support.clients import Ask, user
+from tests.support.clients import Ask, Function, user
 from tests.support.clients.base import BadArguments
 from tests.support.codecs import SPOKEN, UPSTREAMS, Spoken, Upstream
 from tests.support.script import Call, Say, Think
@@ -45,8 +46,16 @@ _ANSWERS = (
     Script((Think("Let me "), Think("see."), Say("Yes."))),
     Script((Say("I look."), Call("read_file", {"path": "ä.py", "n": [1, None]}), Call("run", {}))),
     Script((Call("read_file", {}),), done_reason="length"),
+    Script(
+        (Say('I look. <tool_call>{"name": "read_file", '), Say('"arguments": {"path": "a"}}</tool_call> Ok.'))
+    ),
 )
+_TOOLS = (Function("read_file"), Function("run"))
 _CHUNK = 1 << 16
+_OTHER_PATHS = (
+    *("/v1/messages/count_tokens", "/v1/embeddings", "/api/embed", "/api/embeddings", "/api/show"),
+    *("/v1/responses/resp_1", "/v1/admin/routes/explain", "/v1/nothing"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +102,17 @@ class Fuzzer:
         else:
             self._answer(number, rng, rng.choice(UPSTREAMS))
 
-    def body(self, number: int) -> tuple[Spoken, bytes]:
-        """A client's body, for the engine."""
+    def body(self, number: int) -> tuple[str, bytes]:
+        """A path of the engine and a body for it."""
         rng = random.Random(f"{self.seed}:http:{number}")
+        if rng.random() < 0.2:
+            path = rng.choice(_OTHER_PATHS)
+            small = {"model": rng.choice(BACKENDS).target, "input": ["a", "b"], "prompt": "a", "messages": []}
+            return path, mutated_body(rng, small)
         spoken = rng.choice(SPOKEN)
         body = rng.choice(self._bodies[spoken.client.name])
-        return spoken, mutated_body(rng, {**body, "model": rng.choice(BACKENDS).target})
+        model = rng.choice(BACKENDS).target
+        return spoken.client.path, mutated_body(rng, {**body, "model": model})
 
     def _request(self, number: int, rng: random.Random, spoken: Spoken) -> None:
         body = mutated_body(rng, rng.choice(self._bodies[spoken.client.name]))
@@ -168,13 +182,14 @@ def _events(upstream: Upstream, body: bytes, rng: random.Random, *, stream: bool
 def _deliver(spoken: Spoken, events: list[Event]) -> None:
     """What the client gets is an answer by the rules of its protocol, streamed and whole."""
     for stream in (True, False):
-        ask = Ask((user("hi"),), stream=stream)
+        ask = Ask((user("hi"),), tools=_TOOLS if "tools" in spoken.client.can else (), stream=stream)
         body = msgspec.json.encode(spoken.client.body(ask))
         exchange = Exchange(codec=spoken.codec, headers={}, body=body)
         exchange.request = spoken.codec.decode_request(body)
         exchange.target = Target("upstream", "m", None)
         if stream:
-            delivery = Delivery(exchange, untouched=False, price=lambda *_: None)
+            finder = TextToolCalls(exchange.request)
+            delivery = Delivery(exchange, untouched=False, price=lambda *_: None, text_calls=finder)
             out = b"".join(delivery.out(b"", [event]) for event in events) + delivery.end()
             if any(not isinstance(event, Failed) for event in events):
                 answer = spoken.client.streamed(out, ask)
@@ -197,20 +212,20 @@ async def fuzz_http(fuzzer: Fuzzer, running: Stage, count: int, *, at_once: int 
 
     async def worker() -> None:
         for number in numbers:
-            spoken, body = fuzzer.body(number)
+            path, body = fuzzer.body(number)
             try:
                 async with asyncio.timeout(30):
-                    url = running.running.url + spoken.client.path
+                    url = running.running.url + path
                     async with running.running.http.post(url, data=body) as got:
                         raw = await got.read()
                         status = got.status
             except (TimeoutError, aiohttp.ClientError) as error:
-                fuzzer.findings.append(Finding(number, f"HTTP {spoken.client.name}", body, repr(error)))
+                fuzzer.findings.append(Finding(number, f"HTTP {path}", body, repr(error)))
                 continue
             fuzzer.good += status == 200
             # A fake that stumbles over a body that was passed on to it is no fault of the engine.
             if b"failed inside" in raw or (status == 500 and b"answered 500" not in raw):
-                fuzzer.findings.append(Finding(number, f"HTTP {spoken.client.name}", body, str(raw[:500])))
+                fuzzer.findings.append(Finding(number, f"HTTP {path}", body, str(raw[:500])))
 
     await asyncio.gather(*(worker() for _ in range(at_once)))
 
