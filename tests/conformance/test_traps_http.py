@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.support.clients import Answer, Ask, Client, user
-from tests.support.engine import TOKEN
+from tests.support.engine import TOKEN, read_until
 from tests.support.fakes.base import Asked
 from tests.support.pairing import EACH_WAY, backends, clients, pairs
 from tests.support.script import Reply, Say, Stall, failure, text
@@ -263,9 +263,7 @@ async def test_a_client_that_goes_away_in_a_stream_ends_the_upstreams_work(
     async with lynkr.nothing_left():
         body = client.body(Ask(stream=True, model=backend.target))
         async with asyncio.timeout(10), lynkr.post(client, body) as got:
-            seen = b""
-            while b"first-word" not in seen:
-                seen += await got.content.readany()
+            await read_until(got, b"first-word")
             got.close()
         await _gone(lynkr.asked(backend))
     assert (await lynkr.last_row())["status"] == 499

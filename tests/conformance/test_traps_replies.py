@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import Ask, Client, Thought, Used, assistant, user
+from tests.support.engine import read_until
 from tests.support.fakes.base import OUTPUT_TOKENS, PROMPT_TOKENS
 from tests.support.pairing import EACH_WAY, READ, RUN, backends, clients, pairs, translated
 from tests.support.script import Call, End, Hold, Raw, Reply, Say, Think, text
@@ -111,9 +112,7 @@ async def test_words_reach_the_client_as_they_come(lynkr: Stage, client: Client,
         asyncio.timeout(10),
         lynkr.running.http.post(lynkr.running.url + client.path, json=body) as got,
     ):
-        seen = b""
-        while b"first-word" not in seen:
-            seen += await got.content.readany()
+        seen = await read_until(got, b"first-word")
         assert b"second-word" not in seen
         gate.set()
         seen += await got.content.read()
@@ -141,9 +140,7 @@ async def test_the_first_piece_of_arguments_does_not_wait_for_the_last(lynkr: St
         asyncio.timeout(10),
         lynkr.running.http.post(lynkr.running.url + client.path, json=body) as got,
     ):
-        seen = b""
-        while b'{\\"pa' not in seen:
-            seen += await got.content.readany()
+        seen = await read_until(got, b'{\\"pa')
         gate.set()
         seen += await got.content.read()
     assert b"late-part" in seen

@@ -13,7 +13,15 @@ import pytest
 from aiohttp import web
 
 from lynkr_desktop.engine.serve import PortBusy, serve
-from tests.support.engine import TOKEN, Engine, Running, config_for, engine_in_process, write_config
+from tests.support.engine import (
+    TOKEN,
+    Engine,
+    Running,
+    config_for,
+    engine_in_process,
+    read_until,
+    write_config,
+)
 from tests.support.openai_server import OpenAIServer, begin, chunk, completion, openai_server
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -89,9 +97,7 @@ async def test_words_reach_the_client_one_by_one(lynkr: Running, upstream: OpenA
         "messages": [{"role": "user", "content": "x"}],
     }
     async with asyncio.timeout(10), lynkr.http.post(lynkr.url + path, json=fields) as response:
-        seen = ""
-        while "Hello" not in seen:
-            seen += (await response.content.readany()).decode()
+        seen = (await read_until(response, b"Hello")).decode()
         # The upstream holds its second word back until the first was seen here: nothing is buffered.
         assert "there" not in seen
         upstream.gate.set()

@@ -44,6 +44,16 @@ def write_config(home: Path, config: Mapping[str, Any]) -> Paths:
     return paths
 
 
+async def read_until(response: aiohttp.ClientResponse, mark: bytes) -> bytes:
+    """What has come of a body once `mark` is in it; fails where the body ends without it."""
+    seen = b""
+    while mark not in seen:
+        piece = await response.content.readany()
+        assert piece, f"the body ended without {mark!r}: {seen[-500:]!r}"
+        seen += piece
+    return seen
+
+
 @dataclass
 class Running:
     """An engine in this process, with an HTTP session that carries its token."""
