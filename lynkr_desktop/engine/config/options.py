@@ -141,16 +141,19 @@ def split_name(name: str) -> tuple[str, ...]:
     raise UnknownOption(f"There is no option {name[:100]!r}. `lynkr config list` names them all.")
 
 
-def _walk(group: Options, prefix: str, overrides: Overrides) -> Iterator[Option]:
+def _walk(group: Options, prefix: str, overrides: Overrides, *, written: bool = True) -> Iterator[Option]:
+    """`written` says that the file names the group; the groups of a default have fields that it never set."""
     for name, field in type(group).model_fields.items():
         value, dotted = getattr(group, name), f"{prefix}{name}"
+        named = written and name in group.model_fields_set
         if isinstance(value, Options):
-            yield from _walk(value, f"{dotted}.", overrides)
+            yield from _walk(value, f"{dotted}.", overrides, written=named)
         elif group_of(field.annotation)[0] is not None:
             for key, entry in value.items():
-                yield from _walk(entry, f"{dotted}.{getattr(key, 'value', key)}.", overrides)
+                below = f"{dotted}.{getattr(key, 'value', key)}."
+                yield from _walk(entry, below, overrides, written=named)
         else:
-            origin: OptionOrigin = "file" if name in group.model_fields_set else "default"
+            origin: OptionOrigin = "file" if named else "default"
             origin, value = overrides.get(dotted, (origin, value))
             yield _describe(dotted, field, value, origin)
 

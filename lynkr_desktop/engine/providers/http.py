@@ -8,7 +8,7 @@ import errno
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -65,9 +65,12 @@ async def post(
     Raises:
         WireError: the upstream's own error, or 503 unreachable, 502 broken, 504 too slow.
     """
-    request = partial(
-        session.post, url, data=body, headers=headers, timeout=_timeout(limits.connect), allow_redirects=False
-    )
+
+    def request() -> Awaitable[aiohttp.ClientResponse]:
+        return session.post(
+            url, data=body, headers=headers, timeout=_timeout(limits.connect), allow_redirects=False
+        )
+
     try:
         async with asyncio.timeout(limits.first_byte):
             response = await send(request)

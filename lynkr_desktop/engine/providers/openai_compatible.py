@@ -258,11 +258,14 @@ class OpenAICompatibleProvider(Provider):
         return _with_model(call, **more), ask_usage
 
 
+_RAW_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+
+
 def _with_model(call: Call, **fields: Raw) -> bytes:
     """The client's own body, with `fields` where the model is another than the client asked for."""
     if call.request.model == call.model:
         return call.body
-    body = msgspec.json.decode(call.body, type=dict[str, Raw])
+    body = _RAW_FIELDS.decode(call.body)
     body["model"] = Raw(msgspec.json.encode(call.model))
     return msgspec.json.encode(body | fields)
 

@@ -7,6 +7,7 @@ harness injected, so that the same request scores the same bare and inside an ag
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -143,8 +144,10 @@ _SIGNALS = (
         "asks for speed",
     ),
 )
-_PATHS = re.compile(r"[\w./\\-]+\.(?:py|pyi|ts|tsx|js|jsx|rs|go|java|cs|c|h|cpp|hpp|rb|php|kt|swift|sql)\b")
-
+_BEGINNINGS = tuple(beginning for signal in _SIGNALS for beginning in signal.words.beginnings)
+_PATHS = re.compile(
+    r"(?<![\w./\\-])[\w./\\-]+\.(?:py|pyi|ts|tsx|js|jsx|rs|go|java|cs|c|h|cpp|hpp|rb|php|kt|swift|sql)\b"
+)
 _STEPS = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*])\s+\S")
 
 
@@ -154,28 +157,28 @@ def score(request: Request) -> Score:
     found: list[Contribution] = []
 
     def add(name: str, value: float, points: float, reason: str) -> None:
-        if points > 0:
-            found.append(Contribution(name, value, round(points, 4), reason))
+        found.append(Contribution(name, value, round(points, 4), reason))
 
+    if words := len(text.split()):
+        add("length", words, min(0.18, words / 1500), f"{words} word{'s' if words > 1 else ''}")
     lowered = text.lower()
-    words = len(text.split())
-    add("length", words, min(0.18, words / 1500), f"{words} word{'s' if words != 1 else ''}")
-    for signal in _SIGNALS:
-        if signal.words.stand_in(lowered):
-            add(signal.name, 1, signal.points, signal.reason)
-    files = len(set(_PATHS.findall(text))) if "." in text else 0
-    add("files", files, min(0.15, 0.05 * files), f"names {files} file{'s' if files != 1 else ''}")
-    code = text.count("```") // 2 + text.count("Traceback (most recent call last)")
-    add("code", code, min(0.10, 0.05 * code), "carries code or a traceback")
-    steps = len(_STEPS.findall(text))
-    add("steps", steps, min(0.15, 0.03 * steps), f"lists {steps} steps")
-    results = [block for message in since for block in message.content if isinstance(block, ToolResult)]
-    add("work", len(results), min(0.08, 0.01 * len(results)), f"{len(results)} tool results so far")
-    failures = sum(result.is_error for result in results)
-    add("failures", failures, min(0.20, 0.05 * failures), f"{failures} of them failed")
+    if any(map(lowered.__contains__, _BEGINNINGS)):
+        for signal in _SIGNALS:
+            if signal.words.stand_in(lowered):
+                add(signal.name, 1, signal.points, signal.reason)
+    if "." in text and (files := len(set(_PATHS.findall(text)))):
+        add("files", files, min(0.15, 0.05 * files), f"names {files} file{'s' if files > 1 else ''}")
+    if code := text.count("```") // 2 + text.count("Traceback (most recent call last)"):
+        add("code", code, min(0.10, 0.05 * code), "carries code or a traceback")
+    if ("\n" in text or not text[:1].isalpha()) and (steps := len(_STEPS.findall(text))):
+        add("steps", steps, min(0.15, 0.03 * steps), f"lists {steps} steps")
+    if results := [block for turn in since for block in turn.content if isinstance(block, ToolResult)]:
+        add("work", len(results), min(0.08, 0.01 * len(results)), f"{len(results)} tool results so far")
+        if failures := sum(result.is_error for result in results):
+            add("failures", failures, min(0.20, 0.05 * failures), f"{failures} of them failed")
 
-    total = min(1.0, sum(item.points for item in found))
-    found.sort(key=lambda item: -item.points)
+    total = min(1.0, sum([item.points for item in found]))
+    found.sort(key=attrgetter("points"), reverse=True)
     return Score(round(total, 4), tuple(found))
 
 
