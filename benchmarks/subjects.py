@@ -42,7 +42,7 @@ class Server:
         for one in [*self.process.children(recursive=True), self.process]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.terminate()
-        self.process.wait(15)
+        self.process.wait(60)
 
 
 @dataclass

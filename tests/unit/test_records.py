@@ -265,7 +265,7 @@ def test_kill_9_loses_at_most_the_last_batch(tmp_path: Path) -> None:
     assert child.stdout is not None
     began = time.monotonic()
     for line in child.stdout:
-        if int(line.split()[0]) >= 400 or time.monotonic() - began > 30:
+        if int(line.split()[0]) >= 1500 or time.monotonic() - began > 30:
             break
     os.kill(child.pid, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
     said = [line.split() for line in (line, *child.stdout) if line.count(" ") == 1 and line.endswith("\n")]
@@ -277,7 +277,7 @@ def test_kill_9_loses_at_most_the_last_batch(tmp_path: Path) -> None:
         newest = connection.execute("SELECT MAX(at) FROM requests").fetchone()[0]
     connection.close()
     assert kept == list(range(len(kept)))
-    assert last - newest < 1.0  # one window of 0.1 s, with room for a busy machine
+    assert last - newest < 2.0  # one window of 0.5 s, with room for a busy machine
 
 
 def damage(path: Path, kind: str) -> None:

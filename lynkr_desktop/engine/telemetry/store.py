@@ -34,8 +34,8 @@ from lynkr_desktop.protocol.control import RequestRow, UsageReport
 
 log = logging.getLogger(__name__)
 
-BATCH_ROWS = 500
-BATCH_SECONDS = 0.1
+BATCH_ROWS = 2000
+BATCH_SECONDS = 0.5
 """A crash of this process loses at most what came in so lately."""
 
 MAX_WAITING = 20_000
