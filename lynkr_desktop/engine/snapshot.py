@@ -41,7 +41,8 @@ class Snapshot:
         Raises:
             WireError: 400 for a tier that does not exist, 503 when every tier is switched off.
         """
-        if not pinned and (target := await self.installed(request.model, fresh=fresh)) is not None:
+        model = request.model
+        if not pinned and model != AUTO and (target := await self.installed(model, fresh=fresh)) is not None:
             return Decision(None, (target,), f"the client asked for {target.name}")
         return self.router.decide(request, pinned)
 

@@ -60,7 +60,9 @@ class Router:
     providers: frozenset[str]
     known: Mapping[str, str] = field(default_factory=dict)
     switched: Mapping[Tier, bool] = field(default_factory=dict)
-    _known_targets: dict[tuple[Tier, ...], tuple[Target, ...]] = field(default_factory=dict, init=False)
+    _plans: dict[tuple[object, ...], tuple[tuple[Tier, ...], tuple[Target, ...]]] = field(
+        default_factory=dict, init=False
+    )
 
     def enabled(self, tier: Tier) -> bool:
         """Whether the tier takes requests."""
@@ -93,14 +95,17 @@ class Router:
         return None
 
     def _tier_of(self, value: float) -> Tier:
-        present = [tier for tier in TIERS if tier in self.options.tiers]
-        for tier in present:
-            if value <= self.options.tiers[tier].max_complexity:
-                return tier
-        return present[-1]
+        last: Tier | None = None
+        for tier in TIERS:
+            if (options := self.options.tiers.get(tier)) is not None:
+                last = tier
+                if value <= options.max_complexity:
+                    break
+        assert last is not None  # the schema wants at least one tier
+        return last
 
     def _from(self, wanted: Tier, why: str, measured: Score | None) -> Decision:
-        order = self._order(wanted)
+        order, targets = self._plan(wanted)
         if not order:
             raise WireError(
                 "Every tier is switched off. Switch one on in the tray menu.", status=503, kind="unavailable"
@@ -109,19 +114,21 @@ class Router:
         if tier is not wanted:
             state = "switched off" if wanted in self.options.tiers else "not configured"
             why = f"{why}; {wanted} is {state}, so {tier}"
-        return Decision(tier, self._targets(order), why, measured)
+        return Decision(tier, targets, why, measured)
 
-    def _targets(self, order: tuple[Tier, ...]) -> tuple[Target, ...]:
-        """The models of these tiers, each once; few orders exist, so they are kept."""
-        if (known := self._known_targets.get(order)) is not None:
+    def _plan(self, wanted: Tier) -> tuple[tuple[Tier, ...], tuple[Target, ...]]:
+        """The tiers in their order with their models, each once; few plans exist, so they are kept."""
+        key = (wanted, *self.switched.items())
+        if (known := self._plans.get(key)) is not None:
             return known
+        order = self._order(wanted)
         targets: dict[str, Target] = {}
         for place in order:
             for name in self.options.tiers[place].providers:
                 provider, _, model = name.partition("/")
                 targets.setdefault(name, Target(provider, model, place))
-        self._known_targets[order] = tuple(targets.values())
-        return self._known_targets[order]
+        self._plans[key] = order, tuple(targets.values())
+        return self._plans[key]
 
     def _order(self, wanted: Tier) -> tuple[Tier, ...]:
         """The enabled tiers: the wanted one, then up, then down; a switched-off one leans as configured."""
