@@ -34,6 +34,7 @@ from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.status import candidates_of, provider_statuses, tier_statuses
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
+from lynkr_desktop.engine.telemetry.ledger import Ledger
 from lynkr_desktop.engine.telemetry.metrics import Metrics
 from lynkr_desktop.engine.telemetry.prices import Prices, Seller
 from lynkr_desktop.engine.telemetry.store import Records
@@ -47,6 +48,7 @@ from lynkr_desktop.protocol.control import (
     EngineStatus,
     Health,
     LocalModel,
+    RequestRow,
     ShutdownReply,
 )
 from lynkr_desktop.protocol.events import (
@@ -82,10 +84,11 @@ class Engine:
         self.paths = paths
         self.started = time.time()
         self.hub = EventHub()
-        self.metrics = Metrics(lynkr_desktop.__version__)
-        self.metrics.in_flight.set_function(lambda: self._active)
+        self._ledger = Ledger(self._enter)
+        self._metrics = Metrics(lynkr_desktop.__version__)
+        self._metrics.in_flight.set_function(lambda: self._active)
         self.prices = Prices()
-        self.records: Records
+        self._records: Records
         self.token = ""
         self.port = port
         self._port_given = port is not None
@@ -132,9 +135,9 @@ class Engine:
         if self.port is None:
             self.port = config.proxy.port
         database = database_path(config.telemetry.storage, self.paths.home)
-        self.records = Records(database, config.telemetry.retention)
-        await self.records.start()
-        self.metrics.watch_records(lambda: self.records.waiting, lambda: self.records.lost)
+        self._records = Records(database, config.telemetry.retention)
+        await self._records.start()
+        self._metrics.watch_records(lambda: self._records.waiting, lambda: self._records.lost)
         self._local_session = _session(trust_env=False)
         self._cloud_session = _session(trust_env=True)
         self._tools = Tools(
@@ -386,12 +389,27 @@ class Engine:
         self._active -= 1
         if not self._active:
             self._idle.set()
-        row = exchange.row()
-        self.records.record(row)
-        self.metrics.observe(row)
+        exchange.finish()
+        self._ledger.add(exchange)
         if self.hub.listening:
-            self.hub.publish(RequestFinished(row))
+            self.hub.publish(RequestFinished(exchange.row()))
             self.changed()
+
+    def _enter(self, row: RequestRow) -> None:
+        self._records.record(row)
+        self._metrics.observe(row)
+
+    @property
+    def records(self) -> Records:
+        """The records, with every request that has ended."""
+        self._ledger.settle()
+        return self._records
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics, with every request that has ended."""
+        self._ledger.settle()
+        return self._metrics
 
     # ------------------------------------------------------------ state
 

@@ -65,6 +65,7 @@ class Exchange:
     usage: Usage | None = None
     cost: float | None = None
     first_token_at: float | None = None
+    ended: float | None = None
     delivered: bool = False
     """The client got the end of a stream; some then leave without waiting for the connection's."""
     status: int = 0
@@ -79,6 +80,11 @@ class Exchange:
     def mark_first_token(self) -> None:
         """Notes that the first content arrived."""
         self.first_token_at = time.perf_counter()
+
+    def finish(self) -> None:
+        """Notes that it is over. Its bytes are needed no more."""
+        self.ended = time.perf_counter()
+        self.body = b""
 
     def fail(self, error: WireError) -> None:
         """Notes how it ended badly."""
@@ -121,7 +127,7 @@ class Exchange:
 
     def row(self) -> RequestRow:
         """The record of it as it stands."""
-        now = time.perf_counter()
+        now = self.ended or time.perf_counter()
         request, decision, target = self.request, self.decision, self.target
         usage = self.usage or Usage()
         return RequestRow(
