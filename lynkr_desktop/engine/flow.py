@@ -15,7 +15,7 @@ from lynkr_desktop.engine.delivery import Delivery, estimated_usage, prompt_usag
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.loading import load_only
-from lynkr_desktop.engine.providers.base import Answer, Call, Provider
+from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
 from lynkr_desktop.engine.routing.router import Target
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
@@ -158,13 +158,10 @@ class Flow:
         text_calls = _text_calls(provider, request, answer)
         fold = ReplyFold()
         raw = b""
-        try:
-            async for piece, events in answer:
-                raw = piece if answer.dialect == dialect else b""
-                for event in text_calls.feed(events) if text_calls else events:
-                    fold.add(event)
-        finally:
-            await answer.close()
+        for piece, events in await _read(answer):
+            raw = piece if answer.dialect == dialect else b""
+            for event in text_calls.feed(events) if text_calls else events:
+                fold.add(event)
         exchange.warning = answer.warning
         if text_calls is not None and text_calls.found:
             raw = b""
@@ -247,6 +244,16 @@ class Flow:
             exchange.usage = delivery.usage
             exchange.cost = exchange.usage.cost
         return response
+
+
+async def _read(answer: Answer) -> list[tuple[bytes, list[Event]]]:
+    """All pieces of an answer that is not streamed to the client."""
+    if isinstance(answer, EventAnswer):
+        return [(answer.raw, answer.events)]
+    try:
+        return [piece async for piece in answer]
+    finally:
+        await answer.close()
 
 
 def _text_calls(provider: Provider, request: Request, answer: Answer) -> TextToolCalls | None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from msgspec import Struct
+
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Event, Need, Request
 from lynkr_desktop.engine.wire.codec import Dialect
@@ -62,8 +64,7 @@ class ModelInfo:
     expires: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(Struct, frozen=True):
     """Whether a provider, or one model of it, can be used. `reason` says why not and what to do."""
 
     state: CandidateState

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from lynkr_desktop.engine.config.schema import RoutingOptions
 from lynkr_desktop.engine.routing.score import Score, score
 from lynkr_desktop.engine.wire.canonical import Request
@@ -14,8 +16,7 @@ from lynkr_desktop.protocol.tiers import TIERS, Tier
 AUTO = "auto-route"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One model of one provider; `tier` is the tier that it stands in."""
 
     provider: str
@@ -28,8 +29,7 @@ class Target:
         return f"{self.provider}/{self.model}"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Where a request may go.
 
     Attributes:

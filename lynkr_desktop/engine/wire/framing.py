@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from lynkr_desktop.engine.wire.errors import WireError
 
@@ -10,8 +10,7 @@ MAX_MESSAGE = 64 * 1024 * 1024
 """Bytes of one message at most; an upstream that never ends a line must not fill the memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
+class ServerSentEvent(Struct, frozen=True):
     """One event. `raw` are its own bytes with the blank line that ends it."""
 
     raw: bytes
