@@ -5,6 +5,7 @@ Run `python -m lynkr_desktop.engine.endpoints.openapi > docs/openapi.json` after
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -48,6 +49,9 @@ def document(calls: Sequence[Call]) -> Json:
     """The document, as plain data."""
     types = [ControlError, *dict.fromkeys(_types(calls))]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    for component in components.values():
+        # Python 3.13 takes the indentation out of docstrings by itself, older ones do not.
+        component["description"] = inspect.cleandoc(component.get("description", ""))
     refs = dict(zip(types, schemas, strict=True))
     paths: dict[str, Json] = {}
     for method, path, tag, summary in PROTOCOLS:
