@@ -11,7 +11,7 @@ from aiohttp import web
 
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.wire.errors import WireError
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -61,5 +61,5 @@ async def decoded(request: web.Request, kind: type[T]) -> T:
         raise
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise WireError(f"The body does not fit: {error}.", status=400, kind="invalid_request") from error

@@ -19,7 +19,7 @@ from msgspec import Struct
 from lynkr_desktop.engine.providers.http import Limits, SessionFactory, send
 from lynkr_desktop.engine.providers.ollama_catalog import unanswered
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
 from lynkr_desktop.engine.wire.framing import LineSplitter
 
 Json = dict[str, Any]
@@ -226,7 +226,7 @@ class _Tally:
 def _decoded(raw: bytes, model: str) -> _Line:
     try:
         line = _LINE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise WireError("What answers is not Ollama, or is broken. Check the URL.") from error
     if line.error:
         raise _pull_error(line.error, model)
@@ -255,7 +255,7 @@ def _refusal(status: int, body: bytes, model: str) -> WireError:
     """The error of a bad status."""
     try:
         reason = msgspec.json.decode(body, type=_Line).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         reason = ""
     if status == 404:
         message = f"Ollama has no model {model}. `lynkr models list` shows which it has."

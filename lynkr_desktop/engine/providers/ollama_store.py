@@ -20,6 +20,7 @@ from lynkr_desktop.engine.providers.ollama_catalog import (
 )
 from lynkr_desktop.engine.providers.ollama_library import SUCCESS, OllamaLibrary, PullProgress
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.fields import NOT_JSON
 from lynkr_desktop.protocol.control import LocalModel, LocalModelState, ModelFacts
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class OllamaStore:
         answer = await self._library.show(model)
         try:
             shown = msgspec.json.decode(answer, type=_Shown)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise WireError("What answers is not Ollama, or is broken. Check the URL.") from error
         name = short_name(model)
         infos = (info for info in await self.infos() if info.id.casefold() == name.casefold())

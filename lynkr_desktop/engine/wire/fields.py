@@ -9,6 +9,9 @@ import msgspec
 from lynkr_desktop.engine.wire.canonical import Json
 from lynkr_desktop.engine.wire.errors import InvalidRequest
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not the JSON that is wanted, or nested too deeply."""
+
 MAX_DEPTH_MESSAGE = "The body is nested too deeply."
 
 
@@ -25,6 +28,20 @@ def decode_object(body: bytes) -> Json:
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return value
+
+
+def decode_or_none(body: bytes) -> Any:
+    """The value of a JSON text, None where it is none: upstreams send anything with an error."""
+    try:
+        return msgspec.json.decode(body)
+    except NOT_JSON:
+        return None
+
+
+def token_count(source: Any, key: str) -> int:
+    """A number of tokens in a usage object; 0 for a field that is absent or of the wrong type."""
+    value = source.get(key) if isinstance(source, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def encode_json(value: Any) -> bytes:

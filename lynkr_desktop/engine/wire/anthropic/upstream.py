@@ -28,7 +28,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Usage,
 )
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none, encode_json, token_count
 from lynkr_desktop.engine.wire.framing import ServerSentEvent, SseSplitter
 
 _STOP_REASON: dict[str, StopReason] = {
@@ -85,7 +85,7 @@ class AnthropicUpstream:
         """A `message` as events. Raises `WireError` when it is none."""
         try:
             message = _MESSAGE.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise WireError("The upstream's answer is not a message.") from error
         if message.error is not None:
             raise error_of(message.error, _IN_BAND)
@@ -104,10 +104,7 @@ class AnthropicUpstream:
 
     def decode_error(self, status: int, body: bytes) -> WireError:
         """The error of a bad status: Anthropic's own, or that of a gateway or a cloud before it."""
-        try:
-            value = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            value = None
+        value = decode_or_none(body)
         if isinstance(value, list) and value:
             value = value[0]
         return error_of(value.get("error", value) if isinstance(value, dict) else value, status)
@@ -202,7 +199,7 @@ class MessagesStreamDecoder:
             return []
         try:
             event = _EVENT.decode(raw.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NOT_JSON:
             return self._fail(_NO_EVENT)
         match event.type:
             case "content_block_delta":
@@ -324,19 +321,14 @@ class MessagesStreamDecoder:
 
 def decode_usage(usage: Json) -> Usage:
     """Token counts; the prompt's include what the cache read or wrote."""
-
-    def count(source: Any, key: str) -> int:
-        value = source.get(key) if isinstance(source, dict) else None
-        return value if isinstance(value, int) and value > 0 else 0
-
-    cached = count(usage, "cache_read_input_tokens")
-    written = count(usage, "cache_creation_input_tokens")
+    cached = token_count(usage, "cache_read_input_tokens")
+    written = token_count(usage, "cache_creation_input_tokens")
     return Usage(
-        input_tokens=count(usage, "input_tokens") + cached + written,
+        input_tokens=token_count(usage, "input_tokens") + cached + written,
         cached_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=count(usage, "output_tokens"),
-        reasoning_tokens=count(usage.get("output_tokens_details"), "thinking_tokens"),
+        output_tokens=token_count(usage, "output_tokens"),
+        reasoning_tokens=token_count(usage.get("output_tokens_details"), "thinking_tokens"),
         estimated="output_tokens" not in usage,
     )
 

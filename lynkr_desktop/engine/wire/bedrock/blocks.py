@@ -26,7 +26,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
     Usage,
 )
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import encode_json, token_count
 
 _STOP_REASON: dict[str, StopReason] = {
     "end_turn": "end_turn",
@@ -200,16 +200,12 @@ class Blocks:
 def decode_usage(usage: dict[str, Any]) -> Usage:
     """Token counts; the service leaves out of `inputTokens` what its cache read or wrote."""
 
-    def count(key: str) -> int:
-        value = usage.get(key)
-        return value if isinstance(value, int) and value > 0 else 0
-
-    read, written = count("cacheReadInputTokens"), count("cacheWriteInputTokens")
+    read, written = token_count(usage, "cacheReadInputTokens"), token_count(usage, "cacheWriteInputTokens")
     return Usage(
-        input_tokens=count("inputTokens") + read + written,
+        input_tokens=token_count(usage, "inputTokens") + read + written,
         cached_tokens=read,
         cache_write_tokens=written,
-        output_tokens=count("outputTokens"),
+        output_tokens=token_count(usage, "outputTokens"),
     )
 
 

@@ -13,6 +13,7 @@ from lynkr_desktop.engine.wire.bedrock.blocks import Blocks, Piece
 from lynkr_desktop.engine.wire.bedrock.outgoing import ConverseRequest
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Json, Request, Stopped
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
+from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none
 
 STREAM_TYPE = "application/vnd.amazon.eventstream"
 
@@ -54,7 +55,7 @@ class BedrockUpstream:
         """A reply that is not streamed, as events. Raises `WireError` when it is none."""
         try:
             reply = _REPLY.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise WireError("The upstream's answer is not one of Converse.") from error
         if reply.output is None or reply.stop_reason is None:
             raise WireError(reply.message or "The upstream's answer is not one of Converse.")
@@ -78,10 +79,7 @@ class BedrockUpstream:
 
     def decode_error(self, status: int, body: bytes) -> WireError:
         """The error of a bad status, with the service's own message where it has one."""
-        try:
-            value = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            value = None
+        value = decode_or_none(body)
         fields: Json = value if isinstance(value, dict) else {}
         if status == _FAILED_DEPENDENCY:
             original = fields.get("originalStatusCode")
@@ -177,7 +175,7 @@ class ConverseStreamDecoder:
             return self._exception(code, message)
         try:
             event = _EVENT.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NOT_JSON:
             return self._fail("The upstream sent an event that is none of Converse.")
         if kind == "exception":
             return self._exception(

@@ -28,7 +28,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Usage,
 )
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none, encode_json, token_count
 from lynkr_desktop.engine.wire.framing import ServerSentEvent, SseSplitter
 from lynkr_desktop.engine.wire.gemini.outgoing import compose
 from lynkr_desktop.engine.wire.gemini.signatures import Signatures
@@ -72,7 +72,7 @@ class GeminiUpstream:
         """A GenerateContentResponse as events. Raises `WireError` when it is none."""
         try:
             reply = _RESPONSE.decode(_unwrapped(body))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise WireError("The upstream's answer is no content of Gemini.") from error
         if reply.error is not None:
             raise error_of(reply.error, _IN_BAND)
@@ -87,10 +87,9 @@ class GeminiUpstream:
 
     def decode_error(self, status: int, body: bytes) -> WireError:
         """Google's error; some of its services put it into a list."""
-        try:
-            value = msgspec.json.decode(_unwrapped(body))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            value = None
+        value = decode_or_none(body)
+        if isinstance(value, list) and value:
+            value = value[0]
         return error_of(value.get("error", value) if isinstance(value, dict) else value, status)
 
 
@@ -170,7 +169,7 @@ class GeminiStreamDecoder:
             return []
         try:
             response = _RESPONSE.decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NOT_JSON:
             return self._fail(Failed("The upstream sent a piece that is no content of Gemini."))
         if response.error is not None:
             error = error_of(response.error, _IN_BAND)
@@ -265,15 +264,11 @@ class GeminiStreamDecoder:
 def decode_usage(usage: Json) -> Usage:
     """Token counts; the prompt's include what was cached, the answer's include its thoughts."""
 
-    def count(key: str) -> int:
-        value = usage.get(key)
-        return value if isinstance(value, int) and value > 0 else 0
-
-    thoughts = count("thoughtsTokenCount")
+    thoughts = token_count(usage, "thoughtsTokenCount")
     return Usage(
-        input_tokens=count("promptTokenCount") + count("toolUsePromptTokenCount"),
-        cached_tokens=count("cachedContentTokenCount"),
-        output_tokens=count("candidatesTokenCount") + thoughts,
+        input_tokens=token_count(usage, "promptTokenCount") + token_count(usage, "toolUsePromptTokenCount"),
+        cached_tokens=token_count(usage, "cachedContentTokenCount"),
+        output_tokens=token_count(usage, "candidatesTokenCount") + thoughts,
         reasoning_tokens=thoughts,
         estimated="promptTokenCount" not in usage,
     )

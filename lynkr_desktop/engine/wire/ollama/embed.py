@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Json, Usage
 from lynkr_desktop.engine.wire.errors import WireError
-from lynkr_desktop.engine.wire.fields import Fields, decode_object, encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, Fields, decode_object, encode_json
 
 
 class OllamaEmbedClient:
@@ -78,7 +78,7 @@ def decode_embeddings(body: bytes) -> Embeddings:
     """A provider's answer of /api/embed. Raises `WireError` when it is none."""
     try:
         made = msgspec.json.decode(body, type=_Embedded)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise WireError("Ollama answered with something that is no embedding.") from error
     usage = Usage(input_tokens=max(0, made.prompt_eval_count), estimated=made.prompt_eval_count <= 0)
     return Embeddings(made.model, tuple(made.embeddings), usage)

@@ -27,7 +27,7 @@ from lynkr_desktop.engine.wire.canonical import (
     parse_arguments,
 )
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none, encode_json
 from lynkr_desktop.engine.wire.framing import LineSplitter
 from lynkr_desktop.engine.wire.ollama.outgoing import ChatBody, dropped_fields, think_of
 
@@ -59,10 +59,7 @@ class OllamaUpstream:
 
     def decode_error(self, status: int, body: bytes) -> WireError:
         """The error of a bad status, with Ollama's own message where it has one."""
-        try:
-            value = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            value = None
+        value = decode_or_none(body)
         message = value.get("error") if isinstance(value, dict) else None
         if not isinstance(message, str) or not message:
             message = f"no reason given (HTTP {status})"
@@ -139,7 +136,7 @@ class OllamaStreamDecoder:
             return []
         try:
             line = _LINE.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NOT_JSON:
             return self._fail("Ollama sent a line that is no part of a chat.")
         if line.error is not None:
             message = (

@@ -26,7 +26,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Usage,
 )
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none, encode_json, token_count
 from lynkr_desktop.engine.wire.framing import ServerSentEvent, SseSplitter
 from lynkr_desktop.engine.wire.openai_chat.outgoing import LimitField, dropped_fields, encode_request
 
@@ -65,7 +65,7 @@ class OpenAIChatUpstream:
         """A `chat.completion` as events. Raises `WireError` when it is none."""
         try:
             reply = _COMPLETION.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise WireError("The upstream's answer is not a chat completion.") from error
         if reply.error is not None:
             raise _error_of(reply.error, 502)
@@ -85,10 +85,7 @@ class OpenAIChatUpstream:
 
     def decode_error(self, status: int, body: bytes) -> WireError:
         """The error of a bad status, with the upstream's own message where it has one."""
-        try:
-            value = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            value = None
+        value = decode_or_none(body)
         error = value.get("error", value) if isinstance(value, dict) else value
         return _error_of(error, status)
 
@@ -202,7 +199,7 @@ class ChatStreamDecoder:
             return self.end()
         try:
             chunk = _COMPLETION.decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NOT_JSON:
             return self._fail("The upstream sent a piece that is not a chat completion chunk.")
         if chunk.error is not None:
             error = _error_of(chunk.error, 502)
@@ -330,17 +327,12 @@ def _complete(arguments: str) -> bool:
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
     """Token counts, and the cost where it is told; fields of the wrong type count as absent."""
-
-    def count(source: Any, key: str) -> int:
-        value = source.get(key) if isinstance(source, dict) else None
-        return value if isinstance(value, int) and value > 0 else 0
-
     return Usage(
-        input_tokens=count(usage, "prompt_tokens"),
-        cached_tokens=count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        cache_write_tokens=count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
-        output_tokens=count(usage, "completion_tokens"),
-        reasoning_tokens=count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        input_tokens=token_count(usage, "prompt_tokens"),
+        cached_tokens=token_count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        cache_write_tokens=token_count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
+        output_tokens=token_count(usage, "completion_tokens"),
+        reasoning_tokens=token_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
         cost=_reported_cost(usage),
     )
 

@@ -26,7 +26,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Usage,
 )
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
-from lynkr_desktop.engine.wire.fields import encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json, token_count
 from lynkr_desktop.engine.wire.framing import ServerSentEvent, SseSplitter
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
 from lynkr_desktop.engine.wire.openai_responses.outgoing import dropped_fields, encode_request
@@ -62,7 +62,7 @@ class ResponsesUpstream:
         decoder = ResponsesStreamDecoder()
         try:
             response = _WHOLE.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise WireError("The upstream's answer is not a response.") from error
         return decoder.whole(response)
 
@@ -107,7 +107,6 @@ class _Event(Struct):
 _WHOLE = msgspec.json.Decoder(_Response)
 _RESPONSE = msgspec.json.Decoder(_Response | None)
 _EVENT = msgspec.json.Decoder(_Event)
-_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _DELTAS = {
     "response.output_text.delta": "text",
@@ -194,7 +193,7 @@ class ResponsesStreamDecoder:
         try:
             told = _EVENT.decode(event.data)
             whole = None if told.response is _NO_RESPONSE else _RESPONSE.decode(told.response)
-        except _MALFORMED:
+        except NOT_JSON:
             return self._fail("The upstream sent a piece that is not an event of a response.")
         response = whole or _Response()
         if response.id:
@@ -368,16 +367,11 @@ def _parts(item: Json, key: str) -> list[Json]:
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
     """Token counts from a `usage` object; fields of the wrong type count as absent."""
-
-    def count(source: Any, key: str) -> int:
-        value = source.get(key) if isinstance(source, dict) else None
-        return value if isinstance(value, int) and value > 0 else 0
-
     details = usage.get("input_tokens_details")
     return Usage(
-        input_tokens=count(usage, "input_tokens"),
-        cached_tokens=count(details, "cached_tokens"),
-        cache_write_tokens=count(details, "cache_write_tokens"),
-        output_tokens=count(usage, "output_tokens"),
-        reasoning_tokens=count(usage.get("output_tokens_details"), "reasoning_tokens"),
+        input_tokens=token_count(usage, "input_tokens"),
+        cached_tokens=token_count(details, "cached_tokens"),
+        cache_write_tokens=token_count(details, "cache_write_tokens"),
+        output_tokens=token_count(usage, "output_tokens"),
+        reasoning_tokens=token_count(usage.get("output_tokens_details"), "reasoning_tokens"),
     )
