@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from lynkr_desktop.engine.wire.blocks import Blocks
 from lynkr_desktop.engine.wire.canonical import (
-    BlockStarted,
-    BlockStopped,
     Event,
     Failed,
     Json,
@@ -23,8 +22,6 @@ from lynkr_desktop.engine.wire.canonical import (
     TextDelta,
     Thinking,
     ThinkingDelta,
-    ToolInputDelta,
-    ToolUse,
     Usage,
 )
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
@@ -143,8 +140,7 @@ class GeminiStreamDecoder:
         self._splitter = SseSplitter()
         self._started = False
         self._ended = False
-        self._next = 0
-        self._open: type[Text] | type[Thinking] | None = None
+        self._blocks = Blocks()
         self._called = False
         self._said = False
         self._finish: _Candidate | None = None
@@ -162,7 +158,7 @@ class GeminiStreamDecoder:
             events += self._decode(event)
         if self._ended:
             return events
-        return events + self._close() + [self._end()]
+        return events + self._blocks.close() + [self._end()]
 
     def _decode(self, event: ServerSentEvent) -> list[Event]:
         if self._ended or not event.data:
@@ -201,9 +197,9 @@ class GeminiStreamDecoder:
         if not part.text:
             return []
         if part.thought:
-            return [*self._into(Thinking), ThinkingDelta(self._next - 1, part.text)]
+            return [*self._blocks.into(Thinking), ThinkingDelta(self._blocks.index, part.text)]
         self._said = True
-        return [*self._into(Text), TextDelta(self._next - 1, part.text)]
+        return [*self._blocks.into(Text), TextDelta(self._blocks.index, part.text)]
 
     def _call(self, call: _FunctionCall, signature: str | None) -> list[Event]:
         # An id of ours: Google's are missing or count from the start in each answer.
@@ -211,28 +207,7 @@ class GeminiStreamDecoder:
         if signature:
             self._signatures.keep(call_id, signature)
         self._called = True
-        events = self._close()
-        index, self._next = self._next, self._next + 1
-        return [
-            *events,
-            BlockStarted(index, ToolUse(call_id, call.name or "", {})),
-            ToolInputDelta(index, encode_json(call.args or {}).decode()),
-            BlockStopped(index),
-        ]
-
-    def _into(self, kind: type[Text] | type[Thinking]) -> list[Event]:
-        if self._open is kind:
-            return []
-        events = self._close()
-        self._open = kind
-        self._next += 1
-        return [*events, BlockStarted(self._next - 1, kind(""))]
-
-    def _close(self) -> list[Event]:
-        if self._open is None:
-            return []
-        self._open = None
-        return [BlockStopped(self._next - 1)]
+        return self._blocks.call(call_id, call.name or "", call.args or {})
 
     def _end(self) -> Event:
         self._ended = True

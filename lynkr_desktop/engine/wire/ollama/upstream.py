@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from lynkr_desktop.engine.wire.blocks import Blocks
 from lynkr_desktop.engine.wire.canonical import (
-    BlockStarted,
-    BlockStopped,
     Event,
     Failed,
     Request,
@@ -21,13 +20,11 @@ from lynkr_desktop.engine.wire.canonical import (
     TextDelta,
     Thinking,
     ThinkingDelta,
-    ToolInputDelta,
-    ToolUse,
     Usage,
     parse_arguments,
 )
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
-from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none, encode_json
+from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none
 from lynkr_desktop.engine.wire.framing import LineSplitter
 from lynkr_desktop.engine.wire.ollama.outgoing import ChatBody, dropped_fields, think_of
 
@@ -112,8 +109,7 @@ class OllamaStreamDecoder:
         self._splitter = LineSplitter()
         self._prompt_estimate = prompt_estimate
         self._started = False
-        self._open: type[Text] | type[Thinking] | None = None
-        self._next = 0
+        self._blocks = Blocks()
         self._call_ids: set[str] = set()
         self._answered = False
         self.ended = False
@@ -155,11 +151,11 @@ class OllamaStreamDecoder:
     def _content(self, message: _Message) -> list[Event]:
         events: list[Event] = []
         if message.thinking:
-            events += self._into(Thinking)
-            events.append(ThinkingDelta(self._next - 1, message.thinking))
+            events += self._blocks.into(Thinking)
+            events.append(ThinkingDelta(self._blocks.index, message.thinking))
         if message.content:
-            events += self._into(Text)
-            events.append(TextDelta(self._next - 1, message.content))
+            events += self._blocks.into(Text)
+            events.append(TextDelta(self._blocks.index, message.content))
             self._answered = True
         for call in message.tool_calls or ():
             events += self._tool_call(call)
@@ -176,39 +172,16 @@ class OllamaStreamDecoder:
         if not call_id or call_id in self._call_ids:
             call_id = f"call_{uuid.uuid4().hex[:24]}"
         self._call_ids.add(call_id)
-        events = self._close()
-        index, self._next = self._next, self._next + 1
-        return [
-            *events,
-            BlockStarted(index, ToolUse(call_id, function.name or "", {})),
-            ToolInputDelta(index, encode_json(arguments).decode()),
-            BlockStopped(index),
-        ]
-
-    def _into(self, kind: type[Text] | type[Thinking]) -> list[Event]:
-        """Opens a block of text or thinking unless one of this kind is open."""
-        if self._open is kind:
-            return []
-        events = self._close()
-        self._open = kind
-        events.append(BlockStarted(self._next, kind("")))
-        self._next += 1
-        return events
-
-    def _close(self) -> list[Event]:
-        if self._open is None:
-            return []
-        self._open = None
-        return [BlockStopped(self._next - 1)]
+        return self._blocks.call(call_id, function.name or "", arguments)
 
     def _end(self, line: _Line) -> list[Event]:
-        events = self._close()
+        events = self._blocks.close()
         self.prompt_tokens = line.prompt_eval_count
         reason: StopReason = "max_tokens" if line.done_reason == "length" else "end_turn"
         if self._call_ids:
             reason = "tool_use"
         elif not self._answered and reason == "end_turn":
-            what = "only its reasoning and no answer" if self._next else "an empty answer"
+            what = "only its reasoning and no answer" if self._blocks.count else "an empty answer"
             return events + self._fail(f"The model returned {what}.")
         self.ended = True
         counted = line.prompt_eval_count is not None and line.prompt_eval_count > 0
