@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 from lynkr_desktop.engine.wire.canonical import (
     BlockStarted,
     BlockStopped,
@@ -152,7 +154,7 @@ def failure_events(emitter: Emitter, response: Json, error: WireError, code: str
     )
 
 
-class _Item:
+class _Item(abc.ABC):
     """An output item while it is written."""
 
     prefix = ""
@@ -174,13 +176,13 @@ class _Item:
         """Whether there is anything in it."""
         return self.opened
 
+    @abc.abstractmethod
     def write(self, text: str) -> bytes:
         """More of its content."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def close(self, status: str) -> tuple[bytes, Json]:
         """Its last events, and the item as it is then."""
-        raise NotImplementedError
 
     def event(self, kind: str, **body: object) -> bytes:
         """An event of this item."""
