@@ -189,6 +189,21 @@ class AnalysisOptions(Options):
     graphify: GraphifyOptions = Field(default_factory=GraphifyOptions, description="Structure of the code.")
 
 
+class ExperimentOptions(Options):
+    """routing.experiment"""
+
+    share: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Part of the borderline requests that takes the tier on the other side of the threshold, "
+        "so that `lynkr route calibrate` can compare the two; a session keeps its side. 0 is off.",
+    )
+    margin: float = Field(
+        0.05, gt=0, le=0.2, description="How near to a threshold a score counts as borderline."
+    )
+
+
 def _default_tiers() -> dict[Tier, TierOptions]:
     local = ("ollama/auto", "embedded/auto")
     limits = {Tier.SIMPLE: 0.35, Tier.MEDIUM: 0.65, Tier.COMPLEX: 0.85, Tier.REASONING: 1.0}
@@ -207,6 +222,9 @@ class RoutingOptions(Options):
         "up", description="Where the requests of a tier that is switched off go first."
     )
     analysis: AnalysisOptions = Field(default_factory=AnalysisOptions, description="What the score looks at.")
+    experiment: ExperimentOptions = Field(
+        default_factory=ExperimentOptions, description="Trying the neighbour tier near thresholds."
+    )
 
     @model_validator(mode="after")
     def _thresholds_rise(self) -> RoutingOptions:
