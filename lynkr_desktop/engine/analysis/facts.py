@@ -46,7 +46,8 @@ class ClassFacts(Struct, frozen=True, array_like=True):
     """A class, struct, interface or trait. `bases` are names as written, without type arguments.
 
     `lcom4` counts the connected groups of its methods (they are connected by a field that both use, or by a
-    call of one from the other); 0 where it has no methods.
+    call of one from the other); 0 where it has no methods. Constructors and static methods are no part of it.
+    A type whose methods or traits stand in another file (Go, Rust) is listed in both.
     """
 
     name: str
@@ -61,7 +62,8 @@ class Import(Struct, frozen=True, array_like=True):
     """One imported module as it is written: `.models`, `../a`, `crate::x`, `example.com/a/b`, `com.a.B`.
 
     `names` are what is taken from it, `*` for everything, empty for the module itself; `alias` is the name
-    under which a module is used, empty for its own.
+    under which the module is used, empty for its own. A name that is taken under another one is an import by
+    itself: one name, and its `alias`.
     """
 
     module: str
@@ -70,7 +72,8 @@ class Import(Struct, frozen=True, array_like=True):
 
 
 class Reference(Struct, frozen=True, array_like=True):
-    """A use of a name: a call, or a type that is named. `qualifier` is what stands before its last dot.
+    """A use of a name: a call, or a type that is named. `qualifier` is what stands before its last dot (in
+    Rust also `::`) as it is written, `?` where that is no dotted name, as in `make().run()`.
 
     `function` is the position of the function that it stands in, -1 for the top level.
     """

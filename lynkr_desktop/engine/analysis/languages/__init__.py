@@ -1,1 +1,14 @@
-"""How each language is read: one file per language, filled into one extractor."""
+"""The languages that are analysed, a module each."""
+
+from __future__ import annotations
+
+from lynkr_desktop.engine.analysis.facts import Language
+from lynkr_desktop.engine.analysis.languages.python import PYTHON
+from lynkr_desktop.engine.analysis.languages.spec import LanguageSpec
+
+_SPECS: dict[Language, LanguageSpec] = {spec.language: spec for spec in (PYTHON,)}
+
+
+def spec_of(language: Language) -> LanguageSpec:
+    """What the extractor has to know of a language."""
+    return _SPECS[language]

@@ -1,0 +1,123 @@
+"""Parsers and queries of tree-sitter, alike over its two generations.
+
+Python 3.11 and 3.12 have `tree-sitter-languages` (one library with all grammars, tree-sitter 0.21). Python
+3.13 has `tree-sitter-language-pack` (a module per grammar, a later tree-sitter, in which queries run by a
+cursor). Neither is imported before the first file is parsed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from functools import cache
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Protocol
+
+MODERN = sys.version_info >= (3, 13)
+"""Whether the later generation is the one that is installed; see the dependencies in pyproject.toml."""
+
+_OTHER_NAMES = {} if MODERN else {"csharp": "c_sharp"}
+
+
+class Node(Protocol):
+    """What is used of a node of the syntax tree. Positions are bytes; a point is (row, column) from 0."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def start_byte(self) -> int: ...
+    @property
+    def end_byte(self) -> int: ...
+    @property
+    def start_point(self) -> tuple[int, int]: ...
+    @property
+    def end_point(self) -> tuple[int, int]: ...
+    @property
+    def has_error(self) -> bool: ...
+
+
+class Query:
+    """A compiled query over one grammar. May be used from any thread."""
+
+    def __init__(self, grammar: str, text: str) -> None:
+        """Compiles `text`.
+
+        Raises:
+            ValueError, SyntaxError, NameError: the query does not fit the grammar; which of them depends on
+                the generation of tree-sitter.
+        """
+        self.grammar = grammar
+        language = _language(grammar)
+        if MODERN:
+            self._query: Any = _tree_sitter().Query(language, text)
+        else:
+            self._query = language.query(text)
+
+    def captures(self, root: Node) -> dict[str, list[Any]]:
+        """The captured nodes by the name of their capture, each list in the order of the source."""
+        if MODERN:
+            found: dict[str, list[Any]] = _tree_sitter().QueryCursor(self._query).captures(root)
+            for nodes in found.values():
+                nodes.sort(key=_start)
+            return found
+        found = {}
+        for node, name in self._query.captures(root):
+            if name in found:
+                found[name].append(node)
+            else:
+                found[name] = [node]
+        return found
+
+
+_start = attrgetter("start_byte")
+
+
+def parse(grammar: str, source: bytes) -> Node:
+    """The root of the syntax tree of any bytes; what cannot be read is in error nodes."""
+    root: Node = _parser(grammar).parse(source).root_node
+    return root
+
+
+_parsers = threading.local()
+
+
+def _parser(grammar: str) -> Any:
+    """This thread's parser: parsers keep state while they run."""
+    parser = getattr(_parsers, grammar, None)
+    if parser is None:
+        parser = _tree_sitter().Parser()
+        if MODERN:
+            parser.language = _language(grammar)
+        else:
+            parser.set_language(_language(grammar))
+        setattr(_parsers, grammar, parser)
+    return parser
+
+
+def _tree_sitter() -> Any:
+    """The module; untyped, as its two generations differ and only one can be there."""
+    import tree_sitter
+
+    return tree_sitter
+
+
+@cache
+def _language(grammar: str) -> Any:
+    name = _OTHER_NAMES.get(grammar, grammar)
+    if MODERN:
+        import tree_sitter_language_pack
+
+        return tree_sitter_language_pack.get_language(name)
+    import tree_sitter_languages
+
+    # Its own get_language() goes by a path, of which tree-sitter 0.21 warns; it wants the pointer.
+    assert tree_sitter_languages.__file__ is not None
+    folder = Path(tree_sitter_languages.__file__).parent
+    library = ctypes.cdll.LoadLibrary(
+        str(folder / ("languages.dll" if sys.platform == "win32" else "languages.so"))
+    )
+    function = getattr(library, f"tree_sitter_{name}")
+    function.restype = ctypes.c_void_p
+    return _tree_sitter().Language(function(), name)

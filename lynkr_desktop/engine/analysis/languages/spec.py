@@ -1,0 +1,56 @@
+"""What the extractor has to know of a language: its grammars, one query, and a few conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lynkr_desktop.engine.analysis.facts import Import, Language
+
+Captures = Mapping[str, list[bytes]]
+"""The source of the captured nodes, by the name of their capture, in the order of the file."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LanguageSpec:
+    """One language. The query captures, under names that all languages share:
+
+    - `@function` with `@function.name` in it, before anything nested: a named function or method.
+    - `@function.static`: the name of a method without an object (LCOM4 leaves it out).
+    - `@receiver`: in a function, the name under which a method knows its object (`self`).
+    - `@receiver.type`: in a function, the type whose method it is, where the function does not stand in it.
+    - `@class` with `@class.name` and `@class.base` in it: a class, struct, interface, trait or enum.
+    - `@extension` with `@extension.name`, `@extension.base`: methods and bases of a type declared elsewhere.
+    - `@scope` with `@scope.name`: what only qualifies the names in it, as a module.
+    - `@decision.KIND`: a branch of the innermost named function around it, counted by `weights`.
+    - `@member`: `object.name` in full, where the object may be the receiver.
+    - `@class.field`, `@name`: declared fields, and bare names that may be fields, where `this` is optional.
+    - `@call`: what is called, `@type`: a type that is named; both without arguments, as they are written.
+    - `@import...`: given to `imports`. `@package`: the name of the package.
+    - `@define`: a name that is defined at the top level, beside functions and classes.
+
+    Attributes:
+        grammars: the name of the grammar by suffix of the file; `""` for every other suffix.
+        query: the patterns that both generations of grammars know (see `grammar.py`).
+        query_older, query_newer: patterns that only one of them knows.
+        imports: makes imports of the captures whose names begin with `import`.
+        weights: how much a kind of decision counts; 1 unless it is here.
+        receivers: the names of the object in its methods where the language fixes them.
+        constructors: methods that LCOM4 leaves out since they touch every field.
+        ignored_types: names of built-in types that are no references.
+    """
+
+    language: Language
+    grammars: Mapping[str, str]
+    query: str
+    imports: Callable[[Captures], list[Import]]
+    query_older: str = ""
+    query_newer: str = ""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    receivers: frozenset[bytes] = frozenset()
+    constructors: frozenset[str] = frozenset()
+    ignored_types: frozenset[str] = frozenset()
+
+    def grammar(self, suffix: str) -> str:
+        """The grammar for a file whose name ends in `suffix` (with its dot, any case)."""
+        return self.grammars.get(suffix.lower(), self.grammars[""])
