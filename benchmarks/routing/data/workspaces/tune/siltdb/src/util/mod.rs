@@ -1,0 +1,3 @@
+pub mod bytes;
+pub mod consts;
+pub mod varint;
