@@ -1,0 +1,3 @@
+module example.com/cronos
+
+go 1.22
