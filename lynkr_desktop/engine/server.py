@@ -7,8 +7,8 @@ import logging
 from aiohttp import hdrs, web
 
 from lynkr_desktop.engine.endpoints.admin import Admin
-from lynkr_desktop.engine.endpoints.control import reply
-from lynkr_desktop.engine.endpoints.llm import Handler, add_routes, codec_for
+from lynkr_desktop.engine.endpoints.control import Handler, reply
+from lynkr_desktop.engine.endpoints.llm import add_routes, codec_for
 from lynkr_desktop.engine.endpoints.ollama import OllamaPaths
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import new_id
@@ -21,9 +21,31 @@ log = logging.getLogger(__name__)
 
 def build_app(engine: Engine) -> web.Application:
     """The application with every route."""
+    app = web.Application()
 
-    @web.middleware
-    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def add(method: str, path: str, handler: Handler) -> None:
+        # Not as a middleware: since the last route takes what is left, every request has a handler of ours,
+        # and aiohttp's way through its middlewares takes a good part of what a short request costs.
+        app.router.add_route(method, path, _with_errors(engine, handler))
+
+    async def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and engine.snapshot.guard.allows_origin(origin):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.VARY] = hdrs.ORIGIN
+
+    app.on_response_prepare.append(allow_origin)
+    add_routes(add, engine)
+    OllamaPaths(engine).add_routes(add)
+    Admin(engine).add_routes(add)
+    add("*", "/{path:.*}", _nothing_here)
+    return app
+
+
+def _with_errors(engine: Engine, handler: Handler) -> Handler:
+    """The handler, whose errors get a client's shape."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
             if request.method == hdrs.METH_OPTIONS and hdrs.ORIGIN in request.headers:
                 return _preflight(engine, request)
@@ -39,19 +61,7 @@ def build_app(engine: Engine) -> web.Application:
             inside = WireError("Lynkr failed inside. Its log has the details.", status=500, kind="internal")
             return _shaped(request, inside)
 
-    async def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and engine.snapshot.guard.allows_origin(origin):
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            response.headers[hdrs.VARY] = hdrs.ORIGIN
-
-    app = web.Application(middlewares=[errors])
-    app.on_response_prepare.append(allow_origin)
-    add_routes(app, engine)
-    OllamaPaths(engine).add_routes(app)
-    Admin(engine).add_routes(app)
-    app.router.add_route("*", "/{path:.*}", _nothing_here)
-    return app
+    return handle
 
 
 async def _nothing_here(request: web.Request) -> web.StreamResponse:

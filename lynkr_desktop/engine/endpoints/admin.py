@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from lynkr_desktop.engine.endpoints.control import Call, Handler, decoded, reply
+from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, reply
 from lynkr_desktop.engine.endpoints.keys import Keys
 from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
@@ -41,7 +41,7 @@ class Admin:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add_routes(self, app: web.Application) -> None:
+    def add_routes(self, add: AddRoute) -> None:
         """Adds every path, also those that the configuration gives to some of the calls."""
         config = self._engine.snapshot.config
         given = {
@@ -54,7 +54,7 @@ class Admin:
             # Names of models may hold slashes.
             own = call.path.replace("{model}", "{model:.+}")
             for path in dict.fromkeys((own, given.get(own, own))):
-                app.router.add_route(call.method, path, handler)
+                add(call.method, path, handler)
 
     def calls(self) -> list[Call]:
         """Every call. Only the plain health check is open without a token."""

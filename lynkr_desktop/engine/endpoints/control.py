@@ -15,6 +15,8 @@ from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AddRoute = Callable[[str, str, Handler], None]
+"""Takes a method, a path and its handler."""
 
 MAX_CONTROL_BODY = 64 * 1024
 

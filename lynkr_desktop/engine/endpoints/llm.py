@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
 
 from lynkr_desktop.engine.embedding import EmbeddingFlow
+from lynkr_desktop.engine.endpoints.control import AddRoute, Handler
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import estimate_tokens
 from lynkr_desktop.engine.flow import Flow
@@ -21,8 +20,6 @@ from lynkr_desktop.engine.wire.ollama import OllamaChatClient
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatClient
 from lynkr_desktop.engine.wire.openai_embeddings import OpenAIEmbeddingsClient
 from lynkr_desktop.engine.wire.openai_responses import ResponsesClient
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CODECS: dict[str, ClientCodec] = {
     "/v1/messages": AnthropicClient(),
@@ -42,16 +39,17 @@ def codec_for(path: str) -> ClientCodec:
     return CODECS["/v1/chat/completions"]
 
 
-def add_routes(app: web.Application, engine: Engine) -> None:
+def add_routes(add: AddRoute, engine: Engine) -> None:
     """Adds the paths of every client protocol."""
     flow = Flow(engine)
     for path, codec in CODECS.items():
-        app.router.add_post(path, _protocol(engine, flow, codec))
-    app.router.add_post("/v1/embeddings", _embeddings(engine))
-    app.router.add_post("/v1/messages/count_tokens", _count_tokens(engine))
-    app.router.add_route("*", "/v1/responses/{rest:.+}", _stored_responses(engine))
-    app.router.add_get("/v1/models", _models(engine))
-    app.router.add_get("/v1/models/{model:.+}", _models(engine))
+        add("POST", path, _protocol(engine, flow, codec))
+    add("POST", "/v1/embeddings", _embeddings(engine))
+    add("POST", "/v1/messages/count_tokens", _count_tokens(engine))
+    add("*", "/v1/responses/{rest:.+}", _stored_responses(engine))
+    for method in ("GET", "HEAD"):
+        add(method, "/v1/models", _models(engine))
+        add(method, "/v1/models/{model:.+}", _models(engine))
 
 
 def _protocol(engine: Engine, flow: Flow, codec: ClientCodec) -> Handler:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from lynkr_desktop.engine.embedding import EmbeddingFlow
+from lynkr_desktop.engine.endpoints.control import AddRoute, Handler
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.flow import Flow
 from lynkr_desktop.engine.guards import read_body
@@ -25,7 +25,6 @@ from lynkr_desktop.engine.wire.ollama import (
     OllamaGenerateClient,
 )
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Json = dict[str, Any]
 
 API_VERSION = "0.12.6"
@@ -45,25 +44,25 @@ class OllamaPaths:
         self._flow = Flow(engine)
         self._embedding = EmbeddingFlow(engine)
 
-    def add_routes(self, app: web.Application) -> None:
+    def add_routes(self, add: AddRoute) -> None:
         """Adds every path."""
-        router = app.router
-        router.add_get("/", self.running)
         for method, path, handler in (
             ("POST", "/api/chat", self.chat),
             ("POST", "/api/generate", self.generate),
             ("POST", "/api/embed", self.embed),
             ("POST", "/api/embeddings", self.embeddings),
         ):
-            router.add_route(method, path, self._served(handler))
-        router.add_get("/api/version", self._guarded(self.version))
-        router.add_get("/api/tags", self._guarded(self.tags))
-        router.add_get("/api/ps", self._guarded(self.loaded))
-        router.add_post("/api/show", self._guarded(self.show))
-        router.add_post("/api/pull", self._guarded(self.pull))
-        router.add_delete("/api/delete", self._guarded(self.delete))
+            add(method, path, self._served(handler))
+        for method in ("GET", "HEAD"):
+            add(method, "/", self.running)
+            add(method, "/api/version", self._guarded(self.version))
+            add(method, "/api/tags", self._guarded(self.tags))
+            add(method, "/api/ps", self._guarded(self.loaded))
+        add("POST", "/api/show", self._guarded(self.show))
+        add("POST", "/api/pull", self._guarded(self.pull))
+        add("DELETE", "/api/delete", self._guarded(self.delete))
         for path in _NOT_SERVED:
-            router.add_route("*", path, self._guarded(_not_served))
+            add("*", path, self._guarded(_not_served))
 
     def _served(self, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
