@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import email.utils
 import errno
 import time
@@ -67,13 +66,11 @@ async def post(
     """
 
     def request() -> Awaitable[aiohttp.ClientResponse]:
-        return session.post(
-            url, data=body, headers=headers, timeout=_timeout(limits.connect), allow_redirects=False
-        )
+        return session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
 
+    timeout = _timeout(limits)
     try:
-        async with asyncio.timeout(limits.first_byte):
-            response = await send(request)
+        response = await send(request)
     except aiohttp.ConnectionTimeoutError as error:
         raise unreachable(name, url, f"no connection within {limits.connect:g} s") from error
     except TimeoutError as error:
@@ -106,8 +103,19 @@ async def send(request: Callable[..., Awaitable[aiohttp.ClientResponse]]) -> aio
 
 
 @lru_cache(64)
-def _timeout(connect: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect)
+def _timeout(limits: Limits) -> aiohttp.ClientTimeout:
+    """aiohttp's own timer of the connection; a timeout around the request costs several times as much."""
+    return aiohttp.ClientTimeout(
+        total=None, connect=limits.first_byte, sock_connect=limits.connect, sock_read=limits.first_byte
+    )
+
+
+def _limit_silence(response: aiohttp.ClientResponse, seconds: float) -> None:
+    """From now on, reading fails with `TimeoutError` where the upstream sends nothing for so long."""
+    connection = response.connection
+    if connection is not None and connection.protocol is not None:
+        connection.protocol.read_timeout = seconds
+        connection.protocol.start_timeout()
 
 
 def unreachable(name: str, url: str | URL, why: str) -> WireError:
@@ -119,9 +127,9 @@ def unreachable(name: str, url: str | URL, why: str) -> WireError:
 async def _error_of(
     response: aiohttp.ClientResponse, name: str, codec: ProviderCodec, limits: Limits
 ) -> WireError:
+    _limit_silence(response, limits.stall)
     try:
-        async with asyncio.timeout(limits.stall):
-            body = await response.content.read(64 * 1024)
+        body = await response.content.read(64 * 1024)
     except (aiohttp.ClientError, TimeoutError):
         body = b""
     finally:
@@ -184,23 +192,22 @@ class StreamedAnswer(Answer):
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """The reply, piece by piece."""
         ended = False
-        reader = _StallingReader(self._response.content, self._stall)
+        content = self._response.content
+        _limit_silence(self._response, self._stall)
         try:
-            while chunk := await reader.read():
+            while chunk := await content.readany():
                 # What arrived together goes on together: under load that is what keeps streams in time.
                 if pieces := self._decoder.feed(chunk):
                     raw, events = self._joined(pieces)
                     if not ended and events and isinstance(events[-1], Stopped):
                         ended = True
-                        reader.limit = min(LINGER, self._stall)
+                        _limit_silence(self._response, min(LINGER, self._stall))
                     yield raw, events
         except (TimeoutError, aiohttp.ClientError, WireError) as error:
             # The answer was complete: how its connection ends is nobody's concern.
             if not ended:
                 yield b"", [self._broken(error)]
             return
-        finally:
-            reader.close()
         self._complete = True
         rest = self._decoder.finish()
         if rest:
@@ -227,54 +234,6 @@ class StreamedAnswer(Answer):
             self._response.close()
 
 
-class _StallingReader:
-    """Reads what is there, and fails with `TimeoutError` where nothing comes for `limit` seconds.
-
-    One timer lasts for the whole answer: one per piece, as `asyncio.timeout` has it, costs as much as the
-    piece itself where thousands arrive each second.
-    """
-
-    def __init__(self, content: aiohttp.StreamReader, limit: float) -> None:
-        self._content = content
-        self._loop = asyncio.get_running_loop()
-        self._waiting_since: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.limit = limit
-
-    @property
-    def limit(self) -> float:
-        """Seconds."""
-        return self._limit
-
-    @limit.setter
-    def limit(self, seconds: float) -> None:
-        self._limit = seconds
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._look)
-
-    async def read(self) -> bytes:
-        """The next bytes, empty at the end."""
-        self._waiting_since = self._loop.time()
-        try:
-            return await self._content.readany()
-        finally:
-            self._waiting_since = None
-
-    def close(self) -> None:
-        """Ends the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _look(self) -> None:
-        since, now = self._waiting_since, self._loop.time()
-        left = self._limit if since is None else since + self._limit - now
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._look)
-        else:
-            self._content.set_exception(TimeoutError())
-
-
 async def read_all(response: aiohttp.ClientResponse, name: str, stall: float) -> bytes:
     """The whole body of a reply that is not streamed. Raises `WireError`."""
     content = response.content
@@ -283,16 +242,13 @@ async def read_all(response: aiohttp.ClientResponse, name: str, stall: float) ->
         whole = content.read_nowait()
         response.release()
         return whole
-    loop = asyncio.get_running_loop()
+    _limit_silence(response, stall)
     parts = bytearray()
     try:
-        async with asyncio.timeout(stall) as limit:
-            while not content.at_eof():
-                parts += await content.readany()
-                if len(parts) > MAX_REPLY:
-                    raise WireError(f"{name} answered with more than 64 MB.")
-                if not content.at_eof():
-                    limit.reschedule(loop.time() + stall)
+        while not content.at_eof():
+            parts += await content.readany()
+            if len(parts) > MAX_REPLY:
+                raise WireError(f"{name} answered with more than 64 MB.")
     except TimeoutError as error:
         raise WireError(f"{name} sent nothing for {stall:g} s.", status=504, kind="timeout") from error
     except aiohttp.ClientError as error:
