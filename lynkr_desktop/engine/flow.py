@@ -261,7 +261,7 @@ def _text_calls(provider: Provider, request: Request, answer: Answer) -> TextToo
 
     Servers that speak Responses find them themselves, and its numbered events could not be cut in two.
     """
-    if answer.dialect == "openai_responses" or not provider.text_tool_calls or "tools" not in request.needs:
+    if answer.dialect == "openai_responses" or not provider.text_tool_calls or not request.offers_tools:
         return None
     return TextToolCalls(request)
 

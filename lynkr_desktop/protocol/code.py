@@ -1,4 +1,4 @@
-"""What is known of the code of a workspace: metrics per file, the graph between files, the state of the index."""
+"""What is known of the code of a workspace: metrics per file, the graph between files, state of the index."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class FileMetrics(Struct, frozen=True, kw_only=True):
         depth: dependency depth: the longest path from here in the graph of dependencies, with every cycle
             condensed to one node (Lakos). 0 for a file that depends on nothing in the workspace.
         component: files in the cycle that this one is part of, 1 for none.
-        lcom4: connected groups of methods in the least cohesive class (Hitz & Montazeri 1995), 0 without one.
-        cohesion: references within the file / all its references to code of the workspace, 0..1; 1 without any.
+        lcom4: connected groups of methods in the least cohesive class (Hitz & Montazeri 1995), 0 for none.
+        cohesion: references within the file / all its references to code of the workspace, 0..1; 1 for none.
         blast_1: files that depend on it directly, tests apart.
         blast_2: the same over two steps.
         blast: all that depend on it, over any number of steps.

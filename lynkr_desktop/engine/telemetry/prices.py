@@ -51,6 +51,7 @@ class Prices:
         self._table: DataSnapshot | None = None
         self._providers: frozenset[str] = frozenset()
         self._references: dict[tuple[str, str], str | None] = {}
+        self._sellers: dict[Seller, str | None] = {}
 
     async def warm(self) -> None:
         """Loads the table in a thread; it takes a quarter of a second, which the first `cost` would pay."""
@@ -70,7 +71,7 @@ class Prices:
         if seller.kind in LOCAL_KINDS:
             return 0.0
         table = self._load()
-        known_as = _TABLE_NAMES.get(seller.kind) or self._known_as(table, seller)
+        known_as = self._known_as(table, seller)
         if known_as is None or not model:
             return None
         reference = self._reference(table, known_as, model)
@@ -92,14 +93,13 @@ class Prices:
             return None
 
     def _known_as(self, table: DataSnapshot, seller: Seller) -> str | None:
-        """The table's name of an OpenAI-compatible provider: by its address, else by its own name."""
-        try:
-            if seller.base_url:
-                return table.find_provider(None, None, seller.base_url).id
-        except LookupError:
-            pass
-        name = seller.name.lower()
-        return name if name in self._providers else None
+        """The table's name of a seller; few are configured, so each is looked for once."""
+        if seller not in self._sellers:
+            name = _TABLE_NAMES.get(seller.kind) or _by_address(table, seller)
+            self._sellers[seller] = name or (
+                seller.name.lower() if seller.name.lower() in self._providers else None
+            )
+        return self._sellers[seller]
 
     def _load(self) -> DataSnapshot:
         with self._lock:
@@ -121,6 +121,16 @@ class Prices:
             if len(self._references) < _MOST_KNOWN:
                 self._references[key] = reference
         return reference
+
+
+def _by_address(table: DataSnapshot, seller: Seller) -> str | None:
+    """The table's name of an OpenAI-compatible provider, if it knows the address."""
+    if not seller.base_url:
+        return None
+    try:
+        return str(table.find_provider(None, None, seller.base_url).id)
+    except LookupError:
+        return None
 
 
 def _find(table: DataSnapshot, seller: str, model: str) -> str | None:

@@ -18,6 +18,10 @@ StopReason = Literal["end_turn", "max_tokens", "tool_use", "stop_sequence", "ref
 Need = Literal["tools", "vision"]
 Json = dict[str, Any]
 
+_NOTHING: frozenset[Need] = frozenset()
+_TOOLS: frozenset[Need] = frozenset({"tools"})
+_VISION: frozenset[Need] = frozenset({"vision"})
+
 # ---------------------------------------------------------------- content blocks
 
 
@@ -193,22 +197,24 @@ class Request(Struct, frozen=True):
     @property
     def has_images(self) -> bool:
         """Whether any turn, or any tool's answer, carries an image."""
-        return any(
-            isinstance(block, Image)
-            or (isinstance(block, ToolResult) and any(isinstance(part, Image) for part in block.content))
-            for message in self.messages
-            for block in message.content
-        )
+        for message in self.messages:
+            for block in message.content:
+                if isinstance(block, Image):
+                    return True
+                if isinstance(block, ToolResult) and any(isinstance(part, Image) for part in block.content):
+                    return True
+        return False
+
+    @property
+    def offers_tools(self) -> bool:
+        """Whether the model may call tools."""
+        return bool(self.tools) and self.tool_choice.kind != "none"
 
     @property
     def needs(self) -> frozenset[Need]:
         """What a model must be able to do to answer."""
-        needs: set[Need] = set()
-        if self.tools and self.tool_choice.kind != "none":
-            needs.add("tools")
-        if self.has_images:
-            needs.add("vision")
-        return frozenset(needs)
+        needs = _TOOLS if self.offers_tools else _NOTHING
+        return needs | _VISION if self.has_images else needs
 
 
 # ---------------------------------------------------------------- stream events
