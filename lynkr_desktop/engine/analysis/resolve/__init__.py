@@ -1,0 +1,24 @@
+"""What names refer to: imports, calls and bases of a file -> other files of the workspace. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lynkr_desktop.engine.analysis.facts import Language
+from lynkr_desktop.engine.analysis.resolve.python import PythonResolver
+from lynkr_desktop.engine.analysis.resolve.scope import Resolver
+
+_RESOLVERS: dict[Language, Callable[[Mapping[str, str], Mapping[str, bytes]], Resolver]] = {
+    "python": PythonResolver,
+}
+
+
+def resolver_for(language: Language, files: Mapping[str, str], settings: Mapping[str, bytes]) -> Resolver:
+    """The rules of a language.
+
+    Args:
+        files: the files of that language by path, each with the package that it says it belongs to.
+        settings: the contents of files that say how imports are resolved, by path; malformed ones count as
+            none.
+    """
+    return _RESOLVERS.get(language, PythonResolver)(files, settings)
