@@ -18,6 +18,9 @@ from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Function,
 from lynkr_desktop.engine.analysis.languages import spec_of
 from lynkr_desktop.engine.analysis.languages.spec import LanguageSpec
 
+ANONYMOUS = "<anonymous>"
+"""The name of a function that has none and stands in no other function, as what a module is wrapped in."""
+
 UNKNOWN = "?"
 """The qualifier of a call on what is no dotted name, as in `make().run()`."""
 
@@ -27,6 +30,7 @@ _LONGEST_NAME = 200
 _DOTTED = re.compile(r"#?[\w$]+(?:(?:\.|::)#?[\w$]+)*")
 _TYPE = re.compile(r"[^\W\d][\w$]*(?:(?:\.|::)[^\W\d][\w$]*)*")
 _LAST = re.compile(r"(.*?)(\??\.|::|->)?\s*(#?[\w$]+)$", re.DOTALL)
+_OBJECT_BACKWARDS = re.compile(rb"\s*(\.\s*[\w$\x80-\xff]+\s*)+(?![\w$.)\]}>\"'`\x80-\xff])")
 
 
 def extract(source: bytes, language: Language, suffix: str) -> FileFacts:
@@ -70,7 +74,7 @@ class _Span:
         self.function = parent.function
         if self.kind == "function" and parent.kind in ("class", "extension") and not self.owner:
             self.owner = parent.qualified
-        self.qualified = f"{parent.qualified}.{self.name}"
+        self.qualified = f"{parent.qualified}.{self.name}" if parent.qualified else self.name
 
     @property
     def line(self) -> int:
@@ -133,6 +137,8 @@ class _Reading:
                     name.start_byte,
                     _decode(self._text(owners[owner])) if owned else "",
                 )
+        for node in self._found.get("anonymous", ()):
+            yield _Span("anonymous", node, "", node.start_byte, "")
 
     def _nest(self) -> None:
         around: list[_Span] = []
@@ -148,6 +154,10 @@ class _Reading:
                 span.stands_in(around[-1])
             elif span.owner:
                 span.qualified = f"{span.owner}.{span.name}"
+            if span.kind == "anonymous":
+                if span.function >= 0:
+                    continue  # a part of the function around it
+                span.kind = "function"
             if span.kind == "function":
                 span.function = len(self._functions)
                 self._functions.append(span)
@@ -192,7 +202,7 @@ class _Reading:
             complexity = 1
             if index in tally:
                 complexity += sum(count * weights.get(kind, 1) for kind, count in tally[index].items())
-            yield Function(span.qualified, span.line, span.end_line, complexity)
+            yield Function(span.qualified or ANONYMOUS, span.line, span.end_line, complexity)
 
     def _imports(self) -> list[Import]:
         return self._spec.imports(
@@ -203,7 +213,7 @@ class _Reading:
         names = [
             span.name
             for span in self._spans
-            if span.parent is None and not span.owner and span.kind in ("function", "class")
+            if span.parent is None and span.name and not span.owner and span.kind in ("function", "class")
         ]
         names += map(_decode, self._texts("define"))
         yield from dict.fromkeys(names)
@@ -215,11 +225,15 @@ class _Reading:
             start, end = node.start_byte, node.end_byte
             text = source[start:end] if end - start <= _LONGEST_NAME else b"?." + source[end - 100 : end]
             seen[text, function_at(start)] = None
+        for node in self._found.get("call.name", ()):
+            seen[self._object_before(node.start_byte) + self._text(node), function_at(node.start_byte)] = None
         called = dict.fromkeys((*_split(_decode(text)), function) for text, function in seen)
+        declared = {span.name_start for span in self._spans if span.kind == "class"}
+        declared.update(node.start_byte for node in self._found.get("define", ()))
         read = 0
         for node in self._found.get("type", ()):
             start, end = node.start_byte, node.end_byte
-            if end > read:  # types nest; the outermost has all names
+            if end > read and start not in declared:  # types nest; the outermost has all names
                 read = end
                 function = function_at(start)
                 for name in _TYPE.findall(_decode(source[start:end])):
@@ -228,6 +242,14 @@ class _Reading:
         for name, qualifier, function in called:
             if name:
                 yield Reference(name, qualifier, function)
+
+    def _object_before(self, start: int) -> bytes:
+        """`a.b.` where that stands before a name, `?.` where it is no dotted name, nothing without a dot."""
+        before = self._source[max(0, start - _LONGEST_NAME) : start].rstrip()
+        if not before.endswith(b"."):
+            return b""
+        match = _OBJECT_BACKWARDS.match(before[::-1])
+        return match[0][::-1] if match else b"?."
 
     # ---- classes
 
@@ -289,7 +311,41 @@ class _Reading:
                 method = method_of[function] if function >= 0 else -1
                 if method >= 0 and (receiver in fixed or receivers.get(method) == receiver):
                     uses[method].add(_decode(name))
+        for method, used in self._bare_uses(method_of):
+            uses[method].add(used)
         return uses
+
+    def _bare_uses(self, method_of: list[int]) -> Iterator[tuple[int, str]]:
+        """Uses of fields and methods by their names alone, unless a variable of the function hides them."""
+        names = self._found.get("name")
+        if not names:
+            return
+        source = self._source
+        members: dict[str, set[bytes]] = defaultdict(set)
+        for node in self._found.get("class.field", ()):
+            span = self._span_at(node.start_byte)
+            if span is not None:
+                members[span.qualified].add(self._text(node))
+        for span in self._functions:
+            members[span.owner].add(span.name.encode())
+        everything = set().union(*members.values())
+        hidden: dict[int, set[bytes]] = defaultdict(set)
+        for node in self._found.get("local", ()):
+            hidden[self._function_at(node.start_byte)].add(self._text(node))
+        for node in names:
+            start = node.start_byte
+            text = source[start : node.end_byte]
+            if text in everything:
+                function = self._function_at(start)
+                method = method_of[function] if function >= 0 else -1
+                if method < 0 or text not in members[self._functions[method].owner]:
+                    continue
+                if source[start - 1 : start] == b".":
+                    used = source[max(0, start - 5) : start] == b"this."
+                else:
+                    used = text not in hidden[function] and text not in hidden[method]
+                if used:
+                    yield method, _decode(text)
 
     def _lcom4(self, methods: list[int], uses: Mapping[int, set[str]]) -> int:
         """Connected groups of methods: by a field that two use, or a call of one from another.
@@ -325,6 +381,7 @@ class _Reading:
 @cache
 def _query(spec: LanguageSpec, grammar_name: str) -> grammar.Query:
     text = spec.query + (spec.query_newer if grammar.MODERN else spec.query_older)
+    text += spec.query_by_grammar.get(grammar_name, "")
     return grammar.Query(grammar_name, text)
 
 

@@ -16,6 +16,7 @@ class LanguageSpec:
     """One language. The query captures, under names that all languages share:
 
     - `@function` with `@function.name` in it, before anything nested: a named function or method.
+    - `@anonymous`: a function without a name: a part of the function around it, at the top level one itself.
     - `@function.static`: the name of a method without an object (LCOM4 leaves it out).
     - `@receiver`: in a function, the name under which a method knows its object (`self`).
     - `@receiver.type`: in a function, the type whose method it is, where the function does not stand in it.
@@ -24,8 +25,10 @@ class LanguageSpec:
     - `@scope` with `@scope.name`: what only qualifies the names in it, as a module.
     - `@decision.KIND`: a branch of the innermost named function around it, counted by `weights`.
     - `@member`: `object.name` in full, where the object may be the receiver.
-    - `@class.field`, `@name`: declared fields, and bare names that may be fields, where `this` is optional.
+    - `@class.field`, `@name`, `@local`: declared fields, names that may be fields, and variables that may
+      hide fields, where `this` is optional.
     - `@call`: what is called, `@type`: a type that is named; both without arguments, as they are written.
+    - `@call.name`: the last name of what is called, where its object is another node before it.
     - `@import...`: given to `imports`. `@package`: the name of the package.
     - `@define`: a name that is defined at the top level, beside functions and classes.
 
@@ -33,6 +36,7 @@ class LanguageSpec:
         grammars: the name of the grammar by suffix of the file; `""` for every other suffix.
         query: the patterns that both generations of grammars know (see `grammar.py`).
         query_older, query_newer: patterns that only one of them knows.
+        query_by_grammar: patterns that only one grammar of the language knows, by its name.
         imports: makes imports of the captures whose names begin with `import`.
         weights: how much a kind of decision counts; 1 unless it is here.
         receivers: the names of the object in its methods where the language fixes them.
@@ -46,6 +50,7 @@ class LanguageSpec:
     imports: Callable[[Captures], list[Import]]
     query_older: str = ""
     query_newer: str = ""
+    query_by_grammar: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, int] = field(default_factory=dict)
     receivers: frozenset[bytes] = frozenset()
     constructors: frozenset[str] = frozenset()
