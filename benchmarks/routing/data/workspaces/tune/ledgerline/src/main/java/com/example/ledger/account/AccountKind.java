@@ -1,0 +1,8 @@
+package com.example.ledger.account;
+
+public enum AccountKind {
+    CURRENT,
+    SAVINGS,
+    BUSINESS,
+    INTERNAL
+}
