@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from lynkr_desktop.engine.analysis import grammar
 from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Function, Import, Language, Reference
@@ -42,11 +42,19 @@ def extract(source: bytes, language: Language, suffix: str) -> FileFacts:
     return _Reading(source, spec_of(language), suffix).facts()
 
 
-def count_decisions(source: bytes, spec: LanguageSpec, suffix: str) -> list[tuple[Function, Counter[str]]]:
-    """The functions of a file with the number of each kind of decision in them, for comparisons of rules."""
-    reading = _Reading(source, spec, suffix)
-    tally = reading.decisions()
-    return [(function, tally[index]) for index, function in enumerate(reading.functions(tally))]
+class Decision(NamedTuple):
+    """A branch: its kind, and the bytes from `start` to `end` that it was read from."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def find_decisions(
+    source: bytes, spec: LanguageSpec, suffix: str
+) -> list[tuple[Function, tuple[Decision, ...]]]:
+    """The functions of a file, each with its own decisions. For comparisons with other rules of counting."""
+    return _Reading(source, spec, suffix).decisions_by_function()
 
 
 class _Span:
@@ -194,6 +202,18 @@ class _Reading:
                 for node in nodes:
                     tally[self._function_at(node.start_byte)][kind] += 1
         return tally
+
+    def decisions_by_function(self) -> list[tuple[Function, tuple[Decision, ...]]]:
+        """The functions with the decisions that are theirs, in the order of the file."""
+        own: dict[int, list[Decision]] = defaultdict(list)
+        for capture, nodes in self._found.items():
+            if capture.startswith("decision."):
+                kind = capture.removeprefix("decision.")
+                for node in nodes:
+                    decision = Decision(kind, node.start_byte, node.end_byte)
+                    own[self._function_at(node.start_byte)].append(decision)
+        functions = self.functions(self.decisions())
+        return [(function, tuple(own[index])) for index, function in enumerate(functions)]
 
     def functions(self, tally: Mapping[int, Counter[str]]) -> Iterator[Function]:
         """The functions, in the order of the file."""

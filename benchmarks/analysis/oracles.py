@@ -1,0 +1,109 @@
+"""Other programs that count cyclomatic complexity, and by which rules they differ from ours.
+
+The rules are kinds of decisions (`@decision.KIND` of the queries in `engine/analysis/languages`): which of
+them the oracle counts otherwise, and which it counts that we do not. `docs/complexity.md` says why.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import lizard
+from radon.visitors import Class, ComplexityVisitor
+from radon.visitors import Function as RadonFunction
+
+Weight = int | Callable[[bytes], int]
+"""How much a decision counts; where it is a function, it goes by the source of the decision."""
+
+
+class Measured(NamedTuple):
+    """A function as the oracle sees it; `name` is its last part."""
+
+    name: str
+    line: int
+    complexity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How an oracle counts.
+
+    Attributes:
+        weights: what it counts for a kind, where this is not what we count.
+        query: patterns for the kinds that we do not capture.
+        opaque: kinds in which it does not see anything else.
+    """
+
+    weights: Mapping[str, Weight] = field(default_factory=dict)
+    query: str = ""
+    opaque: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A program that counts. `measure` raises SyntaxError or ValueError for a file that it cannot read."""
+
+    name: str
+    measure: Callable[[Path, str], list[Measured]]
+    rules: Rules
+
+
+def radon(_path: Path, source: str) -> list[Measured]:
+    """All functions that radon sees: also those in functions and in classes."""
+    visitor = ComplexityVisitor.from_code(source)
+    return [Measured(block.name, block.lineno, block.complexity) for block in _blocks(visitor)]
+
+
+def _blocks(visitor: ComplexityVisitor) -> Iterator[RadonFunction]:
+    waiting: list[RadonFunction | Class] = [*visitor.functions, *visitor.classes]
+    while waiting:
+        block = waiting.pop()
+        if isinstance(block, Class):
+            waiting += [*block.methods, *block.inner_classes]
+        else:
+            yield block
+            waiting += block.closures
+
+
+def by_lizard(path: Path, source: str) -> list[Measured]:
+    """All functions that lizard sees."""
+    # It reports what it cannot read by printing.
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        found = lizard.analyze_file.analyze_source_code(str(path), source)
+    return [
+        Measured(_last_name(function.name), function.start_line, function.cyclomatic_complexity)
+        for function in found.function_list
+    ]
+
+
+def _last_name(name: str) -> str:
+    return name.replace("::", ".").rsplit(".", 1)[-1].strip()
+
+
+RADON = Oracle(
+    "radon",
+    radon,
+    Rules(
+        weights={"guard": 0, "loop_else": 1, "try_else": 1},
+        query="""
+        (for_statement alternative: (else_clause) @decision.loop_else)
+        (while_statement alternative: (else_clause) @decision.loop_else)
+        (try_statement (else_clause) @decision.try_else)
+        """,
+        opaque=frozenset({"assert"}),
+    ),
+)
+
+LIZARD_PYTHON = Oracle(
+    "lizard",
+    by_lizard,
+    Rules(
+        weights={"assert": 0, "default": 0, "finally": 1},
+        query="(finally_clause) @decision.finally",
+    ),
+)
