@@ -61,17 +61,17 @@ class _Span:
     """A function, class, extension or scope: where it stands, and within what."""
 
     __slots__ = (
-        *("kind", "node", "start", "end"),
-        *("name", "name_start", "owner", "qualified", "parent", "function"),
+        *("kind", "node", "start", "end", "name", "name_node"),
+        *("owner", "qualified", "parent", "function"),
     )
 
-    def __init__(self, kind: str, node: Any, name: str, name_start: int, owner: str) -> None:
+    def __init__(self, kind: str, node: Any, name: str, name_node: Any, owner: str) -> None:
         self.kind = kind
         self.node = node
         self.start: int = node.start_byte
         self.end: int = node.end_byte
         self.name = name
-        self.name_start = name_start
+        self.name_node = name_node
         self.owner = owner  # of a method: the qualified name of its type
         self.qualified = name
         self.parent: _Span | None = None
@@ -82,11 +82,17 @@ class _Span:
         self.function = parent.function
         if self.kind == "function" and parent.kind in ("class", "extension") and not self.owner:
             self.owner = parent.qualified
-        self.qualified = f"{parent.qualified}.{self.name}" if parent.qualified else self.name
+        self.qualified = ".".join(filter(None, (parent.qualified, self.name)))
+
+    @property
+    def name_start(self) -> int:
+        start: int = self.name_node.start_byte
+        return start
 
     @property
     def line(self) -> int:
-        row: int = self.node.start_point[0]
+        """That of the name: annotations and modifiers stand before it."""
+        row: int = self.name_node.start_point[0]
         return row + 1
 
     @property
@@ -142,11 +148,11 @@ class _Reading:
                     kind,
                     node,
                     _decode(self._text(name)),
-                    name.start_byte,
+                    name,
                     _decode(self._text(owners[owner])) if owned else "",
                 )
         for node in self._found.get("anonymous", ()):
-            yield _Span("anonymous", node, "", node.start_byte, "")
+            yield _Span("anonymous", node, "", node, "")
 
     def _nest(self) -> None:
         around: list[_Span] = []
@@ -222,7 +228,8 @@ class _Reading:
             complexity = 1
             if index in tally:
                 complexity += sum(count * weights.get(kind, 1) for kind, count in tally[index].items())
-            yield Function(span.qualified or ANONYMOUS, span.line, span.end_line, complexity)
+            name = span.qualified if span.name else ".".join(filter(None, (span.qualified, ANONYMOUS)))
+            yield Function(name, span.line, span.end_line, complexity)
 
     def _imports(self) -> list[Import]:
         return self._spec.imports(

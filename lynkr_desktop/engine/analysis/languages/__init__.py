@@ -5,8 +5,9 @@ from __future__ import annotations
 from lynkr_desktop.engine.analysis.facts import Language
 from lynkr_desktop.engine.analysis.languages.python import PYTHON
 from lynkr_desktop.engine.analysis.languages.spec import LanguageSpec
+from lynkr_desktop.engine.analysis.languages.typescript import TYPESCRIPT
 
-_SPECS: dict[Language, LanguageSpec] = {spec.language: spec for spec in (PYTHON,)}
+_SPECS: dict[Language, LanguageSpec] = {spec.language: spec for spec in (PYTHON, TYPESCRIPT)}
 
 
 def spec_of(language: Language) -> LanguageSpec:
