@@ -1,0 +1,177 @@
+"""What a person asked for last, and how far the work on it is.
+
+A conversation holds many turns, most of them results of tools. The score goes by the newest words of a
+person; where these only say yes, go on, or that it still fails, by the words that they refer to.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.routing.calls import Work
+from lynkr_desktop.engine.routing.clean import RESUMED, clean_text
+from lynkr_desktop.engine.routing.words import read_words
+from lynkr_desktop.engine.wire.canonical import Message, Request, Text
+
+_EARLIER = 4
+_EARLIER_TEXT = 2_000
+_INTENT = re.compile(r"Primary Request and Intent:?\**\s*(.+?)(?=\n\s*\d+\.\s|\Z)", re.DOTALL)
+"""The part of a compacted session's summary that says what the work is."""
+
+_WORDS = read_words("follow_ups")
+
+
+def _any(kind: str) -> str:
+    return "|".join(pattern for patterns in _WORDS[kind].values() for pattern in patterns)
+
+
+_AGREED = re.compile(_any("agreed"))
+_CONTINUED = re.compile(_any("continued"))
+_FAILED = re.compile(
+    r"(?:(?:no|nope|hm+|but|and|sorry|well|argh|ugh|nein|non|nee|nie|нет|いや|不)[,.! ]+){0,2}"
+    rf"(?:{_any('failed')})"
+)
+_CLAUSES = re.compile(
+    r"[,.!;:，。、！،]+\s*|\s+(?:and|und|then|please)\s+|\s+-\s+|\s+(?:please|thanks|bitte|thx|merci)$"
+)
+_FOLLOW_UP_WORDS = 12
+"""A follow-up is short. A longer text says itself what it wants."""
+
+_COMPLAINT_WORDS = 60
+"""A complaint may bring the error along."""
+
+FollowUp = Literal["", "agreed", "continued", "failed"]
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """What a person wants, and how far the work on it is.
+
+    Attributes:
+        text: what was asked last, cleaned and bounded; empty where nobody asked anything.
+        follow_up: whether `text` only agrees to, continues or rejects what was done for an earlier one.
+        earlier: asks before it, the newest first.
+        first: the first ask of the conversation; it names a conversation whose client gives no session.
+        continuation: whether the newest turn carries tool results and no words of a person.
+        tools: how many the client offers; with some of them it can work on its own.
+        results: tool results since the ask.
+        errors: those that say that something went wrong.
+        failures: attempts since the ask that failed, see `Work`.
+        complaints: how often in a row, up to now, a person said that it still does not work.
+        paths: what the model's calls since the ask named, the newest first.
+        written: those of them that it changed or created.
+    """
+
+    text: str = ""
+    follow_up: FollowUp = ""
+    earlier: tuple[str, ...] = ()
+    first: str = ""
+    continuation: bool = False
+    tools: int = 0
+    results: int = 0
+    errors: int = 0
+    failures: int = 0
+    complaints: int = 0
+    paths: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The text that says what the work is: of a follow-up, the newest earlier one that is none itself."""
+        if not self.follow_up:
+            return self.text
+        for text in self.earlier:
+            if not follow_up(text):
+                return text
+        return self.text
+
+
+def read_ask(request: Request) -> Ask:
+    """Finds the newest text of a person and what happened since."""
+    messages = request.messages
+    position, text = _newest(messages, len(messages))
+    if position < 0:
+        work = Work(messages)
+        return Ask(tools=_tools(request), results=work.results, errors=work.errors, failures=work.failures)
+    earlier: list[str] = []
+    before = position
+    while before > 0 and len(earlier) < _EARLIER:
+        before, said = _newest(messages, before)
+        if before >= 0:
+            earlier.append(said[:_EARLIER_TEXT])
+    if intent := _intent(messages[position]):
+        earlier.append(intent)
+    kind = follow_up(text)
+    if kind == "failed" and not earlier:
+        kind = ""
+    complaints = 0
+    for said in (text, *earlier):
+        if follow_up(said) != "failed":
+            break
+        complaints += 1
+    work = Work(messages[position + 1 :])
+    return Ask(
+        text=text,
+        follow_up=kind,
+        earlier=tuple(earlier),
+        first=_first(messages)[:_EARLIER_TEXT],
+        continuation=position < len(messages) - 1,
+        tools=_tools(request),
+        results=work.results,
+        errors=work.errors,
+        failures=work.failures,
+        complaints=min(complaints, len(earlier)),
+        paths=work.paths,
+        written=work.written,
+    )
+
+
+def follow_up(text: str) -> FollowUp:
+    """Whether a text only answers or continues an earlier one, by what it says as a whole."""
+    start = text[:600].strip()
+    words = len(start.split())
+    plain = start.strip(".!,;…。！،").casefold().replace("’", "'")
+    if words <= _COMPLAINT_WORDS and len(text) <= 600 and _FAILED.match(plain):
+        return "failed"
+    if words > _FOLLOW_UP_WORDS or len(text) > 120:
+        return ""
+    clauses = [part for part in _CLAUSES.split(plain) if part]
+    continued = [_CONTINUED.fullmatch(part) is not None for part in clauses]
+    if not clauses or not all(
+        goes_on or _AGREED.fullmatch(part) for goes_on, part in zip(continued, clauses, strict=True)
+    ):
+        return ""
+    return "continued" if any(continued) else "agreed"
+
+
+def _intent(message: Message) -> str:
+    """What the work is, by the summary from which a compacted session goes on."""
+    for block in message.content:
+        if isinstance(block, Text) and RESUMED in block.text[:400]:
+            found = _INTENT.search(block.text, 0, 8_000)
+            return (found[1] if found else block.text[:_EARLIER_TEXT]).strip()[:_EARLIER_TEXT]
+    return ""
+
+
+# ---------------------------------------------------------------- turns
+
+
+def _newest(messages: tuple[Message, ...], before: int) -> tuple[int, str]:
+    """The newest turn before a position in which a person says something, -1 where there is none."""
+    for position in range(before - 1, -1, -1):
+        message = messages[position]
+        if message.role == "user" and (text := clean_text(message)):
+            return position, text
+    return -1, ""
+
+
+def _first(messages: tuple[Message, ...]) -> str:
+    return next(
+        (text for message in messages if message.role == "user" and (text := clean_text(message))), ""
+    )
+
+
+def _tools(request: Request) -> int:
+    return len(request.tools) if request.tool_choice.kind != "none" else 0

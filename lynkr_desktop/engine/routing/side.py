@@ -1,0 +1,167 @@
+"""Requests that a harness makes for itself: titles, topics, suggestions, probes, recaps, summaries.
+
+They are told by how they are made: no tools, a system prompt for nothing else, a schema with one small field,
+room for a few tokens. Known phrases help where a harness asks in the middle of a conversation with all its
+tools. A person who wants a title asks within the harness's own prompt and tools, and is not meant here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.routing.words import read_words
+from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult
+from lynkr_desktop.protocol.tiers import Tier
+
+_PROBE_TOKENS = 1
+_SMALL_TOKENS = 256
+_DEDICATED = 7_000
+"""Characters of the longest system prompt that is made for one small thing; those of agents are longer."""
+
+_OPENING = 1_500
+"""Characters of a prompt in which it says what it wants."""
+
+_CLOSING = 1_000
+_BEGINNING = 400
+
+_WORDS = read_words("side")
+_BOUNDED = re.compile("|".join(_WORDS["bounded"]))
+_ENCLOSED = re.compile("|".join(_WORDS["enclosed"]))
+_NO_TOOLS = re.compile("|".join(_WORDS["no_tools"]))
+
+
+class Side(Struct, frozen=True):
+    """A request that no person waits for.
+
+    Attributes:
+        kind: title, topic, probe, suggestion, autocomplete, extraction, label, recap, page, commit or
+            compaction.
+        why: what it asks for and how that is known, in one line.
+    """
+
+    kind: str
+    why: str
+
+    @property
+    def tier(self) -> Tier:
+        """SIMPLE; MEDIUM for a compaction, since what it leaves out is lost for all that follows."""
+        return Tier.MEDIUM if self.kind == "compaction" else Tier.SIMPLE
+
+
+class _Kind(Struct, frozen=True):
+    name: str
+    what: str
+    asks: re.Pattern[str]
+    begins: tuple[str, ...]
+    fields: frozenset[str]
+
+
+_KINDS = tuple(
+    _Kind(
+        name,
+        words["what"],
+        re.compile("|".join(words["asks"])),
+        tuple(words["begins"]),
+        frozenset(words["fields"]),
+    )
+    for name, words in _WORDS["kinds"].items()
+)
+_BY_FIELDS = {field: kind for kind in _KINDS for field in kind.fields}
+
+
+def side_request(request: Request) -> Side | None:
+    """Recognises a request of a harness for itself, None for all others."""
+    if not request.messages:
+        return None
+    newest = request.messages[-1]
+    if newest.role != "user" or any(isinstance(block, ToolResult) for block in newest.content):
+        return None
+    beginning, opening, closing = _ends(newest)
+    if request.max_tokens is not None and 0 < request.max_tokens <= _PROBE_TOKENS:
+        return Side("probe", "room for one token: a probe")
+    for kind in _KINDS:
+        if kind.begins and beginning.startswith(kind.begins):
+            return Side(kind.name, f"{kind.what}: known by how it begins")
+    asked = f"{opening}\n{closing}"
+    if request.tools and request.tool_choice.kind not in ("none", "named"):
+        # A branch of a conversation keeps its tools, so that the cached prefix serves, and forbids their use.
+        forked = len(request.messages) > 1 and _NO_TOOLS.search(asked)
+        if forked and (wanted := _wanted(opening)) is not None:
+            return Side(wanted.name, f"{wanted.what}: asked for in a conversation, without tools")
+        return None
+    return _by_its_making(request, opening, asked)
+
+
+def _by_its_making(request: Request, opening: str, asked: str) -> Side | None:
+    """Recognises a request without tools."""
+    fields = _fields(request)
+    if fields and fields <= _BY_FIELDS.keys():
+        kind = _BY_FIELDS[min(fields, key=lambda name: name in ("title", "subject", "body"))]
+        return Side(kind.name, f"{kind.what}: no tools, and an answer of {', '.join(sorted(fields))}")
+    small = request.max_tokens is not None and request.max_tokens <= _SMALL_TOKENS
+    words = asked.split()
+    if request.max_tokens is not None and request.max_tokens <= 16 and len(words) <= 4:
+        return Side("probe", f"no tools, and room for {request.max_tokens} tokens: a probe")
+    system = _dedicated(request)
+    if system and (found := _wanted(system[:_OPENING])) is not None and (small or _BOUNDED.search(system)):
+        return Side(found.name, f"{found.what}: no tools, and a system prompt for nothing else")
+    whole = f"{system}\n{asked}"
+    if (
+        (small or not system or len(request.messages) > 1)
+        and (found := _wanted(opening[:_BEGINNING])) is not None
+        and _BOUNDED.search(whole)
+        and (small or _ENCLOSED.search(asked))
+    ):
+        return Side(found.name, f"{found.what}: no tools, and the conversation as its subject")
+    return None
+
+
+def _wanted(opening: str) -> _Kind | None:
+    """The kind that is asked for first; what is short by nature is asked for at once."""
+    found = [(match.start(), kind) for kind in _KINDS if (match := kind.asks.search(opening))]
+    if not found:
+        return None
+    first = min(found, key=lambda item: item[0])
+    # "Summarize the conversation as a title" is a title: the small thing counts, wherever it is named.
+    small = [item for item in found if item[1].name != "compaction"]
+    if first[1].name == "compaction" and small and small[0][0] - first[0] < 200:
+        return small[0][1]
+    return first[1]
+
+
+def _fields(request: Request) -> frozenset[str]:
+    """The fields of the answer, by the schema that it must fit or the tool that must be called."""
+    schema: dict[str, Any] = {}
+    if request.response_format is not None:
+        schema = request.response_format.schema
+    elif request.tool_choice.kind == "named":
+        schema = next(
+            (tool.input_schema for tool in request.tools if tool.name == request.tool_choice.name), {}
+        )
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not 0 < len(properties) <= 4:
+        return frozenset()
+    return frozenset(name for name in properties if isinstance(name, str))
+
+
+def _dedicated(request: Request) -> str:
+    """A system prompt that is short enough to be made for one thing, in lower case; else empty."""
+    length = sum(len(part.text) for part in request.system)
+    if not 0 < length <= _DEDICATED:
+        return ""
+    # Who the model is said to be comes in parts of their own before what it is to do.
+    parts = [part.text for part in request.system if len(part.text) > 90 or len(request.system) == 1]
+    return "\n".join(parts or [part.text for part in request.system]).lower()
+
+
+def _ends(message: Message) -> tuple[str, str, str]:
+    """The beginning of the newest text of a turn, its opening and its closing, in lower case."""
+    texts = [block.text for block in message.content if isinstance(block, Text) and block.text.strip()]
+    if not texts:
+        return "", "", ""
+    opening = texts[-1].lstrip()[:_OPENING].lower()
+    closing = texts[-1][-_CLOSING:].lower() if len(texts[-1]) > _OPENING else ""
+    return opening[:_BEGINNING], opening, closing
