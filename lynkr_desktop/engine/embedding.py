@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -11,7 +12,7 @@ from aiohttp import web
 from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, response_headers
 from lynkr_desktop.engine.flow import Host, answered
 from lynkr_desktop.engine.guards import read_body
-from lynkr_desktop.engine.routing.router import Decision, Target
+from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Request, Usage
@@ -59,7 +60,7 @@ class EmbeddingFlow:
         if len(request.inputs) + len(request.tokens) > MAX_INPUTS:
             raise InvalidRequest(f"input may hold {MAX_INPUTS:,} texts at most.", "input")
         exchange.request = Request(model=request.model, messages=())
-        exchange.decision = await _decide(request, snapshot)
+        exchange.decision = await _decide(request, snapshot, http.headers)
         [target] = exchange.decision.targets
         exchange.target = target
         provider = snapshot.providers[target.provider]
@@ -86,16 +87,18 @@ class EmbeddingFlow:
         return web.Response(body=body, headers=response_headers(exchange), content_type="application/json")
 
 
-async def _decide(request: EmbeddingRequest, snapshot: Snapshot) -> Decision:
+async def _decide(request: EmbeddingRequest, snapshot: Snapshot, headers: Mapping[str, str]) -> Decision:
     """The model that the client named, else one of Ollama's that makes embeddings. Raises `WireError` 404."""
     named = snapshot.router.concrete(request.model)
     named = named or await snapshot.installed(request.model, fresh=True)
     if named is not None:
-        return Decision(None, (named,), f"the client asked for {named.name}")
+        return snapshot.router.named(named, headers)
     for provider in snapshot.ollamas:
         if model := await provider.embedder():
             found = Target(provider.name, model, None)
-            return Decision(None, (found,), f"{found.name} makes embeddings")
+            return Decision(
+                None, (found,), f"{found.name} makes embeddings", snapshot.router.profile_for(headers)
+            )
     raise WireError(
         f"There is no model {request.model[:100]!r} for embeddings, and Ollama has none that could stand in. "
         "Name one as provider/model, or run `ollama pull nomic-embed-text`.",

@@ -27,6 +27,8 @@ from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
 from lynkr_desktop.engine.routing.router import Router
+from lynkr_desktop.engine.routing.selection import Quickness, Selection, Turns
+from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
@@ -88,6 +90,9 @@ class Engine:
         self._metrics = Metrics(lynkr_desktop.__version__)
         self._metrics.in_flight.set_function(lambda: self._active)
         self.prices = Prices()
+        self.egress = Egress()
+        self._quickness = Quickness()
+        self._turns = Turns()
         self._records: Records
         self.token = ""
         self.port = port
@@ -98,7 +103,7 @@ class Engine:
         self._secrets = KNOWN
         self.keys = KeyStore(self._environ, self._secrets.add)
         self._store = ModelStore(paths.models)
-        self.models = LocalModels(lambda: self._snapshot)
+        self.models = LocalModels(lambda: self._snapshot, self.egress)
         self._tasks = Tasks()
         self._watcher: ConfigFileWatcher | None = None
         self._local_session: aiohttp.ClientSession
@@ -138,8 +143,8 @@ class Engine:
         self._records = Records(database, config.telemetry.retention)
         await self._records.start()
         self._metrics.watch_records(lambda: self._records.waiting, lambda: self._records.lost)
-        self._local_session = _session(trust_env=False)
-        self._cloud_session = _session(trust_env=True)
+        self._local_session = _session(self.egress, trust_env=False)
+        self._cloud_session = _session(self.egress, trust_env=True)
         self._tools = Tools(
             local_session=lambda: self._local_session,
             cloud_session=lambda: self._cloud_session,
@@ -239,7 +244,8 @@ class Engine:
                 config.proxy.allowed_origins,
                 open_path="/api/" if config.proxy.auth.ollama_without_token else "",
             ),
-            router=Router(config.routing, frozenset(providers), known, self._switches.tiers),
+            router=Router(config.routing, frozenset(providers), known, self._switches),
+            selection=Selection(providers, config.routing.weights, self.prices, self._quickness, self._turns),
             providers=providers,
         )
 
@@ -285,7 +291,7 @@ class Engine:
         """Switches a tier at once and for good. Raises `WireError` 404 when there is no such tier."""
         if tier not in self.snapshot.config.routing.tiers:
             raise WireError(f"The configuration has no tier {tier}.", status=404, kind="not_found")
-        await asyncio.to_thread(self._switches.set, tier, enabled)
+        await asyncio.to_thread(self._switches.set_tier, tier, enabled)
         log.info("tier %s was switched %s", tier, "on" if enabled else "off")
         self.changed()
 
@@ -398,6 +404,9 @@ class Engine:
     def _enter(self, row: RequestRow) -> None:
         self._records.record(row)
         self._metrics.observe(row)
+        if row.status == 200:
+            waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
+            self._quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
 
     @property
     def records(self) -> Records:
@@ -510,7 +519,7 @@ class Engine:
     async def _pull_first(self, config: Config) -> None:
         tiers = [await candidates_of(self.snapshot, tier) for tier in TIERS]
         candidates = [candidate for found in tiers for candidate in found]
-        if any(candidate.usable for candidate in candidates):
+        if self.egress.is_shut or any(candidate.usable for candidate in candidates):
             return
         for candidate in candidates:
             if kind_of(candidate.provider, config) == "embedded":
@@ -518,7 +527,7 @@ class Engine:
                 return
 
 
-def _session(*, trust_env: bool) -> aiohttp.ClientSession:
+def _session(egress: Egress, *, trust_env: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=Connector(), trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
+        connector=Connector(egress), trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
     )

@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lynkr_desktop.engine.routing.router import Decision, Target
-from lynkr_desktop.engine.routing.score import clean_text
+from lynkr_desktop.engine.routing.clean import clean_text
+from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.routing.selection import Skipped
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.wire.canonical import Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
@@ -71,6 +72,8 @@ class Exchange:
     status: int = 0
     error: str = ""
     query: str = ""
+    skipped: list[Skipped] = field(default_factory=list)
+    """The models that were passed over or did not answer, each with the reason."""
     upstream_headers: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     warning: str = ""
@@ -125,6 +128,16 @@ class Exchange:
                 return line if len(line) <= _TITLE else line[: _TITLE - 1] + "…"
         return ""
 
+    @property
+    def reason(self) -> str:
+        """Why it went where it did, in one line."""
+        decision, target = self.decision, self.target
+        if decision is None:
+            return ""
+        if target is None or target.tier == decision.tier:
+            return decision.reason
+        return f"{decision.reason}; no model of {decision.tier} could answer, so {target.tier}"
+
     def row(self) -> RequestRow:
         """The record of it as it stands."""
         now = self.ended or time.perf_counter()
@@ -139,7 +152,7 @@ class Exchange:
             title=self.title,
             tier=(target.tier if target is not None else None) or (decision.tier if decision else None),
             score=decision.score.value if decision and decision.score else None,
-            reason=decision.reason if decision else "",
+            reason=self.reason,
             provider=target.provider if target else "",
             model=target.model if target else "",
             requested_model=request.model[:_SHORT] if request else "",
@@ -169,7 +182,7 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
     if decision is not None:
         if decision.score is not None:
             headers["x-lynkr-complexity-score"] = f"{decision.score.value:.4f}"
-        headers["x-lynkr-route-reason"] = header_text(decision.reason)
+        headers["x-lynkr-route-reason"] = header_text(exchange.reason)
     if target is not None:
         headers["x-lynkr-provider"] = header_text(target.provider)
         headers["x-lynkr-model"] = header_text(target.model)

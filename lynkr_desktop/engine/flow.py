@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -16,7 +18,8 @@ from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.loading import load_only
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
-from lynkr_desktop.engine.routing.router import Target
+from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
+from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
@@ -38,6 +41,10 @@ class Host(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """The configuration in force, with its router, guard and providers."""
+
+    @property
+    def egress(self) -> Egress:
+        """What may leave this machine."""
 
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
@@ -92,12 +99,13 @@ class Flow:
         exchange.request = in_call_order(exchange.codec.decode_request(exchange.body))
         exchange.decision = await snapshot.decide(
             exchange.request,
-            http.headers.get("x-lynkr-tier", ""),
+            http.headers,
             fresh=exchange.codec.name.startswith("ollama"),
         )
         if not exchange.request.messages:
             return await load_only(exchange, snapshot)
-        answer = await self._ask(exchange, snapshot)
+        with self._host.egress.for_request(exchange.decision.profile.local_only):
+            answer = await self._ask(exchange, snapshot)
         if isinstance(answer, _Whole):
             return self._deliver_whole(exchange, answer)
         return await self._deliver_stream(http, exchange, snapshot, answer)
@@ -105,30 +113,25 @@ class Flow:
     # ------------------------------------------------------------ upstream
 
     async def _ask(self, exchange: Exchange, snapshot: Snapshot) -> _Whole | _Open:
-        """Tries the targets in turn until one begins to answer well."""
-        assert exchange.decision is not None
-        assert exchange.request is not None
-        needs = exchange.request.needs
-        tried: list[tuple[Target, WireError]] = []
-        for target in exchange.decision.targets:
-            provider = snapshot.providers[target.provider]
-            found = await provider.availability(target.model, needs)
-            if not found.usable and not (found.own_key_helps and exchange.credential):
-                status, kind = (404, "not_found") if found.missing else (503, "unavailable")
-                tried.append((target, WireError(found.reason, status=status, kind=kind)))
-                continue
-            exchange.target = Target(target.provider, found.model or target.model, target.tier)
-            exchange.free = provider.free
-            self._host.routed(exchange)
-            try:
-                return await self._attempt(exchange, snapshot)
-            except WireError as error:
-                # Some upstreams repeat in their errors the key that they were given.
-                error.message = redact(error.message)
-                if error.status not in _TRY_NEXT and not isinstance(error, Unsupported):
-                    raise
-                log.info("%s: %s did not answer: %s", exchange.id, target.name, error.message)
-                tried.append((target, error))
+        """Tries the models tier by tier, each tier's as they are ranked, until one begins to answer well."""
+        decision, tried = exchange.decision, exchange.skipped
+        assert decision is not None
+        wants = _wants(exchange)
+        for _, targets in groupby(decision.targets, key=attrgetter("tier")):
+            choices, skipped = await snapshot.selection.rank(tuple(targets), wants, decision.profile)
+            tried += skipped
+            for choice in choices:
+                exchange.target, exchange.free = choice.target, choice.provider.free
+                self._host.routed(exchange)
+                try:
+                    return await self._attempt(exchange, snapshot)
+                except WireError as error:
+                    # Some upstreams repeat in their errors the key that they were given.
+                    error.message = redact(error.message)
+                    if error.status not in _TRY_NEXT and not isinstance(error, Unsupported):
+                        raise
+                    log.info("%s: %s did not answer: %s", exchange.id, choice.target.name, error.message)
+                    tried.append(Skipped(choice.target, error))
         raise _none_left(tried)
 
     async def _attempt(self, exchange: Exchange, snapshot: Snapshot) -> _Whole | _Open:
@@ -266,14 +269,24 @@ def _text_calls(provider: Provider, request: Request, answer: Answer) -> TextToo
     return TextToolCalls(request)
 
 
-def _none_left(tried: list[tuple[Target, WireError]]) -> WireError:
+def _wants(exchange: Exchange) -> Wants:
+    request = exchange.request
+    assert request is not None
+    size = len(exchange.body)
+    # Counting what is no text takes time, and short requests suit every model.
+    size -= request.media_bytes if size > SHORT else 0
+    return Wants(request.needs, size, exchange.credential is not None)
+
+
+def _none_left(tried: list[Skipped]) -> WireError:
     if len(tried) == 1:
-        return tried[0][1]
-    reasons = "; ".join(f"{target.name}: {error.message}" for target, error in tried)
-    sent = [error for _, error in tried if error.status != 503 and not isinstance(error, Unsupported)]
-    sent = sent or [error for _, error in tried if isinstance(error, Unsupported)]
+        return tried[0].error
+    reasons = "; ".join(f"{skipped.target.name}: {skipped.error.message}" for skipped in tried)
+    errors = [skipped.error for skipped in tried]
+    sent = [error for error in errors if error.status != 503 and not isinstance(error, Unsupported)]
+    sent = sent or [error for error in errors if isinstance(error, Unsupported)]
     last = sent[-1] if sent else WireError("", status=503, kind="unavailable")
-    waits = [error.retry_after for _, error in tried if error.retry_after is not None]
+    waits = [error.retry_after for error in errors if error.retry_after is not None]
     return WireError(
         f"No model could answer. Tried {reasons}" if tried else "No model is configured for this request.",
         status=last.status,

@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from lynkr_desktop.engine.exchange import Exchange, response_headers
-from lynkr_desktop.engine.routing.router import Target
+from lynkr_desktop.engine.routing.decision import Target
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.canonical import Usage
 from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError

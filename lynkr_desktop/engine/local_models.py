@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
+from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError
 from lynkr_desktop.protocol.control import LocalModel, ModelFacts
@@ -21,10 +22,12 @@ class LocalModels:
 
     Args:
         snapshot: gives the configuration in force.
+        egress: says whether anything may be fetched.
     """
 
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot], egress: Egress) -> None:
         self._snapshot = snapshot
+        self._egress = egress
 
     async def list(self) -> tuple[LocalModel, ...]:
         """Every model: the built-in ones on offer, then what each Ollama has and fetches."""
@@ -47,6 +50,7 @@ class LocalModels:
     def start_pull(self, model_id: str) -> None:
         """Begins to fetch a model, or joins the pull that runs; it goes on when the caller is gone."""
         provider, name = self._find(model_id)
+        self._egress.check_fetch(name)
         (provider.store if isinstance(provider, OllamaProvider) else provider).start_pull(name)
 
     def cancel_pull(self, model_id: str) -> bool:

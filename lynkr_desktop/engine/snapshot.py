@@ -9,7 +9,9 @@ from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.providers.base import Provider
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
-from lynkr_desktop.engine.routing.router import AUTO, Decision, Router, Target
+from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.routing.router import AUTO, Router
+from lynkr_desktop.engine.routing.selection import Selection
 from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.protocol.control import ConfigStatus
 
@@ -22,6 +24,7 @@ class Snapshot:
     status: ConfigStatus
     guard: Guard
     router: Router
+    selection: Selection
     providers: Mapping[str, Provider]
 
     @property
@@ -30,21 +33,22 @@ class Snapshot:
         found = [provider for provider in self.providers.values() if isinstance(provider, OllamaProvider)]
         return tuple(sorted(found, key=lambda provider: provider.name != "ollama"))
 
-    async def decide(self, request: Request, pinned: str = "", *, fresh: bool = False) -> Decision:
+    async def decide(self, request: Request, headers: Mapping[str, str], *, fresh: bool = False) -> Decision:
         """Where a request may go: to the model that the client named, be it as Ollama does, or by the score.
 
         Args:
             request: the request.
-            pinned: the value of the x-lynkr-tier header.
+            headers: the client's own.
             fresh: whether a model that Ollama got just now must be found.
 
         Raises:
-            WireError: 400 for a tier that does not exist, 503 when every tier is switched off.
+            WireError: 400 for a tier or profile that does not exist, 503 when every tier is switched off.
         """
-        model = request.model
-        if not pinned and model != AUTO and (target := await self.installed(model, fresh=fresh)) is not None:
-            return Decision(None, (target,), f"the client asked for {target.name}")
-        return self.router.decide(request, pinned)
+        if request.model != AUTO and "x-lynkr-tier" not in headers:
+            target = await self.installed(request.model, fresh=fresh)
+            if target is not None:
+                return self.router.named(target, headers)
+        return self.router.decide(request, headers)
 
     async def installed(self, model: str, *, fresh: bool = False) -> Target | None:
         """The Ollama model of a bare name; None where the name means something else."""

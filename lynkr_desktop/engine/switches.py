@@ -16,18 +16,26 @@ log = logging.getLogger(__name__)
 
 class _State(msgspec.Struct):
     tiers: dict[Tier, bool] = {}
+    profile: str = ""
 
 
 class Switches:
-    """Tiers that were switched on or off, over the configuration's own setting."""
+    """Tiers that were switched on or off and the profile that was chosen, over the configuration's own.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file that keeps them; None keeps them in memory alone.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self.tiers: dict[Tier, bool] = {}
+        self.profile = ""
         self._saving = threading.Lock()
 
     def load(self) -> None:
         """Reads the file. A damaged one counts as empty, and that is logged."""
+        if self._path is None:
+            return
         try:
             state = msgspec.json.decode(self._path.read_bytes(), type=_State)
         except FileNotFoundError:
@@ -36,11 +44,22 @@ class Switches:
             log.warning("%s cannot be read and is ignored: %s", self._path, error)
             return
         self.tiers.update(state.tiers)
+        self.profile = state.profile
 
-    def set(self, tier: Tier, enabled: bool) -> None:
+    def set_tier(self, tier: Tier, enabled: bool) -> None:
         """Saves the switch, then puts it into force: what was seen to act survives a crash right after."""
         with self._saving:
-            temporary = self._path.with_suffix(".tmp")
-            temporary.write_bytes(msgspec.json.encode(_State({**self.tiers, tier: enabled})))
-            os.replace(temporary, self._path)
+            self._save(_State({**self.tiers, tier: enabled}, self.profile))
             self.tiers[tier] = enabled
+
+    def set_profile(self, name: str) -> None:
+        """The same for the profile."""
+        with self._saving:
+            self._save(_State(self.tiers, name))
+            self.profile = name
+
+    def _save(self, state: _State) -> None:
+        if self._path is not None:
+            temporary = self._path.with_suffix(".tmp")
+            temporary.write_bytes(msgspec.json.encode(state))
+            os.replace(temporary, self._path)

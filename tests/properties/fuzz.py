@@ -27,7 +27,7 @@ import msgspec
 
 from lynkr_desktop.engine.delivery import Delivery
 from lynkr_desktop.engine.exchange import Exchange
-from lynkr_desktop.engine.routing.router import Target
+from lynkr_desktop.engine.routing.decision import Target
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, Request

@@ -51,6 +51,10 @@ WELL_KNOWN_PROVIDERS = tuple(kind for kind in PROVIDER_KINDS if kind != "openai_
 """Providers that a tier may name without listing them; an openai_compatible one needs its base_url."""
 
 
+ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=32)]
+
+
 class OptionError(ValueError):
     """A rule across several options is broken.
 
@@ -166,12 +170,13 @@ class TierOptions(Options):
 class GraphifyOptions(Options):
     """routing.analysis.graphify"""
 
-    enabled: bool = Field(True, description="Index the workspace's code.", json_schema_extra=PLANNED)
+    enabled: bool = Field(
+        True, description="Index the code of workspaces; off, requests are scored by their words alone."
+    )
     languages: tuple[Literal["typescript", "javascript", "python", "rust", "go", "java", "csharp"], ...] = (
         Field(
             ("typescript", "python", "rust", "go", "java", "csharp"),
-            description="Languages to parse.",
-            json_schema_extra=PLANNED,
+            description="Languages that are read; javascript and tsx belong to typescript.",
         )
     )
     metrics: tuple[
@@ -179,7 +184,14 @@ class GraphifyOptions(Options):
     ] = Field(
         ("cyclomatic_complexity", "dependency_depth", "module_cohesion", "blast_radius"),
         description="Structural metrics that enter the score.",
-        json_schema_extra=PLANNED,
+    )
+    roots: tuple[str, ...] = Field(
+        (),
+        description="Folders whose code may be indexed, with all below them. Left out, every folder that you "
+        "own may be, but for / and your home itself.",
+    )
+    max_files: int = Field(
+        20_000, ge=1, le=200_000, description="Source files of one workspace that are indexed at most."
     )
 
 
@@ -187,6 +199,19 @@ class AnalysisOptions(Options):
     """routing.analysis"""
 
     graphify: GraphifyOptions = Field(default_factory=GraphifyOptions, description="Structure of the code.")
+
+
+class StickyOptions(Options):
+    """routing.sticky"""
+
+    enabled: bool = Field(
+        True,
+        description="Keep the tier of a conversation while its task lasts, so that the provider's prompt "
+        "cache stays warm. A harder turn still moves up at once.",
+    )
+    idle: Duration = Field(
+        600.0, gt=0, description="Silence after which a conversation's tier is forgotten."
+    )
 
 
 class ExperimentOptions(Options):
@@ -202,6 +227,40 @@ class ExperimentOptions(Options):
     margin: float = Field(
         0.05, gt=0, le=0.2, description="How near to a threshold a score counts as borderline."
     )
+
+
+PreferLocal = Literal["always", "when_loaded", "never"]
+Policy = Literal["order", "cost", "latency", "round_robin"]
+
+_PREFER_LOCAL = (
+    "Whether models of this machine come first within a tier, those of Ollama before others: `always` where "
+    "they are installed, `when_loaded` only while they are in memory, `never` leaves them where `policy` "
+    "puts them."
+)
+_POLICY = (
+    "How the models of a tier are ranked: `order` as they are listed, `cost` the cheapest first by the price "
+    "list, `latency` the quickest to its first token so far, `round_robin` in turn by their `weights`."
+)
+DEFAULT_PROFILE = "default"
+
+
+class ProfileOptions(Options):
+    """routing.profiles.<name>"""
+
+    local_only: bool = Field(
+        False,
+        description="Nothing leaves this machine: only models that run on it answer, and connections to "
+        "other machines are refused, also for lists of models, checks of keys and downloads.",
+    )
+    tiers: tuple[Tier, ...] = Field(
+        (), description="The tiers that take requests under this profile; left out, all that are switched on."
+    )
+    prefer_local: PreferLocal | None = Field(None, description="As routing.prefer_local, which it replaces.")
+    policy: Policy | None = Field(None, description="As routing.policy, which it replaces.")
+
+
+def _built_in_profiles() -> dict[str, ProfileOptions]:
+    return {DEFAULT_PROFILE: ProfileOptions(), "secure": ProfileOptions(local_only=True)}
 
 
 def _default_tiers() -> dict[Tier, TierOptions]:
@@ -221,10 +280,58 @@ class RoutingOptions(Options):
     disabled_tier: Literal["up", "down"] = Field(
         "up", description="Where the requests of a tier that is switched off go first."
     )
+    prefer_local: PreferLocal = Field("always", description=_PREFER_LOCAL)
+    policy: Policy = Field("order", description=_POLICY)
+    weights: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(
+        default_factory=dict,
+        description="round_robin: how often a `provider/model` is taken beside the others; 1 if not listed.",
+    )
+    profile: str = Field(
+        DEFAULT_PROFILE,
+        description="The profile in force at the start; the tray menu and `lynkr profile` switch it.",
+    )
+    profiles: dict[ProfileName, ProfileOptions] = Field(
+        default_factory=dict,
+        description="Profiles by name. `default`, which changes nothing, and `secure`, whose requests are "
+        "answered on this machine alone, are there without being listed.",
+    )
+    workspace: str | None = Field(
+        None,
+        description="The folder of code that requests are about which name none; agents name theirs.",
+    )
+    sticky: StickyOptions = Field(
+        default_factory=StickyOptions, description="How long a conversation keeps its tier."
+    )
     analysis: AnalysisOptions = Field(default_factory=AnalysisOptions, description="What the score looks at.")
     experiment: ExperimentOptions = Field(
         default_factory=ExperimentOptions, description="Trying the neighbour tier near thresholds."
     )
+
+    def profile_named(self, name: str) -> ProfileOptions | None:
+        """A profile, listed or built in; None where there is none of that name."""
+        return self.profiles.get(name) or _built_in_profiles().get(name)
+
+    @property
+    def profile_names(self) -> tuple[str, ...]:
+        """Every profile, the built-in ones first."""
+        return tuple(dict.fromkeys((*_built_in_profiles(), *self.profiles)))
+
+    @model_validator(mode="after")
+    def _profiles_are_known(self) -> RoutingOptions:
+        """The profile at the start exists, and each profile leaves some tier."""
+        if self.profile_named(self.profile) is None:
+            raise OptionError(
+                ("profile",),
+                f"there is no profile '{self.profile}'; list it under routing.profiles to use it",
+                choices=self.profile_names,
+                written=self.profile,
+            )
+        for name, options in self.profiles.items():
+            if options.tiers and not set(options.tiers) & set(self.tiers):
+                raise OptionError(("profiles", name, "tiers"), "names no tier that is configured")
+            if name == "secure" and not options.local_only:
+                raise OptionError(("profiles", name, "local_only"), "must stay true; name another profile")
+        return self
 
     @model_validator(mode="after")
     def _thresholds_rise(self) -> RoutingOptions:
@@ -240,7 +347,6 @@ class RoutingOptions(Options):
         return self
 
 
-ProviderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 
 
 class ProviderOptions(Options):

@@ -81,7 +81,7 @@ def _count_tokens(engine: Engine) -> Handler:
         snapshot.guard.check(request)
         body = await read_body(request, snapshot.config.proxy.max_body)
         asked = codec.decode_count(body)
-        decision = await snapshot.decide(asked, request.headers.get("x-lynkr-tier", ""))
+        decision = await snapshot.decide(asked, request.headers)
         counted: int | None = None
         if decision.targets:
             target = decision.targets[0]

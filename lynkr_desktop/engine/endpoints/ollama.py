@@ -183,6 +183,7 @@ class OllamaPaths:
         """POST /api/pull: Ollama fetches the model; its progress goes back as it comes."""
         provider, model, fields = await self._manage(request)
         streamed = fields.boolean("stream") is not False
+        self._engine.egress.check_fetch(model)
         progress = provider.library.pull(model)
         if not streamed:
             async for step in progress:

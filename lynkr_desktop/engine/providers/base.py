@@ -10,6 +10,7 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from lynkr_desktop.engine.providers.key import ProviderKey
+from lynkr_desktop.engine.security.egress import is_loopback
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Event, Need, Request
 from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import Unsupported
@@ -75,6 +76,12 @@ class Availability(Struct, frozen=True):
     """The provider answers, but has no such model."""
     own_key_helps: bool = False
     """It has no key, and one that the client brings would do."""
+    remote: bool = False
+    """The provider is on this machine and lets another one answer for this model."""
+    capabilities: frozenset[Need] | None = None
+    """What the model can do of what requests need; None where that is not known."""
+    context_length: int | None = None
+    """Tokens that the model takes at most; None where that is not known."""
 
     @property
     def usable(self) -> bool:
@@ -120,6 +127,11 @@ class Provider(abc.ABC):
     """Whether its models may write tool calls as text, so that they are looked for."""
     key: ProviderKey | None = None
     """Its key, None where it takes none; `key.forget()` lets a changed one take effect."""
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether what it is sent stays here."""
+        return self.local and (not self.base_url or is_loopback(self.base_url))
 
     async def start(self) -> None:  # noqa: B027 - not every provider has something to start
         """Called once when the configuration comes into force; must not wait for the network."""

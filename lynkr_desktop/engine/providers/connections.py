@@ -1,14 +1,19 @@
-"""The connections to providers: a pool that tells whether a connection was open before it was asked for."""
+"""The connections to providers: a pool that tells whether a connection was open before it was asked for, and
+that goes no further than the profile allows."""
 
 from __future__ import annotations
 
+import socket
 import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from lynkr_desktop.engine.security.egress import Egress, LocalOnly
+
 if TYPE_CHECKING:
+    from aiohappyeyeballs import AddrInfoType
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
@@ -23,10 +28,15 @@ def last_was_reused() -> bool:
 
 
 class Connector(aiohttp.TCPConnector):
-    """aiohttp's pool. Its tracing could tell the same, at ten times the cost for each request."""
+    """aiohttp's pool. Its tracing could tell the same, at ten times the cost for each request.
 
-    def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=30, ttl_dns_cache=300)
+    Args:
+        egress: says whether connections to other machines are allowed now.
+    """
+
+    def __init__(self, egress: Egress) -> None:
+        super().__init__(limit=0, keepalive_timeout=30, ttl_dns_cache=300, socket_factory=self._socket)
+        self._egress = egress
         self._known: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
 
     async def connect(
@@ -36,6 +46,8 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - theirs
     ) -> Connection:
         """As aiohttp's own, with what `last_was_reused` tells."""
+        if self._egress.is_shut:
+            self._check(req)
         connection = await super().connect(req, traces, timeout)
         protocol = connection.protocol
         known = protocol is not None and protocol in self._known
@@ -43,3 +55,18 @@ class Connector(aiohttp.TCPConnector):
         if protocol is not None and not known:
             self._known.add(protocol)
         return connection
+
+    def _check(self, request: ClientRequest) -> None:
+        """Before any name is looked up; a proxy on this machine would carry the request off it."""
+        try:
+            if request.proxy is not None:
+                raise LocalOnly(f"What lies behind the proxy {request.proxy.host}")
+            self._egress.check_host(request.url.host)
+        except LocalOnly as error:
+            raise aiohttp.ClientConnectorError(request.connection_key, error) from error
+
+    def _socket(self, info: AddrInfoType) -> socket.socket:
+        """The last check: a name of this machine may have been made to mean another."""
+        family, kind, protocol, _, address = info
+        self._egress.check_address(address)
+        return socket.socket(family, kind, protocol)

@@ -130,7 +130,15 @@ class OllamaProvider(Provider):
             reason = _NO_MODEL if model == AUTO else _not_installed(model)
             return Availability("unavailable", reason, missing=True)
         state: CandidateState = "loaded" if found.name in snapshot.loaded else "ready"
-        return Availability(state, model=short_name(found.name) if model == AUTO else "")
+        facts = await self.catalog.facts(found)
+        needed: tuple[Need, ...] = ("tools", "vision")
+        return Availability(
+            state,
+            model=short_name(found.name) if model == AUTO else "",
+            remote=found.remote,
+            capabilities=frozenset(need for need in needed if facts.can(need)),
+            context_length=self._windows.limit(facts.context_length),
+        )
 
     async def models(self) -> list[ModelInfo]:
         """The installed models with their facts, newest first."""

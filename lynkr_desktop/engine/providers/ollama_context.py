@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lynkr_desktop.engine.wire.canonical import Image, Request, ToolResult
-from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 
 _IMAGE_TOKENS = 768
 """Tokens that Ollama reckons for an image."""
@@ -75,6 +75,10 @@ class ContextWindows:
         self._asked: dict[str, int] = {}
         self._bytes_per_token: dict[str, float] = {}
 
+    def limit(self, context_length: int | None) -> int:
+        """Tokens that a model made for `context_length` may be given here."""
+        return min(self._max_context, context_length or self._max_context)
+
     def plan(
         self,
         model: str,
@@ -100,7 +104,7 @@ class ContextWindows:
         sizes = _image_sizes(request)
         text = max(0, body_size - sum(sizes))
         estimate = round(text / (ratio or _BYTES_PER_TOKEN)) + _IMAGE_TOKENS * len(sizes)
-        limit = min(self._max_context, context_length or self._max_context)
+        limit = self.limit(context_length)
         # Without a measurement the estimate may be a quarter too high: refuse only what is surely too long.
         if estimate * (1.0 if ratio else 0.8) > limit:
             raise self._too_long(model, estimate, context_length)
@@ -120,13 +124,13 @@ class ContextWindows:
 
     def largest(self, model: str, context_length: int | None) -> int:
         """The window to load a model with before its prompts are known: one that none of them outgrows."""
-        limit = min(self._max_context, context_length or self._max_context)
+        limit = self.limit(context_length)
         self._asked[model] = max(limit, self._asked.get(model, 0))
         return limit
 
     def larger(self, model: str, window: Window, refusal: WireError, *, context_length: int | None) -> Window:
         """The next step, for a prompt that the server found too long; at the top there is none: 400."""
-        limit = min(self._max_context, context_length or self._max_context)
+        limit = self.limit(context_length)
         num_ctx = min(_step(window.num_ctx + 1), limit)
         if num_ctx <= window.num_ctx:
             # The server counted exactly: it is more than the window, whatever was estimated.
@@ -164,7 +168,7 @@ class ContextWindows:
                 f"{self._max_context:,}. Raise providers.{self._provider}.max_context, or shorten the "
                 "conversation."
             )
-        return WireError(message, status=400, kind="invalid_request", param="messages")
+        return Unsupported(message, "messages")
 
 
 def _step(tokens: int) -> int:

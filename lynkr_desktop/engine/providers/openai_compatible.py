@@ -6,10 +6,8 @@ nowhere else are asked there.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -28,6 +26,7 @@ from lynkr_desktop.engine.providers.http import (
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.key_check import check_by_get
 from lynkr_desktop.engine.providers.openai_responses import ResponsesAnswer, ResponsesPath
+from lynkr_desktop.engine.security.egress import is_loopback
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Event, Need
 from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec
 from lynkr_desktop.engine.wire.errors import WireError
@@ -289,14 +288,3 @@ class _ListedModel(msgspec.Struct):
 
 class _ModelList(msgspec.Struct):
     data: list[_ListedModel]
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -18,8 +18,9 @@ from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.http import SessionFactory
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
-from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICompatibleProvider, is_loopback
+from lynkr_desktop.engine.providers.openai_compatible import BASE_URLS, OpenAICompatibleProvider
 from lynkr_desktop.engine.providers.vertex import VertexProvider
+from lynkr_desktop.engine.security.egress import is_loopback
 from lynkr_desktop.engine.security.keys import KeyStore, usual_variables
 from lynkr_desktop.protocol.control import LocalModel
 from lynkr_desktop.protocol.keys import KeyCheck

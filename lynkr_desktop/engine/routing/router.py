@@ -5,44 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from msgspec import Struct
-
 from lynkr_desktop.engine.config.schema import RoutingOptions
+from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.routing.profile import Profile, for_request, profile_of
 from lynkr_desktop.engine.routing.score import Score, score
+from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 AUTO = "auto-route"
-
-
-class Target(Struct, frozen=True):
-    """One model of one provider; `tier` is the tier that it stands in."""
-
-    provider: str
-    model: str
-    tier: Tier | None
-
-    @property
-    def name(self) -> str:
-        """`provider/model`."""
-        return f"{self.provider}/{self.model}"
-
-
-class Decision(Struct, frozen=True):
-    """Where a request may go.
-
-    Attributes:
-        tier: the tier that was chosen, None for a model that the client named itself.
-        targets: the models to try, best first.
-        reason: one line for `x-lynkr-route-reason`.
-        score: None where no score was needed.
-    """
-
-    tier: Tier | None
-    targets: tuple[Target, ...]
-    reason: str
-    score: Score | None = None
 
 
 @dataclass(slots=True)
@@ -53,37 +25,62 @@ class Router:
         options: the routing part of the configuration.
         known: bare model names that clients may use, to the provider that has them.
         providers: the names of the configured providers.
-        switched: tiers that a person switched on or off, over the configuration's own setting.
+        switches: what a person switched, over the configuration's own setting.
     """
 
     options: RoutingOptions
     providers: frozenset[str]
     known: Mapping[str, str] = field(default_factory=dict)
-    switched: Mapping[Tier, bool] = field(default_factory=dict)
+    switches: Switches = field(default_factory=Switches)
     _plans: dict[tuple[object, ...], tuple[tuple[Tier, ...], tuple[Target, ...]]] = field(
         default_factory=dict, init=False
     )
 
-    def enabled(self, tier: Tier) -> bool:
-        """Whether the tier takes requests."""
-        options = self.options.tiers.get(tier)
-        return options is not None and self.switched.get(tier, options.enabled)
+    @property
+    def profile(self) -> Profile:
+        """The profile in force: the one that a person switched to, if it is there, else the configured one."""
+        found = profile_of(self.options, self.switches.profile) if self.switches.profile else None
+        found = found or profile_of(self.options, self.options.profile)
+        assert found is not None  # the schema has checked it
+        return found
 
-    def decide(self, request: Request, pinned: str = "") -> Decision:
-        """Decides for a request; `pinned` is the value of the x-lynkr-tier header.
+    def enabled(self, tier: Tier, profile: Profile | None = None) -> bool:
+        """Whether the tier takes requests, under the profile in force or another."""
+        options = self.options.tiers.get(tier)
+        if options is None or not self.switches.tiers.get(tier, options.enabled):
+            return False
+        tiers = (profile or self.profile).tiers
+        return not tiers or tier in tiers
+
+    def decide(self, request: Request, headers: Mapping[str, str]) -> Decision:
+        """Decides for a request.
+
+        Args:
+            request: the request.
+            headers: the client's own; `x-lynkr-tier` pins a tier, `x-lynkr-profile` names a profile.
 
         Raises:
-            WireError: 400 for a tier that does not exist, 503 when every tier is switched off.
+            WireError: 400 for a tier or profile that does not exist, 503 when every tier is switched off.
         """
         model = request.model
+        profile = self.profile_for(headers)
+        pinned = headers.get("x-lynkr-tier", "")
         if pinned or model.startswith("tier:"):
             asked = _tier(pinned or model.removeprefix("tier:"))
-            return self._from(asked, f"the client asked for tier {asked}", None)
+            return self._from(asked, f"the client asked for tier {asked}", profile, None)
         if (target := self.concrete(model)) is not None:
-            return Decision(None, (target,), f"the client asked for {target.name}")
+            return self.named(target, headers)
         measured = score(request)
         wanted = self._tier_of(measured.value)
-        return self._from(wanted, f"score {measured.value:.2f}: {measured.reason}", measured)
+        return self._from(wanted, f"score {measured.value:.2f}: {measured.reason}", profile, measured)
+
+    def named(self, target: Target, headers: Mapping[str, str]) -> Decision:
+        """The decision for a model that the client named itself. Raises `WireError` as `decide`."""
+        return Decision(None, (target,), f"the client asked for {target.name}", self.profile_for(headers))
+
+    def profile_for(self, headers: Mapping[str, str]) -> Profile:
+        """The profile of a request, which `x-lynkr-profile` may name. Raises `WireError` 400 for an unknown one."""
+        return for_request(self.options, self.profile, headers.get("x-lynkr-profile", ""))
 
     def concrete(self, model: str) -> Target | None:
         """The target of a concrete model name, None when the name asks for routing."""
@@ -104,24 +101,30 @@ class Router:
         assert last is not None  # the schema wants at least one tier
         return last
 
-    def _from(self, wanted: Tier, why: str, measured: Score | None) -> Decision:
-        order, targets = self._plan(wanted)
+    def _from(self, wanted: Tier, why: str, profile: Profile, measured: Score | None) -> Decision:
+        order, targets = self._plan(wanted, profile)
         if not order:
             raise WireError(
                 "Every tier is switched off. Switch one on in the tray menu.", status=503, kind="unavailable"
             )
         tier = order[0]
         if tier is not wanted:
-            state = "switched off" if wanted in self.options.tiers else "not configured"
-            why = f"{why}; {wanted} is {state}, so {tier}"
-        return Decision(tier, targets, why, measured)
+            why = f"{why}; {wanted} is {self._why_not(wanted, profile)}, so {tier}"
+        return Decision(tier, targets, why, profile, measured)
 
-    def _plan(self, wanted: Tier) -> tuple[tuple[Tier, ...], tuple[Target, ...]]:
+    def _why_not(self, tier: Tier, profile: Profile) -> str:
+        if tier not in self.options.tiers:
+            return "not configured"
+        if profile.tiers and tier not in profile.tiers:
+            return f"not in the profile {profile.name}"
+        return "switched off"
+
+    def _plan(self, wanted: Tier, profile: Profile) -> tuple[tuple[Tier, ...], tuple[Target, ...]]:
         """The tiers in their order with their models, each once; few plans exist, so they are kept."""
-        key = (wanted, *self.switched.items())
+        key = (wanted, profile.name, *self.switches.tiers.items())
         if (known := self._plans.get(key)) is not None:
             return known
-        order = self._order(wanted)
+        order = self._order(wanted, profile)
         targets: dict[str, Target] = {}
         for place in order:
             for name in self.options.tiers[place].providers:
@@ -130,14 +133,14 @@ class Router:
         self._plans[key] = order, tuple(targets.values())
         return self._plans[key]
 
-    def _order(self, wanted: Tier) -> tuple[Tier, ...]:
+    def _order(self, wanted: Tier, profile: Profile) -> tuple[Tier, ...]:
         """The enabled tiers: the wanted one, then up, then down; a switched-off one leans as configured."""
         rank = wanted.rank
         up, down = TIERS[rank + 1 :], tuple(reversed(TIERS[:rank]))
         lean: Sequence[Tier] = up + down
-        if not self.enabled(wanted) and self.options.disabled_tier == "down":
+        if not self.enabled(wanted, profile) and self.options.disabled_tier == "down":
             lean = down + up
-        return tuple(tier for tier in (wanted, *lean) if self.enabled(tier))
+        return tuple(tier for tier in (wanted, *lean) if self.enabled(tier, profile))
 
 
 def _tier(name: str) -> Tier:

@@ -92,6 +92,21 @@ class Prices:
         except (LookupError, ValueError):
             return None
 
+    def context_window(self, seller: Seller, model: str) -> int | None:
+        """Tokens that a model takes at most, as far as the table knows it; None where it does not."""
+        if seller.kind in LOCAL_KINDS:
+            return None
+        table = self._load()
+        known_as = self._known_as(table, seller)
+        reference = self._reference(table, known_as, model) if known_as else None
+        if reference is None:
+            return None
+        try:
+            window = table.find_provider_model(reference, None, known_as, None)[1].context_window
+        except LookupError:
+            return None
+        return int(window) if window else None
+
     def _known_as(self, table: DataSnapshot, seller: Seller) -> str | None:
         """The table's name of a seller; few are configured, so each is looked for once."""
         if seller not in self._sellers:

@@ -206,6 +206,17 @@ class Request(Struct, frozen=True):
         return False
 
     @property
+    def media_bytes(self) -> int:
+        """Bytes of the images and documents that it carries in itself: they say nothing of its tokens."""
+        size = 0
+        for message in self.messages:
+            for block in message.content:
+                for part in block.content if isinstance(block, ToolResult) else (block,):
+                    if isinstance(part, Image | Document):
+                        size += len(part.data)
+        return size
+
+    @property
     def offers_tools(self) -> bool:
         """Whether the model may call tools."""
         return bool(self.tools) and self.tool_choice.kind != "none"

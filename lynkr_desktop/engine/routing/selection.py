@@ -1,0 +1,216 @@
+"""Which models of a tier are asked, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.providers.base import Availability, Provider
+from lynkr_desktop.engine.routing.decision import Target
+from lynkr_desktop.engine.routing.profile import Profile
+from lynkr_desktop.engine.telemetry.prices import Prices, Seller
+from lynkr_desktop.engine.wire.canonical import Need, Usage
+from lynkr_desktop.engine.wire.errors import Unsupported, WireError
+
+_USUAL = Usage(input_tokens=10_000, output_tokens=1_000)
+"""What prices are compared by: agents send much and get little."""
+
+_UNKNOWN = float("inf")
+
+_CERTAINLY_TOO_LONG = 6.0
+"""Bytes of JSON a token. Text has fewer, so that a prompt which fits is never left out."""
+
+SHORT = 20_000
+"""Bytes that every model takes."""
+
+_CANNOT: dict[Need, str] = {"tools": "call tools", "vision": "see images"}
+
+
+class Wants(Struct, frozen=True):
+    """What a request asks of a model.
+
+    Attributes:
+        needs: what it must be able to do.
+        size: bytes of its text.
+        own_key: the client brought a key of its own.
+    """
+
+    needs: frozenset[Need] = frozenset()
+    size: int = 0
+    own_key: bool = False
+
+
+class Choice(Struct, frozen=True):
+    """A model that can be asked now; `target.model` is a concrete name."""
+
+    target: Target
+    provider: Provider
+    state: str
+
+
+class Skipped(Struct, frozen=True):
+    """A model that is not asked, and the error that says why."""
+
+    target: Target
+    error: WireError
+
+
+class Quickness:
+    """How soon models began to answer, as a moving average. It lives as long as the engine."""
+
+    _WEIGHT = 0.2
+    _MOST = 1000
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def observe(self, name: str, seconds: float) -> None:
+        """Takes the time to the first token of `provider/model`, or to the end of a whole answer."""
+        known = self._seconds.get(name)
+        if known is None and len(self._seconds) >= self._MOST:
+            return
+        self._seconds[name] = seconds if known is None else known + self._WEIGHT * (seconds - known)
+
+    def of(self, name: str) -> float:
+        """Seconds; 0 for a model that nothing is known of, so that it gets its first chance."""
+        return self._seconds.get(name, 0.0)
+
+
+class Turns:
+    """Whose turn it is, smoothly by weight (as in nginx's upstreams). It lives as long as the engine."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, float] = {}
+
+    def order(self, names: Sequence[str], weights: Mapping[str, float]) -> list[str]:
+        """The names, the one whose turn it is first; the others follow by what they are owed."""
+        shares = {name: weights.get(name, 1.0) for name in names}
+        for name, weight in shares.items():
+            self._current[name] = self._current.get(name, 0.0) + weight
+        ranked = sorted(shares, key=lambda name: -self._current[name])
+        self._current[ranked[0]] -= sum(shares.values())
+        return ranked
+
+
+class Selection:
+    """Ranks the models of one tier.
+
+    Args:
+        providers: by name.
+        weights: of round_robin, by `provider/model`.
+        prices: what models cost.
+        quickness: how soon they answered.
+        turns: whose turn it is.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        weights: Mapping[str, float],
+        prices: Prices,
+        quickness: Quickness,
+        turns: Turns,
+    ) -> None:
+        self._providers = providers
+        self._weights = weights
+        self._prices = prices
+        self._quickness = quickness
+        self._turns = turns
+
+    async def rank(
+        self, targets: Sequence[Target], wants: Wants, profile: Profile
+    ) -> tuple[list[Choice], list[Skipped]]:
+        """Those of one tier that can be asked, best first, and the others with the reason.
+
+        Args:
+            targets: as the configuration lists them.
+            wants: what the request needs.
+            profile: the profile in force for it.
+        """
+        choices: list[Choice] = []
+        skipped: list[Skipped] = []
+        for target in targets:
+            provider = self._providers[target.provider]
+            if profile.local_only and not provider.on_this_machine:
+                skipped.append(Skipped(target, _elsewhere(target, profile)))
+                continue
+            found = await provider.availability(target.model, wants.needs)
+            concrete = Target(target.provider, found.model or target.model, target.tier)
+            choice = Choice(concrete, provider, found.state)
+            error = _unfit(concrete, found, wants, profile) or self._too_long(choice, found, wants)
+            if error is None:
+                choices.append(choice)
+            else:
+                skipped.append(Skipped(target, error))
+        if len(choices) > 1:
+            choices = self._by_policy(choices, profile)
+            choices.sort(key=lambda choice: _local_rank(choice, profile))
+        return choices, skipped
+
+    def _by_policy(self, choices: list[Choice], profile: Profile) -> list[Choice]:
+        match profile.policy:
+            case "order":
+                return choices
+            case "cost":
+                return sorted(choices, key=self._price)
+            case "latency":
+                return sorted(choices, key=lambda choice: self._quickness.of(choice.target.name))
+            case "round_robin":
+                by_name = {choice.target.name: choice for choice in choices}
+                return [by_name[name] for name in self._turns.order(list(by_name), self._weights)]
+
+    def _price(self, choice: Choice) -> float:
+        """US dollars for a usual request; a model without a known price comes last."""
+        if choice.provider.free:
+            return 0.0
+        cost = self._prices.cost(_seller(choice.provider), choice.target.model, _USUAL)
+        return _UNKNOWN if cost is None else cost
+
+    def _too_long(self, choice: Choice, found: Availability, wants: Wants) -> WireError | None:
+        if wants.size <= SHORT:
+            return None
+        takes = found.context_length
+        if takes is None:
+            takes = self._prices.context_window(_seller(choice.provider), choice.target.model)
+        if takes is None or wants.size <= takes * _CERTAINLY_TOO_LONG:
+            return None
+        return Unsupported(
+            f"The request is too long for {choice.target.name}, which takes {takes:,} tokens. "
+            "Shorten the conversation, or use a model with a larger context.",
+            "messages",
+        )
+
+
+def _seller(provider: Provider) -> Seller:
+    return Seller(provider.kind, provider.name, provider.base_url)
+
+
+def _local_rank(choice: Choice, profile: Profile) -> int:
+    """Models of this machine first, those of Ollama before others, as far as the profile prefers them."""
+    if not choice.provider.local or profile.prefer_local == "never":
+        return 2
+    if profile.prefer_local == "when_loaded" and choice.state != "loaded":
+        return 2
+    return 0 if choice.provider.kind == "ollama" else 1
+
+
+def _unfit(target: Target, found: Availability, wants: Wants, profile: Profile) -> WireError | None:
+    """Why a model cannot take the request, None where it can as far as is known."""
+    if not found.usable and not (found.own_key_helps and wants.own_key):
+        status, kind = (404, "not_found") if found.missing else (503, "unavailable")
+        return WireError(found.reason, status=status, kind=kind)
+    if profile.local_only and found.remote:
+        return _elsewhere(target, profile)
+    if found.capabilities is not None:
+        for need in sorted(wants.needs - found.capabilities):
+            return Unsupported(f"{target.name} cannot {_CANNOT[need]}.", "model")
+    return None
+
+
+def _elsewhere(target: Target, profile: Profile) -> WireError:
+    return WireError(
+        f"{target.name} is not on this machine, and the profile {profile.name} allows no other.",
+        status=403,
+        kind="permission",
+    )
