@@ -37,8 +37,8 @@ _QUERY = """
   ]
   right: [FUNCTION]) @function
 (assignment_expression
-  left: (member_expression
-    object: (member_expression object: (identifier) @receiver.type property: (property_identifier) @_prototype))
+  left: (member_expression object: (member_expression
+    object: (identifier) @receiver.type property: (property_identifier) @_prototype))
   right: [FUNCTION]
   (#eq? @_prototype "prototype"))
 (export_statement "default" @function.name value: [FUNCTION]) @function
@@ -102,7 +102,7 @@ _QUERY = """
   (export_statement (export_clause (export_specifier alias: (identifier) @define)))
   (export_statement (namespace_export (identifier) @define))
 ])
-; A predicate on a node that its match may lack ends the older generation's process: hence not among those above.
+; Not among those above: a predicate on a node that its match lacks crashes the older generation.
 (program (expression_statement (assignment_expression
   left: (member_expression object: (identifier) @_exports property: (property_identifier) @define)))
   (#eq? @_exports "exports"))
@@ -174,7 +174,7 @@ _WORDS = re.compile(r"[\w$]+|\*")
 
 
 def _imports(captures: Captures) -> list[Import]:
-    """Imports, re-exports and `require` in all their forms. What is imported by default has the name `default`."""
+    """Imports, re-exports and `require`. What is imported by default has the name `default`."""
     found = []
     for source in captures.get("import", ()):
         text = _COMMENT.sub(" ", source.decode("utf-8", "replace"))
@@ -215,7 +215,7 @@ def _clause(text: str, module: str) -> list[Import]:
 
 
 def _required(pattern: str, module: str, member: str | None) -> list[Import]:
-    """`const a = require(module)`, `const { a, b: c } = require(module)`, `const a = require(module).member`."""
+    """`a = require(module)`, `{ a, b: c } = require(module)`, `a = require(module).member`."""
     if pattern.startswith("{"):
         return _members(pattern.strip("{} \t\r\n"), ":", module) or [Import(module)]
     words = _WORDS.findall(pattern)
