@@ -1,0 +1,3 @@
+module example.org/arena
+
+go 1.21

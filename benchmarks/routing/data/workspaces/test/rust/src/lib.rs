@@ -1,0 +1,20 @@
+//! The front end of the Lark compiler: from source text to a checked tree.
+pub mod ansi;
+pub mod ast;
+pub mod builtins;
+pub mod check;
+pub mod diag;
+pub mod escape;
+pub mod fold;
+pub mod infer;
+pub mod intern;
+pub mod lexer;
+pub mod lints;
+pub mod modules;
+pub mod parser;
+pub mod pretty;
+pub mod resolve;
+pub mod span;
+pub mod stats;
+pub mod token;
+pub mod types;

@@ -1,0 +1,57 @@
+use crate::intern::Symbol;
+use crate::span::Span;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Ident(Symbol),
+    Int(i64),
+    Float(f64),
+    Str(Symbol),
+    Let,
+    Mut,
+    Fn,
+    If,
+    Else,
+    While,
+    Return,
+    Match,
+    Struct,
+    Use,
+    True,
+    False,
+    LParen,
+    RParen,
+    LBrace,
+    RBrace,
+    LBracket,
+    RBracket,
+    Comma,
+    Colon,
+    Semi,
+    Dot,
+    Arrow,
+    FatArrow,
+    Plus,
+    Minus,
+    Star,
+    Slash,
+    Percent,
+    Eq,
+    EqEq,
+    NotEq,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    AndAnd,
+    OrOr,
+    Bang,
+    Amp,
+    Eof,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Token {
+    pub kind: Kind,
+    pub span: Span,
+}
