@@ -8,6 +8,8 @@ from typing import NamedTuple
 _BITS = 8 * 1024 * 1024 * 8
 """Bits that the sets of dependents may take. Beyond it they are made of a part of the nodes at a time."""
 
+_LEAST_BITS = 4096
+
 
 class Reach(NamedTuple):
     """Figures of all nodes, by position. What depends on a node never includes the node itself.
@@ -47,7 +49,7 @@ def reach(successors: Sequence[Sequence[int]], marked: Sequence[bool]) -> Reach:
         [len(components[component]) for component in component_of],
         *([0] * count for _ in range(4)),
     )
-    width = max(4096, _BITS // max(count, 1))
+    width = max(_LEAST_BITS, _BITS // max(count, 1))
     for first in range(0, count, width):
         part = range(first, min(first + width, count))
         _count_dependents(figures, successors, marked, components, below, part)
