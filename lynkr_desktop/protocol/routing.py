@@ -211,11 +211,12 @@ class CutProposal(Struct, frozen=True, kw_only=True):
 
     Attributes:
         proposed: the value that would have served best; `current` where nothing better is certain.
-        low: the least value that the log cannot tell from the best, with 95 percent confidence.
-        high: the greatest such value.
+        low: the least value that the log cannot tell from the best, with 95 percent confidence; None where
+            the log has nothing to compare below `current`.
+        high: the greatest such value; None where it has nothing to compare above.
         outcomes: tasks near the threshold whose outcome is known.
         needed: how many more are needed before anything is proposed; 0 when there are enough.
-        compared: tasks near the threshold that took the tier beyond it, by the experiment.
+        compared: those of them that took the tier on the other side of the threshold.
         why: the finding in one sentence.
     """
 
@@ -223,8 +224,8 @@ class CutProposal(Struct, frozen=True, kw_only=True):
     above: Tier
     current: float
     proposed: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     outcomes: int = 0
     needed: int = 0
     compared: int = 0
@@ -252,7 +253,9 @@ class CalibrationReport(Struct, frozen=True, kw_only=True):
         moves: what the proposal would have moved.
         under: change of the share of tasks that took too weak a tier; None where nothing is proposed.
         over: the same for too strong a one.
-        cost: change of what the tasks of the log cost; None where too few prices are known.
+        cost: change of what the tasks of the log cost; None where nothing is proposed or too few prices are
+            known.
+        spent: what they cost, as far as prices are known.
         patch: the options to change, by dotted name; empty where nothing is proposed.
     """
 
@@ -267,4 +270,5 @@ class CalibrationReport(Struct, frozen=True, kw_only=True):
     under: Estimate | None = None
     over: Estimate | None = None
     cost: float | None = None
+    spent: float = 0.0
     patch: dict[str, float] = {}

@@ -1,0 +1,253 @@
+"""What became of a decision, by what later requests of the same conversation show.
+
+An answer with status 200 says nothing about its worth. What happens next does: tools that fail, tests that
+pass or fail, a person who refuses calls, asks the same again, says that it still does not work, or turns to a
+stronger model. A task begins with what a person asks and goes on through tool results and short assents; all
+that happens in it counts for the decision at its beginning, since the tier is kept from there on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from lynkr_desktop.engine.routing.suites import Tests, tests_in
+from lynkr_desktop.engine.wire.canonical import Message, ToolResult, ToolUse
+from lynkr_desktop.protocol.routing import Outcome, Verdict
+from lynkr_desktop.protocol.tiers import Tier
+
+FollowUp = Literal["", "agreed", "continued", "failed"]
+
+_CONVERSATIONS = 2_000
+"""That are remembered; the ones that were silent for longest are forgotten."""
+
+_ASK = 600
+"""Characters of an ask that are compared."""
+
+_ALIKE = 0.8
+_SHORT = 8
+_MANY_ERRORS = 3
+_MANY_REFUSALS = 2
+"""One may be a change of mind."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A request, as far as it tells what became of earlier ones.
+
+    Attributes:
+        id: of the request.
+        conversation: what names its conversation; empty where nothing does, then nothing is concluded.
+        ask: what a person asked last, cleaned of what a harness put around it.
+        follow_up: whether that only assents to, continues or complains about what was done before.
+        continuation: whether the newest turn brings tool results and no words of a person.
+        messages: the whole conversation.
+        tier: that was taken; None for a model that the client named and that no tier has.
+        wanted: the tier that a person asked for by name, or that has the model they named; None where the
+            score decided.
+        answered: whether it got an answer; the same ask after an error is no sign of a poor one.
+    """
+
+    id: str
+    conversation: str
+    ask: str
+    follow_up: FollowUp = ""
+    continuation: bool = False
+    messages: tuple[Message, ...] = ()
+    tier: Tier | None = None
+    wanted: Tier | None = None
+    answered: bool = True
+
+
+class Conclusion(NamedTuple):
+    """The task that a request belongs to, empty if unknown, and what is now known of which decisions."""
+
+    task: str
+    outcomes: tuple[tuple[str, Outcome], ...] = ()
+
+
+class _Task(Struct):
+    """The task that a conversation is at. `results` counts all tool results that were looked at."""
+
+    id: str
+    ask: str
+    tier: Tier | None
+    wanted: Tier | None
+    results: int
+    answered: bool
+    outcome: Outcome = Outcome()
+
+
+class Outcomes:
+    """Follows conversations. Each request is shown once, in the order in which they end."""
+
+    def __init__(self) -> None:
+        self._tasks: OrderedDict[str, _Task] = OrderedDict()
+
+    def see(self, seen: Seen) -> Conclusion:
+        """What a request tells of the decision before it, and the task that it belongs to."""
+        if not seen.conversation:
+            return Conclusion("" if seen.continuation else seen.id)
+        task = self._tasks.get(seen.conversation)
+        same = seen.continuation or seen.follow_up in ("agreed", "continued")
+        if task is None:
+            if seen.continuation:
+                return Conclusion("")  # its beginning was before the engine's
+            return self._begin(seen, ())
+        self._tasks.move_to_end(seen.conversation)
+        before = task.outcome
+        _take_results(task, seen.messages)
+        if same and not _escalates(task, seen):
+            task.answered = seen.answered
+            return Conclusion(task.id, _changed(task, before))
+        task.outcome = _ended(task, seen)
+        return self._begin(seen, _changed(task, before))
+
+    def _begin(self, seen: Seen, told: tuple[tuple[str, Outcome], ...]) -> Conclusion:
+        self._tasks[seen.conversation] = _Task(
+            id=seen.id,
+            ask=seen.ask[:_ASK],
+            tier=seen.tier,
+            wanted=seen.wanted,
+            results=sum(1 for _ in _results(seen.messages)),
+            answered=seen.answered,
+        )
+        if len(self._tasks) > _CONVERSATIONS:
+            self._tasks.popitem(last=False)
+        return Conclusion(seen.id, told)
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    """What happened in one word, empty where nothing tells. That a tier was too strong, only a mark says."""
+    if outcome.escalated or outcome.retried or outcome.denied >= _MANY_REFUSALS:
+        return "under"
+    if outcome.tests:
+        return "under" if outcome.tests == "failed" else "good"
+    if outcome.errors >= _MANY_ERRORS and 2 * outcome.errors >= outcome.results:
+        return "under"
+    return "good" if outcome.followed or outcome.results > outcome.errors else ""
+
+
+def same_ask(one: str, other: str) -> bool:
+    """Whether two texts ask the same, perhaps in slightly other words. Other names make another ask."""
+    one, other = _plain(one[:_ASK]), _plain(other[:_ASK])
+    if min(len(one), len(other)) < _SHORT:
+        return False
+    if one == other:
+        return True
+    if _names(one) != _names(other):
+        return False
+    first, second = _trigrams(one), _trigrams(other)
+    return len(first & second) >= _ALIKE * len(first | second)
+
+
+# ---------------------------------------------------------------- the end of a task
+
+
+def _ended(task: _Task, seen: Seen) -> Outcome:
+    """A new ask came: it shows whether the one before was served."""
+    outcome = task.outcome
+    if _escalates(task, seen):
+        return msgspec.structs.replace(outcome, escalated=True)
+    if seen.follow_up == "failed" or same_ask(task.ask, seen.ask):
+        return msgspec.structs.replace(outcome, retried=outcome.retried + 1) if task.answered else outcome
+    return msgspec.structs.replace(outcome, followed=True)
+
+
+def _escalates(task: _Task, seen: Seen) -> bool:
+    """Whether a person now asks by name for more than the score had chosen."""
+    return (
+        task.wanted is None
+        and task.tier is not None
+        and seen.wanted is not None
+        and seen.wanted.rank > task.tier.rank
+    )
+
+
+def _changed(task: _Task, before: Outcome) -> tuple[tuple[str, Outcome], ...]:
+    return () if task.outcome == before else ((task.id, task.outcome),)
+
+
+# ---------------------------------------------------------------- tool results
+
+_RUNS = re.compile(r"bash|shell|exec|terminal|command|run|process|test", re.IGNORECASE)
+"""Names of tools that run programs. What a file or a web page says of tests is no run of them."""
+
+_REFUSED = re.compile(
+    r"doesn't want to (?:proceed|take this action)|tool use was rejected|"
+    r"\brejected by (?:the )?user|\buser (?:has )?(?:rejected|denied|declined)|denied by (?:the )?user"
+)
+_FAILED = re.compile(
+    r"\A\s*(?:<tool_use_error>|error\b|fatal:|traceback \(most|"
+    r"exit code:? [1-9]|process exited with code [1-9])",
+    re.IGNORECASE,
+)
+
+
+def _results(messages: tuple[Message, ...]) -> Iterator[ToolResult]:
+    for message in messages:
+        for block in message.content:
+            if isinstance(block, ToolResult):
+                yield block
+
+
+def _take_results(task: _Task, messages: tuple[Message, ...]) -> None:
+    """Looks at the tool results that are new since the last request of the task."""
+    results = list(_results(messages))
+    new = results[task.results :]
+    task.results = len(results)
+    if not new:
+        return
+    names = {
+        block.id: block.name
+        for message in messages
+        for block in message.content
+        if isinstance(block, ToolUse)
+    }
+    outcome = task.outcome
+    errors = denied = 0
+    last: Tests | None = None
+    for result in new:
+        text = result.text
+        if _REFUSED.search(text[:500]):
+            denied += 1
+        elif _RUNS.search(names.get(result.tool_use_id, "run")) and (tests := tests_in(text)) is not None:
+            last = tests
+        elif result.is_error or _FAILED.match(text):
+            errors += 1
+    outcome = msgspec.structs.replace(
+        outcome,
+        results=outcome.results + len(new),
+        errors=outcome.errors + errors,
+        denied=outcome.denied + denied,
+    )
+    if last is not None:
+        outcome = msgspec.structs.replace(
+            outcome,
+            tests="failed" if last.failed else "passed",
+            tests_passed=last.passed,
+            tests_failed=last.failed,
+        )
+    task.outcome = outcome
+
+
+# ---------------------------------------------------------------- comparing asks
+
+_NAME = re.compile(r"\w[./_\\:#]\w|\d")
+"""In a word that names one thing rather than another: a path, a qualified name, a number."""
+
+
+def _names(text: str) -> set[str]:
+    return {word for word in text.split() if _NAME.search(word)}
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).strip(" .!?…。！？")
+
+
+def _trigrams(text: str) -> set[str]:
+    return {text[place : place + 3] for place in range(len(text) - 2)}
