@@ -1,0 +1,169 @@
+"""The index of one workspace, as routing and people read it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.analysis import reading as readings
+from lynkr_desktop.engine.analysis.conventions import is_test
+from lynkr_desktop.engine.analysis.facts import FileFacts
+from lynkr_desktop.engine.analysis.indexing import Indexing, View
+from lynkr_desktop.engine.analysis.lookup import Names, candidates
+from lynkr_desktop.engine.analysis.walk import Reason, hidden, is_source, read
+from lynkr_desktop.protocol.code import CodeGraphReport, FileMetrics, IndexStatus, SymbolMetrics
+
+NAMES = 200
+"""Names that one look-up reads; the rest is not looked at."""
+
+_SPOT_BYTES = 12 * 1024
+_SPOT_SECONDS = 0.002
+_SPOT_KEPT = 200
+
+
+class Touched(Struct, frozen=True, kw_only=True):
+    """What some names mean in a workspace.
+
+    Attributes:
+        files: those that are named, and those that define a symbol that is named.
+        symbols: functions, methods and classes that are named.
+        complete: False while the workspace is being indexed: then only what is indexed by now, or was parsed
+            on the spot, is here, and without the graph's metrics.
+    """
+
+    files: tuple[FileMetrics, ...] = ()
+    symbols: tuple[SymbolMetrics, ...] = ()
+    complete: bool = True
+
+
+class WorkspaceIndex:
+    """Reads the index of a workspace. Never waits: it reads the view that is there.
+
+    Args:
+        indexing: makes the views.
+        prefix: folder below the root that relative names start from, with `/`.
+        spelled: another absolute spelling of that folder, as through a symbolic link.
+    """
+
+    def __init__(self, indexing: Indexing, prefix: str = "", spelled: Path | None = None) -> None:
+        self._indexing = indexing
+        self._prefix = prefix
+        self._roots: dict[str, str] = {indexing.root.as_posix(): ""}
+        if spelled is not None:
+            self._roots.setdefault(spelled.as_posix(), prefix)
+        self._spot = _Spot(indexing.root)
+
+    @property
+    def root(self) -> Path:
+        """The folder that is indexed, resolved; paths are relative to it."""
+        return self._indexing.root
+
+    @property
+    def status(self) -> IndexStatus:
+        """How far the index is."""
+        return self._indexing.status
+
+    def find(self, names: Sequence[str]) -> Touched:
+        """The files and symbols that names mean; what is unknown or ambiguous beyond use is left out.
+
+        Args:
+            names: as they stand in requests: paths (relative, absolute, `a.py`, `src\\a.py`, with `:12` or
+                as URL), symbols (`UserService`, `parse_config()`, `foo.Bar.baz`, `Type::method`).
+        """
+        view, complete = self._indexing.view, self._indexing.complete
+        names = names[:NAMES]
+        found = view.names.find(names, roots=self._roots, prefix=self._prefix)
+        paths = dict.fromkeys((*found.paths, *(place.path for place in found.places)))
+        files = {path: metrics for path in paths if (metrics := metrics_of(view, path)) is not None}
+        if not complete:
+            self._spot.parse(names, self._roots, self._prefix, view.names, files)
+        symbols = tuple(
+            SymbolMetrics(name=place.name, path=place.path, line=place.line, complexity=place.complexity)
+            for place in found.places
+        )
+        return Touched(files=tuple(files.values()), symbols=symbols, complete=complete)
+
+    def report(self) -> CodeGraphReport:
+        """Everything that is known by now. Takes a while in large workspaces: not for the event loop."""
+        view, status = self._indexing.view, self._indexing.status
+        if view.graph is None:
+            return CodeGraphReport(status=status)
+        files = tuple(view.graph.metrics(path) for path in view.graph.paths)
+        return CodeGraphReport(status=status, files=files, edges=view.graph.edges)
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until nothing is left to do; False when that takes longer. Not for the event loop."""
+        return self._indexing.wait(timeout)
+
+
+def metrics_of(view: View, path: str) -> FileMetrics | None:
+    """A file's metrics in a view: all of them, or those that need no graph while there is none."""
+    if view.graph is not None:
+        return view.graph.metrics(path) if path in view.graph else None
+    facts = view.facts.get(path)
+    return None if facts is None else alone(path, facts)
+
+
+def alone(path: str, facts: FileFacts) -> FileMetrics:
+    """The metrics of a file of which only its own bytes are known."""
+    complexities = [function.complexity for function in facts.functions]
+    return FileMetrics(
+        path=path,
+        language=facts.language,
+        lines=facts.lines,
+        functions=len(complexities),
+        cyclomatic_sum=sum(complexities),
+        cyclomatic_max=max(complexities, default=0),
+        lcom4=max((found.lcom4 for found in facts.classes), default=0),
+        test=is_test(path),
+    )
+
+
+class _Spot:
+    """Parses files that a request names while the index is not there yet, within a time limit."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.fspath(root)
+        self._kept: dict[str, FileMetrics | None] = {}
+
+    def parse(
+        self,
+        names: Sequence[str],
+        roots: Mapping[str, str],
+        prefix: str,
+        known: Names,
+        files: dict[str, FileMetrics],
+    ) -> None:
+        """Adds to `files` what is named by its path and not in it yet."""
+        deadline = time.perf_counter() + _SPOT_SECONDS
+        for name in names:
+            for path in known.paths_of(name, roots=roots, prefix=prefix) or candidates(name, roots, prefix):
+                if path in files or not is_source(path) or hidden(path):
+                    continue
+                if path not in self._kept and time.perf_counter() > deadline:
+                    return
+                metrics = self._metrics(path)
+                if metrics is not None:
+                    files[path] = metrics
+                    break
+
+    def _metrics(self, path: str) -> FileMetrics | None:
+        if path in self._kept:
+            return self._kept[path]
+        if not readings.warm(path):
+            return None
+        metrics = None
+        absolute = os.path.join(self._root, *path.split("/"))
+        if os.path.realpath(absolute) == absolute:
+            content = read(absolute, _SPOT_BYTES)
+            if not isinstance(content, Reason):
+                reading = readings.parse(path, *content)
+                metrics = None if reading.reason else alone(path, readings.unpack(reading.facts))
+        if len(self._kept) >= _SPOT_KEPT:
+            self._kept.clear()
+        self._kept[path] = metrics
+        return metrics

@@ -1,0 +1,294 @@
+"""Names as they stand in requests -> files and symbols of a workspace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+from urllib.parse import unquote
+
+from lynkr_desktop.engine.analysis.conventions import is_test
+from lynkr_desktop.engine.analysis.facts import SUFFIXES, FileFacts
+from lynkr_desktop.engine.analysis.words import COMMON
+
+T = TypeVar("T")
+
+Roots = Mapping[str, str]
+
+MANY = 8
+"""A symbol that more places define than this says nothing; of files with the same name so many are given."""
+
+_LONGEST = 512
+_SHORTEST = 4
+"""Letters of a word in lower case that may name a symbol by itself; `run` and `get` say nothing."""
+
+_POSITION = re.compile(r"(?::\d+(?:[:-]\d+)*:?|#L\d+(?:-L?\d+)?|\(\d+(?:, ?\d+)?\))$")
+_ARGUMENTS = re.compile(r"\([^()]*\)$|<[^<>]*>$|\[[^\[\]]*\]$")
+_SEPARATOR = re.compile(r"::|->|[./#\\]")
+_IDENTIFIER = re.compile(r"[^\W\d][\w$]*|\$[\w$]+")
+_SCHEME = re.compile(r"(?i)file://(?:localhost)?(?=/)")
+_DRIVE = re.compile(r"/?([A-Za-z]:/.*)")
+_AROUND = " \t\r\n`'\"<>,;*"
+_ITSELF = frozenset(("self", "this", "cls", "super", "Self", "base", "crate"))
+
+_ENDS = ("", "__init__", "index", "mod", "lib")
+"""Names of files that stand for the folder that they are in."""
+
+
+class Place(NamedTuple):
+    """Where a symbol is defined.
+
+    Attributes:
+        name: qualified within the file.
+        complexity: of a class that of its worst method.
+        package: what the file says that it belongs to.
+    """
+
+    path: str
+    name: str
+    line: int
+    complexity: int
+    package: str
+
+
+class Found(NamedTuple):
+    """Paths of files, and places of symbols, each once, in the order of the names that led to them."""
+
+    paths: tuple[str, ...]
+    places: tuple[Place, ...]
+
+
+class Names:
+    """All names of one workspace at one time. Never changes: `changed` makes the next one."""
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._base: dict[str, tuple[str, ...]] = {}
+        self._stem: dict[str, tuple[str, ...]] = {}
+        self._symbols: dict[str, tuple[Place, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._files
+
+    def changed(self, gone: Mapping[str, FileFacts | None], come: Mapping[str, FileFacts | None]) -> Names:
+        """These names without some files and with others.
+
+        A changed file is in both, with its old facts in `gone`. Without facts it is found by its path alone.
+        """
+        left = [path for path in gone if path not in come]
+        new = [path for path in come if path not in self._files]
+        lost = [place for path, facts in gone.items() for place in places_of(path, facts)]
+        gained = [place for path, facts in come.items() for place in places_of(path, facts)]
+        names = Names()
+        names._files = self._files.difference(left).union(new)
+        names._base = _replaced(self._base, _by(_base_of, left), _by(_base_of, new))
+        names._stem = _replaced(self._stem, _by(_stem_of, left), _by(_stem_of, new))
+        names._symbols = _replaced(self._symbols, _by(_own_name, lost), _by(_own_name, gained))
+        return names
+
+    def find(self, names: Iterable[str], *, roots: Roots, prefix: str = "") -> Found:
+        """Looks names up.
+
+        Args:
+            names: paths (relative, absolute, a base name; with `\\`, with a line behind) and symbols.
+            roots: absolute folders that lie in the workspace, with `/`, each with its path relative to the
+                root of the workspace (empty for the root itself).
+            prefix: the folder below the root that relative paths start from.
+        """
+        paths: dict[str, None] = {}
+        places: dict[Place, None] = {}
+        for name in names:
+            name = name[:_LONGEST].strip(_AROUND)
+            files = self.paths_of(name, roots=roots, prefix=prefix)
+            if files:
+                paths.update(dict.fromkeys(files))
+                continue
+            for place in self.places_of(name):
+                places[place] = None
+        return Found(tuple(paths), tuple(places))
+
+    def paths_of(self, name: str, *, roots: Roots, prefix: str = "") -> tuple[str, ...]:
+        """The files that a path means: the exact one, or those that it is the end of."""
+        meant = candidates(name, roots, prefix)
+        for exact in meant:
+            if exact in self._files:
+                return (exact,)
+        if not meant:
+            return ()
+        path = meant[-1]
+        base = _base_of(path)
+        same = self._base.get(base, ()) if "." in base else ()
+        if not same:
+            return self._of_module(path.split("/" if "/" in path else "."))
+        if "/" in path:
+            same = _ending(same, path) or self._below_a_root(same, path, roots)
+        if prefix:
+            same = tuple(one for one in same if one.startswith(prefix + "/")) or same
+        return tuple(sorted(same, key=lambda one: (one.count("/"), one))[:MANY])
+
+    def places_of(self, name: str) -> tuple[Place, ...]:
+        """The places where a symbol is defined; nothing for a common word, or when too many define it."""
+        bare = name
+        called = False
+        while (shorter := _ARGUMENTS.sub("", bare)) != bare:
+            called = called or bare.endswith(")")
+            bare = shorter
+        parts = [part for part in _SEPARATOR.split(bare.strip("&@:.#/\\")) if part]
+        if not parts or not all(_IDENTIFIER.fullmatch(part) for part in parts):
+            return ()
+        alone = len(parts) == 1
+        own, qualifiers = parts[-1], parts[:-1]
+        while qualifiers and qualifiers[0] in _ITSELF:
+            del qualifiers[0]
+        if (
+            alone
+            and own.islower()
+            and own.isalpha()
+            and (len(own) < _SHORTEST or (own in COMMON and not called))
+        ):
+            return ()
+        places = self._symbols.get(own, ())
+        if qualifiers:
+            places = tuple(place for place in places if _qualified(place, qualifiers))
+        if len(places) > 1:
+            places = tuple(place for place in places if not is_test(place.path)) or places
+        return places if len(places) <= MANY else ()
+
+    def _of_module(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Files of a module that is named without a suffix: `pkg.module`, `./components/Button`."""
+        parts = [part for part in parts if part and part != "."]
+        if parts and parts[0] == "crate":
+            del parts[0]
+        if len(parts) < 2 or not all(part.replace("-", "_").isidentifier() for part in parts):
+            return ()
+        same = tuple(
+            one for one in self._stem.get(parts[-1], ()) if _ending((_module(one),), "/".join(parts))
+        )
+        return same if len(same) <= MANY else ()
+
+    def _below_a_root(self, same: tuple[str, ...], path: str, roots: Roots) -> tuple[str, ...]:
+        """For paths that begin with the name of the root's own folder, or with the a/ and b/ of a diff."""
+        first, _, rest = path.partition("/")
+        if first not in ("a", "b") and all(root.rpartition("/")[2] != first for root in roots):
+            return ()
+        return tuple(one for one in same if one == rest) or _ending(same, rest)
+
+
+def candidates(name: str, roots: Roots, prefix: str = "") -> tuple[str, ...]:
+    """A path as it stands in a request -> what it may mean, relative to the root, the likeliest first.
+
+    Nothing for what cannot lie in the workspace. A position behind the path (`:12`, `#L12`) is left out.
+    """
+    path = name
+    if _SCHEME.match(path):
+        path = unquote(_SCHEME.sub("", path))
+    path = _POSITION.sub("", path).replace("\\", "/")
+    if (drive := _DRIVE.fullmatch(path)) is not None:
+        path = drive[1]
+    if path.startswith("/") or drive is not None:
+        path = _normal(path)
+        for root, inner in roots.items():
+            below = root + "/"
+            if path.startswith(below) or (drive is not None and path.lower().startswith(below.lower())):
+                rest = path[len(below) :]
+                return (f"{inner}/{rest}" if inner else rest,)
+        return ()
+    meant = dict.fromkeys((_normal(f"{prefix}/{path}") if prefix else "", _normal(path)))
+    return tuple(one for one in meant if one and one != ".." and not one.startswith("../"))
+
+
+def places_of(path: str, facts: FileFacts | None) -> list[Place]:
+    """The symbols that a file defines."""
+    if facts is None:
+        return []
+    package = facts.package
+    worst: dict[str, int] = {}
+    places = []
+    for function in facts.functions:
+        places.append(Place(path, function.name, function.line, function.complexity, package))
+        owner = function.name.rpartition(".")[0]
+        worst[owner] = max(worst.get(owner, 0), function.complexity)
+    places += [Place(path, one.name, one.line, worst.get(one.name, 0), package) for one in facts.classes]
+    return places
+
+
+def _qualified(place: Place, qualifiers: Sequence[str]) -> bool:
+    """Whether the qualifiers are what stands before the symbol's name: owners, then the module or package."""
+    owners = place.name.split(".")[:-1]
+    inner, outer = qualifiers[-len(owners) :] if owners else [], qualifiers[: len(qualifiers) - len(owners)]
+    if list(inner) != owners[len(owners) - len(inner) :]:
+        return False
+    if not outer:
+        return True
+    module = _module(place.path).split("/")
+    # `folder/function`, `package.function`: what a package gives to others need not name the file.
+    sides = (module, module[:-1], _SEPARATOR.split(place.package))
+    return any(list(outer) == side[-len(outer) :] for side in sides)
+
+
+def _module(path: str) -> str:
+    """A path without its suffix, and without a name that only stands for the folder."""
+    stem = path[: -len(suffix)] if (suffix := _suffix(path)) else path
+    folder, _, base = stem.rpartition("/")
+    return folder if base in _ENDS and folder else stem
+
+
+def _suffix(path: str) -> str:
+    base = path.rpartition("/")[2]
+    dot = base.rfind(".")
+    return base[dot:] if dot > 0 and base[dot:] in SUFFIXES else ""
+
+
+def _base_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _stem_of(path: str) -> str:
+    return _module(path).rpartition("/")[2]
+
+
+def _own_name(place: Place) -> str:
+    return place.name.rpartition(".")[2]
+
+
+def _ending(paths: Iterable[str], end: str) -> tuple[str, ...]:
+    return tuple(path for path in paths if path == end or path.endswith("/" + end))
+
+
+def _normal(path: str) -> str:
+    """Without `.`, `//` and what `..` takes back."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return ("/" if path.startswith("/") else "") + "/".join(parts)
+
+
+def _by(key_of: Callable[[T], str], values: Iterable[T]) -> list[tuple[str, T]]:
+    return [(key_of(value), value) for value in values]
+
+
+def _replaced(
+    table: dict[str, tuple[T, ...]], lost: Iterable[tuple[str, T]], gained: Iterable[tuple[str, T]]
+) -> dict[str, tuple[T, ...]]:
+    """A copy of a table without some values and with others."""
+    stale: dict[str, set[T]] = {}
+    for key, value in lost:
+        stale.setdefault(key, set()).add(value)
+    fresh: dict[str, list[T]] = {}
+    for key, value in gained:
+        fresh.setdefault(key, []).append(value)
+    copy = table.copy()
+    for key in stale.keys() | fresh.keys():
+        without = stale.get(key, ())
+        values = (*(value for value in copy.get(key, ()) if value not in without), *fresh.get(key, ()))
+        if values:
+            copy[key] = values
+        else:
+            copy.pop(key, None)
+    return copy

@@ -1,0 +1,184 @@
+"""The workspaces that are indexed: which folders may be, how many, and who hears of changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from lynkr_desktop.engine.analysis.index import WorkspaceIndex
+from lynkr_desktop.engine.analysis.indexing import Indexing
+from lynkr_desktop.engine.analysis.limits import Limits
+from lynkr_desktop.engine.analysis.pool import Pool
+from lynkr_desktop.protocol.code import IndexStatus
+
+log = logging.getLogger(__name__)
+
+_TELL_EVERY = 0.25
+"""Seconds between two calls of `on_change`, at least."""
+
+_REFUSED_FOR = 5.0
+"""Seconds for which a refused folder is not looked at again."""
+
+_SPELLINGS = 500
+_CLOSED = 20
+_JOIN = 5.0
+
+
+class Workspaces:
+    """All indices of this process. For the event loop, apart from the indices' own threads.
+
+    Args:
+        cache: folder of the stored facts.
+        limits: of all of them.
+        on_change: called on the loop after a status changed, at most four times a second.
+    """
+
+    def __init__(self, cache: Path, limits: Limits, on_change: Callable[[], None]) -> None:
+        self._cache = cache
+        self._limits = limits
+        self._on_change = on_change
+        self._roots = tuple(Path(os.path.realpath(root.expanduser())) for root in limits.roots)
+        self._pool = Pool(limits.workers)
+        self._turn = threading.Semaphore(1)
+        self._open: dict[Path, Indexing] = {}
+        """By root, the one that was asked for latest at the end."""
+        self._closed: dict[str, IndexStatus] = {}
+        self._seen: dict[str, WorkspaceIndex] = {}
+        self._refused: dict[str, float] = {}
+        self._ending: list[Indexing] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._telling: asyncio.TimerHandle | None = None
+        self._told = 0.0
+
+    async def start(self) -> None:
+        """Takes the running loop for `on_change`. Indices are made from here on."""
+        self._loop = asyncio.get_running_loop()
+
+    async def close(self) -> None:
+        """Ends all indices with their threads, processes and watches."""
+        self._loop = None
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        ending = [*self._ending, *self._open.values()]
+        for indexing in ending:
+            indexing.stop()
+        await asyncio.to_thread(self._pool.close)
+        for indexing in ending:
+            await asyncio.to_thread(indexing.join, _JOIN)
+        self._open.clear()
+        self._seen.clear()
+        self._ending.clear()
+
+    def at(self, folder: Path) -> WorkspaceIndex | None:
+        """The index for a folder: its own or that of a folder around it. Indexing starts at first sight.
+
+        None where the folder may not be indexed: it is not there, is a root of the file system, the home
+        folder or one above it, belongs to someone else, or lies outside of `limits.roots`.
+        """
+        if self._loop is None:
+            return None
+        spelling = os.fspath(folder)
+        index = self._seen.get(spelling)
+        if index is not None and index.root in self._open:
+            self._open[index.root] = self._open.pop(index.root)
+            return index
+        now = time.monotonic()
+        if now - self._refused.get(spelling, -_REFUSED_FOR) < _REFUSED_FOR:
+            return None
+        root = self._admitted(folder)
+        if root is None:
+            if len(self._refused) >= _SPELLINGS:
+                self._refused.clear()
+            self._refused[spelling] = now
+            return None
+        if len(self._seen) >= _SPELLINGS:
+            self._seen.clear()
+        indexing = self._around(root) or self._begin(root)
+        prefix = root.relative_to(indexing.root).as_posix()
+        index = WorkspaceIndex(
+            indexing, "" if prefix == "." else prefix, folder if folder.is_absolute() else None
+        )
+        self._seen[spelling] = index
+        return index
+
+    def statuses(self) -> tuple[IndexStatus, ...]:
+        """Of every workspace that was seen, the latest first. Those that were closed again are `waiting`."""
+        opened = [indexing.status for indexing in reversed(self._open.values())]
+        return (*opened, *reversed(self._closed.values()))
+
+    def _admitted(self, folder: Path) -> Path | None:
+        """The resolved folder if it may be indexed."""
+        try:
+            root = Path(os.path.realpath(folder.expanduser()))
+            status = root.stat()
+            home = Path(os.path.realpath(Path.home()))
+        except (OSError, RuntimeError, ValueError):
+            return None
+        if not folder.expanduser().is_absolute() or not root.is_dir() or root == Path(root.anchor):
+            return None
+        if home.is_relative_to(root):
+            return None
+        if self._roots:
+            return root if any(root.is_relative_to(one) for one in self._roots) else None
+        if hasattr(os, "getuid") and status.st_uid != os.getuid():
+            return None
+        return root
+
+    def _around(self, root: Path) -> Indexing | None:
+        """The open index whose walk enters a folder, the folder's own first."""
+        around = self._open.get(root) or next((one for one in self._open.values() if one.covers(root)), None)
+        if around is not None:
+            self._open[around.root] = self._open.pop(around.root)
+        return around
+
+    def _begin(self, root: Path) -> Indexing:
+        while len(self._open) >= max(1, self._limits.workspaces):
+            self._end(next(iter(self._open)))
+        indexing = Indexing(
+            root,
+            cache=self._cache,
+            limits=self._limits,
+            pool=self._pool,
+            turn=self._turn,
+            notify=self._notify,
+        )
+        self._open[root] = indexing
+        self._closed.pop(str(root), None)
+        indexing.start()
+        self._notify()
+        return indexing
+
+    def _end(self, root: Path) -> None:
+        indexing = self._open.pop(root)
+        indexing.stop()
+        self._seen = {spelling: index for spelling, index in self._seen.items() if index.root != root}
+        self._ending = [one for one in self._ending if one.alive] + [indexing]
+        self._closed[str(root)] = replace(indexing.status, state="waiting", done=0, total=0)
+        while len(self._closed) > _CLOSED:
+            del self._closed[next(iter(self._closed))]
+
+    def _notify(self) -> None:
+        """From any thread."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop may be closed already
+                loop.call_soon_threadsafe(self._tell_soon)
+
+    def _tell_soon(self) -> None:
+        if self._telling is None and self._loop is not None:
+            self._telling = self._loop.call_at(max(self._loop.time(), self._told + _TELL_EVERY), self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        if self._loop is not None:
+            self._told = self._loop.time()
+            self._on_change()
