@@ -22,6 +22,9 @@ _MESSAGES: tuple[str, ...] = tuple(_WORDS["messages"])
 _SUFFIXES: tuple[str, ...] = tuple(_WORDS["suffixes"])
 _LINES = re.compile(f"(?m)^(?:{'|'.join(_WORDS['lines'])})[ \\t]*$")
 _RESULTS = re.compile("|".join(_WORDS["results"]))
+_LINE_MARKS = ("[", "Caveat: ", "# AGENTS", "Called the ", "I've uploaded ")
+"""One of these stands in each of those lines; most texts have none."""
+
 RESUMED: str = _WORDS["resumed"]
 """How a turn begins with which a session goes on that was compacted."""
 
@@ -61,7 +64,7 @@ def clean(text: str) -> str:
             end = text.find(f"</{tag}>", at)
             text = text[at + len(tag) + 2 : end if end >= 0 else None]
     kept = _without_elements(text) if "<" in text else _bounded(text)
-    if "[" in kept or "Ca" in kept or "# A" in kept:
+    if any(map(kept.__contains__, _LINE_MARKS)):
         kept = _LINES.sub("", kept)
     for suffix in _SUFFIXES:
         if (at := kept.find(suffix)) >= 0:

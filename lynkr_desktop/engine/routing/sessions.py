@@ -1,0 +1,149 @@
+"""Which tier a conversation is at, so that it keeps its model, and with it the provider's prompt cache.
+
+A task keeps its tier while tool results come in and a person says yes or go on; within it the tier only
+rises. A new ask may rise at once. It may fall by one tier where nothing is lost by that, since the cache is
+cold, and where it is much easier, or the second in a row that is easier. Side requests neither read nor write
+any of this.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.routing.ask import Ask
+from lynkr_desktop.protocol.tiers import TIERS, Tier
+
+CACHE_SECONDS = 300.0
+"""How long providers keep a cached prompt that nobody asks for: five minutes at Anthropic and OpenAI."""
+
+FORGET_SECONDS = 6 * 3600.0
+MAX_SESSIONS = 4096
+
+_MUCH_EASIER = 2
+"""Tiers below the present one from which a new ask counts as much easier."""
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """Where a conversation is.
+
+    Attributes:
+        tier: that it is at.
+        task: fingerprint of the ask that it works on.
+        began: id of the request with which that task began.
+        at: when it was last heard of, in seconds of the clock.
+        easier: new asks in a row that wanted a lower tier and were kept at this one.
+    """
+
+    tier: Tier
+    task: str
+    began: str = ""
+    at: float = 0.0
+    easier: int = 0
+
+
+class Settled(Struct, frozen=True):
+    """The tier to take, why it is not the score's (empty where it is), and the task that it belongs to."""
+
+    tier: Tier
+    why: str = ""
+    task: str = ""
+
+
+def step(
+    state: State | None, ask: Ask, wanted: Tier, now: float, request_id: str = ""
+) -> tuple[State, Settled]:
+    """The next state of a conversation. A pure function.
+
+    Args:
+        state: the present one, None at the beginning.
+        ask: of the request.
+        wanted: the tier of its score.
+        now: in seconds.
+        request_id: of the request; it names the task that begins with it.
+    """
+    task = _fingerprint(ask.subject)
+    if state is None:
+        return State(tier=wanted, task=task, began=request_id, at=now), Settled(wanted, task=request_id)
+    same_task = task == state.task or bool(ask.follow_up)
+    began = state.began if same_task else request_id
+    if wanted.rank >= state.tier.rank:
+        why = f"raised from {state.tier} for this task" if same_task and wanted is not state.tier else ""
+        tier, easier = wanted, 0
+    elif same_task:
+        tier, easier, why = state.tier, state.easier, f"kept at {state.tier} for this task"
+    else:
+        below = TIERS[state.tier.rank - 1]
+        cold = now - state.at > CACHE_SECONDS
+        if cold or state.easier or state.tier.rank - wanted.rank >= _MUCH_EASIER:
+            reason = "its cache is cold" if cold else "this is easier"
+            tier, easier = below, 0
+            why = f"down from {state.tier} by one tier, since {reason}"
+        else:
+            tier, easier, why = state.tier, 1, f"kept at {state.tier}, whose cache is warm"
+    after = State(tier=tier, task=state.task if same_task else task, began=began, at=now, easier=easier)
+    return after, Settled(tier, why, began)
+
+
+class Sessions:
+    """The conversations that were heard of lately; the longest silent ones are forgotten first."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, limit: int = MAX_SESSIONS) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._states: OrderedDict[str, State] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def settle(self, session: str, ask: Ask, wanted: Tier, request_id: str = "") -> Settled:
+        """Takes the next request of a conversation.
+
+        Args:
+            session: the client's own name for it, empty where it gives none; then its first ask names it.
+            ask: of the request.
+            wanted: the tier of its score.
+            request_id: of the request.
+        """
+        now = self._clock()
+        after, settled = step(self._find(session, ask, now), ask, wanted, now, request_id)
+        for key in (_own(session, ask), session):
+            if key:
+                self._states[key] = after
+                self._states.move_to_end(key)
+        while len(self._states) > self._limit:
+            self._states.popitem(last=False)
+        return settled
+
+    def peek(self, session: str, ask: Ask, wanted: Tier) -> Settled:
+        """What `settle` would say now, without noting it: for explanations."""
+        now = self._clock()
+        return step(self._find(session, ask, now), ask, wanted, now)[1]
+
+    def _find(self, session: str, ask: Ask, now: float) -> State | None:
+        """The state of a conversation, by its own name and else by its session.
+
+        The first ask is lost when a harness compacts a conversation; what goes on is found by the session.
+        """
+        state = self._fresh(_own(session, ask), now)
+        return self._fresh(session, now) if state is None and session and ask.follow_up else state
+
+    def _fresh(self, key: str, now: float) -> State | None:
+        state = self._states.get(key)
+        if state is not None and now - state.at > FORGET_SECONDS:
+            del self._states[key]
+            return None
+        return state
+
+
+def _own(session: str, ask: Ask) -> str:
+    """The name of a conversation: agents that work for another share its session, not its first ask."""
+    return f"{session}|{_fingerprint(ask.first)}"
+
+
+def _fingerprint(text: str) -> str:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
