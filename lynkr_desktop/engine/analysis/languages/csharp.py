@@ -1,4 +1,4 @@
-"""C#. Its two grammars are far apart; a property with code in it is one function, whatever accessors it has."""
+"""C#. A property with code in it is one function, whatever accessors it has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from lynkr_desktop.engine.analysis.facts import Import
 from lynkr_desktop.engine.analysis.languages.spec import Captures, LanguageSpec
 
-# Constructors count as methods without an object, since they touch every field. What has no body is no function.
+# Constructors count as methods without an object, as they touch every field. No body, no function.
 _QUERY = """
 (namespace_declaration name: (_) @package)
 (file_scoped_namespace_declaration name: (_) @package)
@@ -126,8 +126,8 @@ def _imports(captures: Captures) -> list[Import]:
 
 
 _BUILT_IN = (
-    "var dynamic bool byte sbyte char decimal double float int uint long ulong short ushort nint nuint object "
-    "string void class struct new notnull unmanaged default in out ref"
+    "var dynamic bool byte sbyte char decimal double float int uint long ulong short ushort nint nuint "
+    "object string void class struct new notnull unmanaged default in out ref"
 )
 
 CSHARP = LanguageSpec(

@@ -7,7 +7,7 @@ import re
 from lynkr_desktop.engine.analysis.facts import Import
 from lynkr_desktop.engine.analysis.languages.spec import Captures, LanguageSpec
 
-# Constructors count as methods without an object, since they touch every field. What has no body is no function.
+# Constructors count as methods without an object, as they touch every field. No body, no function.
 _QUERY = """
 (package_declaration [(identifier) (scoped_identifier)] @package)
 (import_declaration) @import
