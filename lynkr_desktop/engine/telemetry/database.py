@@ -1,4 +1,4 @@
-"""The SQLite file of the records: where it is, its schema, and what happens when it cannot be used."""
+"""The SQLite file of records and decisions: where it is, its schema, and what if it cannot be used."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lynkr_desktop.protocol.control import RequestRow
+from lynkr_desktop.protocol.routing import DecisionRow
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +52,45 @@ _MIGRATIONS = (
     """
     ALTER TABLE requests ADD COLUMN warning TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE decisions (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        at REAL NOT NULL,
+        task TEXT NOT NULL,
+        client TEXT NOT NULL,
+        session TEXT NOT NULL,
+        workspace TEXT NOT NULL,
+        title TEXT NOT NULL,
+        files TEXT NOT NULL,
+        score REAL,
+        contributions TEXT NOT NULL,
+        scored_tier TEXT,
+        tier TEXT,
+        reason TEXT NOT NULL,
+        propensity REAL NOT NULL,
+        arm TEXT NOT NULL,
+        profile TEXT NOT NULL,
+        side INTEGER NOT NULL,
+        candidates TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        mark TEXT NOT NULL
+    );
+    CREATE INDEX decisions_at ON decisions (at);
+    CREATE INDEX decisions_id ON decisions (id);
+    """,
 )
 """Script n brings a file of version n to version n + 1. Append only."""
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 COLUMNS: tuple[str, ...] = RequestRow.__struct_fields__
+
+FROM_RECORD = ("provider", "model", "cost", "status")
+"""What is told of a decision and stands in the record of its request."""
+
+DECISION_COLUMNS: tuple[str, ...] = DecisionRow.__struct_fields__[: -len(FROM_RECORD)]
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -161,6 +195,7 @@ def _open(path: Path) -> sqlite3.Connection:
                 f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
             )
         connection.execute(f"SELECT {', '.join(COLUMNS)} FROM requests LIMIT 1").fetchall()
+        connection.execute(f"SELECT {', '.join(DECISION_COLUMNS)} FROM decisions LIMIT 1").fetchall()
     except BaseException:
         connection.close()
         raise

@@ -1,4 +1,5 @@
-"""The records of all requests: taken in at once, written by one thread in batches, read by others."""
+"""The records of all requests, and of what was decided for them: taken in at once, written by one thread in
+batches, read by others."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import astuple
 
-from lynkr_desktop.engine.telemetry import queries
+from lynkr_desktop.engine.telemetry import decisions, queries
 from lynkr_desktop.engine.telemetry.database import (
     COLUMNS,
     RecordsError,
@@ -28,9 +29,11 @@ from lynkr_desktop.engine.telemetry.database import (
     open_for_reading,
     open_for_writing,
 )
+from lynkr_desktop.engine.telemetry.decisions import Amendment, Entry, Replay
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
 from lynkr_desktop.engine.telemetry.today import Today, TodayCounter
 from lynkr_desktop.protocol.control import RequestRow, UsageReport
+from lynkr_desktop.protocol.routing import DecisionRow, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ class Records:
         self._retention = retention
         self._clock = clock
         self._today = TodayCounter(clock)
-        self._waiting: deque[RequestRow] = deque()
+        self._waiting: deque[RequestRow | Entry] = deque()
         self._flushes: deque[Future[None]] = deque()
         self._lost = 0
         self._wake = threading.Event()
@@ -102,6 +105,10 @@ class Records:
     def record(self, row: RequestRow) -> None:
         """Takes a row. Never waits, and may be called from any thread."""
         self._today.add(row)
+        self.keep(row)
+
+    def keep(self, row: RequestRow | Entry) -> None:
+        """Takes what is to be written: a decision, what became of one, or a record that counts for no day."""
         waiting = self._waiting
         if len(waiting) >= MAX_WAITING:
             self._lost += 1
@@ -127,6 +134,34 @@ class Records:
     async def usage(self, range: UsageRange, by: UsageGroup) -> UsageReport:  # noqa: A002 - the API's own word
         """Sums over a range, whole and by group."""
         return await self._read(lambda connection: queries.usage(connection, range, by, self._clock()))
+
+    async def decisions(
+        self, limit: int, before: str | None = None, *, misrouted: bool = False
+    ) -> list[DecisionRow]:
+        """The newest decisions first; see `decisions.recent`."""
+        return await self._read(
+            lambda connection: decisions.recent(connection, limit, before, misrouted=misrouted)
+        )
+
+    async def decision(self, request_id: str) -> DecisionRow | None:
+        """The decision of the request with that id."""
+        return await self._read(lambda connection: decisions.get(connection, request_id))
+
+    async def mark(self, request_id: str, mark: Verdict) -> DecisionRow | None:
+        """Notes what a person says of a decision; empty takes it back. None where there is no such decision.
+
+        Raises:
+            RecordsError: it cannot be read, or written now.
+        """
+        self.keep(Amendment(id=request_id, mark=mark))
+        found = await self.decision(request_id)
+        if found is not None and found.mark != mark:
+            raise RecordsError(f"The records {self._path} cannot be written now. The log says why.")
+        return found
+
+    async def replay(self, since: float) -> Replay:
+        """The tasks since a time, for calibration."""
+        return await self._read(lambda connection: decisions.replay(connection, since))
 
     async def flush(self) -> None:
         """Returns when all rows taken so far are in the file, or when writing them has failed for now."""
@@ -218,15 +253,16 @@ class Records:
                 log.info("the records %s can be written again", self._path)
             self._failures, self._retry_at = 0, 0.0
 
-    def _write(self, connection: sqlite3.Connection, batch: list[RequestRow]) -> None:
+    def _write(self, connection: sqlite3.Connection, batch: list[RequestRow | Entry]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             try:
-                rows = list(map(_values, batch))
+                rows = [_values(entry) for entry in batch if isinstance(entry, RequestRow)]
                 whole = len(rows) - len(rows) % _MANY
                 for start in range(0, whole, _MANY):
                     connection.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + _MANY])))
                 connection.executemany(_INSERT, rows[whole:])
+                decisions.write(connection, (entry for entry in batch if not isinstance(entry, RequestRow)))
             except _ROW_AT_FAULT:
                 connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
@@ -237,14 +273,17 @@ class Records:
                 connection.execute("ROLLBACK")
             raise
 
-    def _write_singly(self, connection: sqlite3.Connection, batch: list[RequestRow]) -> None:
+    def _write_singly(self, connection: sqlite3.Connection, batch: list[RequestRow | Entry]) -> None:
         """One row that cannot be stored must not hold up the others for ever."""
-        for row in batch:
+        for entry in batch:
             try:
-                connection.execute(_INSERT, _values(row))
+                if isinstance(entry, RequestRow):
+                    connection.execute(_INSERT, _values(entry))
+                else:
+                    decisions.write(connection, (entry,))
             except _ROW_AT_FAULT as error:
                 self._lost += 1
-                log.error("the record of request %r cannot be stored: %s", row.id, error)
+                log.error("the record of request %r cannot be stored: %s", entry.id, error)
 
     def _failed(self, error: Exception) -> None:
         delay = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
@@ -274,11 +313,12 @@ class Records:
         if self._connection is None or (self._swept_at and now - self._swept_at < _RETENTION_EVERY):
             return
         oldest = self._clock() - self._retention
-        statement = "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE at < ? LIMIT ?)"
         try:
-            while self._connection.execute(statement, (oldest, _DELETE_AT_ONCE)).rowcount == _DELETE_AT_ONCE:
-                if self._waiting:
-                    return  # goes on after these
+            for table in ("requests", "decisions"):
+                statement = f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE at < ? LIMIT ?)"
+                while self._connection.execute(statement, (oldest, _DELETE_AT_ONCE)).rowcount:
+                    if self._waiting:
+                        return  # goes on after these
         except sqlite3.Error as error:
             self._failed(error)
             return
