@@ -85,6 +85,9 @@ def describe(status: EngineStatus, now: float) -> str:
         ("Anthropic", status.anthropic_url),
         ("Configuration", _configuration(status.config)),
     ]
+    if status.profile.name != "default":
+        closed = ": nothing leaves this machine" if status.profile.local_only else ""
+        facts.append(("Profile", f"{status.profile.name}{closed}"))
     if status.active:
         facts.append(("In flight", plural(status.active, "request")))
     parts.append(table(facts, indent="  "))

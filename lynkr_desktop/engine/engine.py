@@ -33,7 +33,7 @@ from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot
-from lynkr_desktop.engine.status import candidates_of, provider_statuses, tier_statuses
+from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
 from lynkr_desktop.engine.telemetry.ledger import Ledger
@@ -155,7 +155,11 @@ class Engine:
             keys=self.keys,
         )
         self._switches.load()
+        if self._starts_shut(loaded.config):
+            # Before anything is built: some providers look at once for what is there.
+            self.egress.shut()
         self._snapshot = await self._build(loaded, None)
+        self._mind_the_gate()
         self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
@@ -191,6 +195,7 @@ class Engine:
         await self._tasks.close()
         await asyncio.gather(*(provider.close() for provider in self._snapshot.providers.values()))
         await self._store.close()
+        self.egress.open()
         await self._local_session.close()
         await self._cloud_session.close()
         await asyncio.to_thread(self.records.close)
@@ -249,6 +254,9 @@ class Engine:
             providers=providers,
         )
 
+    def _starts_shut(self, config: Config) -> bool:
+        return Router(config.routing, frozenset(), switches=self._switches).profile.local_only
+
     async def reload(self) -> ConfigStatus:
         """Takes the file as it is now, whole; a wrong one changes nothing and is told in `error`."""
         async with self._reloading:
@@ -264,6 +272,7 @@ class Engine:
                 self._snapshot = dataclasses.replace(old, status=status)
                 log.warning("the configuration was not taken: %s", error)
             else:
+                self._mind_the_gate()
                 status = self._snapshot.status
                 log.info("the configuration was loaded from %s", loaded.path)
                 self._tasks.spawn(self._close_old(old), "close old providers")
@@ -294,6 +303,25 @@ class Engine:
         await asyncio.to_thread(self._switches.set_tier, tier, enabled)
         log.info("tier %s was switched %s", tier, "on" if enabled else "off")
         self.changed()
+
+    async def switch_profile(self, name: str) -> None:
+        """Puts a profile into force at once and for good. Raises `WireError` 404 when there is none such."""
+        options = self.snapshot.config.routing
+        if options.profile_named(name) is None:
+            names = ", ".join(options.profile_names)
+            message = f"There is no profile {name[:40]!r}. The profiles are {names}."
+            raise WireError(message, status=404, kind="not_found")
+        await asyncio.to_thread(self._switches.set_profile, name)
+        self._mind_the_gate()
+        log.info("the profile is now %s", name)
+        self.changed()
+
+    def _mind_the_gate(self) -> None:
+        """Lets out what the profile in force lets out."""
+        if self.snapshot.router.profile.local_only:
+            self.egress.shut()
+        else:
+            self.egress.open()
 
     def pause(self, seconds: float | None) -> None:
         """Refuses requests for a time, or until `resume`."""
@@ -476,6 +504,7 @@ class Engine:
             totals=today.totals,
             hours=tuple(today.hours),
             config=snapshot.status,
+            profiles=profile_statuses(snapshot),
         )
 
     async def _publish_status(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from lynkr_desktop.engine.providers.base import Provider
+from lynkr_desktop.engine.routing.profile import profile_of
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.telemetry.today import Today
-from lynkr_desktop.protocol.control import Candidate, ProviderStatus, TierStatus
+from lynkr_desktop.protocol.control import Candidate, ProfileStatus, ProviderStatus, TierStatus
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 
@@ -31,6 +32,17 @@ async def tier_statuses(snapshot: Snapshot, today: Today) -> tuple[TierStatus, .
             share_today=today.tiers.get(tier, 0) / counted if counted else 0.0,
         )
         for tier, candidates in zip(tiers, found, strict=True)
+    )
+
+
+def profile_statuses(snapshot: Snapshot) -> tuple[ProfileStatus, ...]:
+    """Every profile, and which one is in force."""
+    options, active = snapshot.config.routing, snapshot.router.profile
+    found = ((name, profile_of(options, name)) for name in options.profile_names)
+    return tuple(
+        ProfileStatus(name=name, active=name == active.name, local_only=profile.local_only)
+        for name, profile in found
+        if profile is not None
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from lynkr_desktop.protocol.code import IndexStatus
 from lynkr_desktop.protocol.tiers import Tier
 
 EngineState = Literal["starting", "running", "paused", "draining"]
@@ -202,11 +203,20 @@ class ConfigStatus(Struct, frozen=True, kw_only=True):
     inactive: tuple[str, ...] = ()
 
 
+class ProfileStatus(Struct, frozen=True, kw_only=True):
+    """A routing profile. `local_only`: nothing leaves this machine while it is in force."""
+
+    name: str
+    active: bool = False
+    local_only: bool = False
+
+
 class EngineStatus(Struct, frozen=True, kw_only=True):
     """GET /v1/admin/status, and the payload of each `status` event.
 
     `paused_until` is None unless paused for a limited time. `active` counts requests in flight.
-    `totals` and `hours` are today's, by the local calendar; hours[h] covers h:00 to h:59.
+    `totals` and `hours` are today's, by the local calendar; hours[h] covers h:00 to h:59. `workspaces` are
+    those whose code was asked about, the latest first.
     """
 
     state: EngineState
@@ -224,6 +234,13 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     totals: UsageTotals = UsageTotals()
     hours: tuple[UsageTotals, ...] = ()
     config: ConfigStatus
+    profiles: tuple[ProfileStatus, ...] = ()
+    workspaces: tuple[IndexStatus, ...] = ()
+
+    @property
+    def profile(self) -> ProfileStatus:
+        """The profile in force."""
+        return next((profile for profile in self.profiles if profile.active), ProfileStatus(name="default"))
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -247,6 +264,12 @@ class TierPatch(Struct, frozen=True, forbid_unknown_fields=True):
     """PATCH /v1/admin/tiers/{tier}."""
 
     enabled: bool
+
+
+class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """PATCH /v1/admin/profile."""
+
+    name: str
 
 
 class PauseRequest(Struct, frozen=True, forbid_unknown_fields=True):

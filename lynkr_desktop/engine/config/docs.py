@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
+from enum import StrEnum
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -141,6 +142,8 @@ def _words(annotation: Any, metadata: list[Any] | None = None) -> str:
         return f"mapping of {_words(arguments[0])} to {_words(arguments[1])}"
     if origin in (Union, types.UnionType):
         return " or ".join(_words(part) for part in arguments if part is not type(None))
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return " or ".join(f"`{value}`" for value in annotation)
     return {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}[annotation]
 
 

@@ -209,9 +209,7 @@ class StickyOptions(Options):
         description="Keep the tier of a conversation while its task lasts, so that the provider's prompt "
         "cache stays warm. A harder turn still moves up at once.",
     )
-    idle: Duration = Field(
-        600.0, gt=0, description="Silence after which a conversation's tier is forgotten."
-    )
+    idle: Duration = Field(600.0, gt=0, description="Silence after which a conversation's tier is forgotten.")
 
 
 class ExperimentOptions(Options):
@@ -331,6 +329,10 @@ class RoutingOptions(Options):
                 raise OptionError(("profiles", name, "tiers"), "names no tier that is configured")
             if name == "secure" and not options.local_only:
                 raise OptionError(("profiles", name, "local_only"), "must stay true; name another profile")
+        listed = tuple(dict.fromkeys(name for tier in self.tiers.values() for name in tier.providers))
+        for name in self.weights:
+            if name not in listed:
+                raise OptionError(("weights", name), f"no tier lists '{name}'", choices=listed, written=name)
         return self
 
     @model_validator(mode="after")
@@ -345,8 +347,6 @@ class RoutingOptions(Options):
                     ("tiers", high.value, "max_complexity"), f"{b:g} must be above {low}'s, which is {a:g}"
                 )
         return self
-
-
 
 
 class ProviderOptions(Options):

@@ -21,6 +21,7 @@ from lynkr_desktop.protocol.control import (
     EngineStatus,
     Health,
     PauseRequest,
+    ProfilePatch,
     Readiness,
     RequestList,
     RequestRow,
@@ -65,6 +66,7 @@ class Admin:
             Call("GET", "/v1/admin/events", self.events, answer=EngineEvent, content="text/event-stream"),
             Call("POST", "/v1/admin/reload", self.reload, answer=ConfigStatus),
             Call("PATCH", "/v1/admin/tiers/{tier}", self.patch_tier, body=TierPatch, answer=EngineStatus),
+            Call("PATCH", "/v1/admin/profile", self.patch_profile, body=ProfilePatch, answer=EngineStatus),
             Call("POST", "/v1/admin/pause", self.pause, body=PauseRequest, answer=EngineStatus),
             Call("POST", "/v1/admin/resume", self.resume, answer=EngineStatus),
             Call(
@@ -165,6 +167,11 @@ class Admin:
         except ValueError as error:
             raise WireError(f"There is no tier {name[:40]!r}.", status=404, kind="not_found") from error
         await self._engine.switch_tier(tier, patch.enabled)
+        return reply(await self._engine.status())
+
+    async def patch_profile(self, request: web.Request) -> web.StreamResponse:
+        """PATCH /v1/admin/profile: puts another routing profile into force."""
+        await self._engine.switch_profile((await decoded(request, ProfilePatch)).name)
         return reply(await self._engine.status())
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
