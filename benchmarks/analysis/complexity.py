@@ -3,8 +3,8 @@
     python benchmarks/analysis/complexity.py [LANGUAGE...] [--show N]
 
 For each function: our number by our rules; our decisions counted by the oracle's rules (`oracles.py` names
-every rule that differs); the oracle's number. No function is left out: those that only one of the two sees are
-counted.
+every rule that differs); the oracle's number. No function is left out: those that only one of the two sees
+are counted.
 """
 
 from __future__ import annotations

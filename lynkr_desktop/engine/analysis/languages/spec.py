@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,12 +25,15 @@ class LanguageSpec:
     - `@extension` with `@extension.name`, `@extension.base`: methods and bases of a type declared elsewhere.
     - `@scope` with `@scope.name`: what only qualifies the names in it, as a module.
     - `@decision.KIND`: a branch of the innermost named function around it, counted by `weights`.
-    - `@member`: `object.name` in full, where the object may be the receiver.
+    - `@tokens`: source that is no tree; branches are found in it by `branches_in_tokens`, as of kind `macro`.
+    - `@member`: `object.name` in full, where the object may be the receiver; `@member.name`: a name of the
+      fixed receiver, without it.
     - `@class.field`, `@name`, `@local`: declared fields, names that may be fields, and variables that may
       hide fields, where `this` is optional.
     - `@call`: what is called, `@type`: a type that is named; both without arguments, as they are written.
     - `@call.name`: the last name of what is called, where its object is another node before it.
-    - `@import...`: given to `imports`. `@package`: the name of the package.
+    - `@import...`: given to `imports`, beside it the scopes that each stands in as `import... .in` (`a.b`).
+    - `@package`: the name of the package.
     - `@define`: a name that is defined at the top level, beside functions and classes.
 
     Attributes:
@@ -41,6 +45,8 @@ class LanguageSpec:
         weights: how much a kind of decision counts; 1 unless it is here.
         receivers: the names of the object in its methods where the language fixes them.
         constructors: methods that LCOM4 leaves out since they touch every field.
+        static_without_receiver: whether a method without `@receiver` is a method without an object.
+        branches_in_tokens: what a branch is in `@tokens`: its group `branch`.
         ignored_types: names of built-in types that are no references.
     """
 
@@ -54,6 +60,8 @@ class LanguageSpec:
     weights: Mapping[str, int] = field(default_factory=dict)
     receivers: frozenset[bytes] = frozenset()
     constructors: frozenset[str] = frozenset()
+    static_without_receiver: bool = False
+    branches_in_tokens: re.Pattern[bytes] | None = None
     ignored_types: frozenset[str] = frozenset()
 
     def grammar(self, suffix: str) -> str:

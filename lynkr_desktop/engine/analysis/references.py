@@ -1,0 +1,72 @@
+"""What a source file names of other code: calls, and types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lynkr_desktop.engine.analysis.facts import Reference
+from lynkr_desktop.engine.analysis.languages.spec import LanguageSpec
+from lynkr_desktop.engine.analysis.outline import Outline, decode
+
+UNKNOWN = "?"
+"""The qualifier of a call on what is no dotted name, as in `make().run()`."""
+
+_LONGEST_NAME = 200
+"""Bytes of a dotted name; of what is longer only the end is read. Bounds the work on chains of calls."""
+
+_DOTTED = re.compile(r"#?[\w$]+(?:(?:\.|::)#?[\w$]+)*")
+_TYPE = re.compile(r"[^\W\d][\w$]*(?:(?:\.|::)[^\W\d][\w$]*)*")
+_LAST = re.compile(r"(.*?)(\??\.|::|->)?\s*(#?[\w$]+)$", re.DOTALL)
+_OBJECT_BACKWARDS = re.compile(rb"\s*(\.\s*[\w$\x80-\xff]+\s*)+(?![\w$.)\]}>\"'`\x80-\xff])")
+
+
+def find_references(outline: Outline, spec: LanguageSpec) -> Iterator[Reference]:
+    """Each call and each named type once per function, calls first."""
+    source, function_at = outline.source, outline.function_at
+    seen: dict[tuple[bytes, int], None] = {}
+    for node in outline.found.get("call", ()):
+        start, end = node.start_byte, node.end_byte
+        text = source[start:end] if end - start <= _LONGEST_NAME else b"?." + source[end - 100 : end]
+        seen[text, function_at(start)] = None
+    for node in outline.found.get("call.name", ()):
+        seen[_object_before(source, node.start_byte) + outline.text(node), function_at(node.start_byte)] = (
+            None
+        )
+    called = dict.fromkeys((*_split(decode(text)), function) for text, function in seen)
+    declared = {span.name_start for span in outline.spans if span.kind == "class"}
+    declared.update(node.start_byte for node in outline.found.get("define", ()))
+    read = 0
+    for node in sorted(outline.found.get("type", ()), key=lambda node: (node.start_byte, -node.end_byte)):
+        start, end = node.start_byte, node.end_byte
+        if end > read and start not in declared:  # types nest; the outermost has all names
+            read = end
+            function = function_at(start)
+            for name in _TYPE.findall(decode(source[start:end])):
+                if name not in spec.ignored_types:
+                    called[(*_split(name), function)] = None
+    for name, qualifier, function in called:
+        if name:
+            yield Reference(name, qualifier, function)
+
+
+def _object_before(source: bytes, start: int) -> bytes:
+    """`a.b.` where that stands before a name, `?.` where it is no dotted name, nothing without a dot."""
+    before = source[max(0, start - _LONGEST_NAME) : start].rstrip()
+    if not before.endswith(b"."):
+        return b""
+    match = _OBJECT_BACKWARDS.match(before[::-1])
+    return match[0][::-1] if match else b"?."
+
+
+def _split(name: str) -> tuple[str, str]:
+    """`a.b.c` -> ("c", "a.b"), with UNKNOWN for what is no dotted name; both empty where there is no name."""
+    if name.isidentifier():
+        return name, ""
+    match = _LAST.match("".join(name.split()))
+    if match is None:
+        return "", ""
+    before, separator, last = match.groups()
+    if not separator:
+        return last, UNKNOWN if before else ""
+    return last, before if _DOTTED.fullmatch(before) else UNKNOWN
