@@ -142,7 +142,10 @@ class _Reading:
             for span in self._outline.spans
             if span.parent is None and span.name and not span.owner and span.kind in ("function", "class")
         ]
-        names += map(decode, self._outline.texts("define"))
+        for node in self._outline.found.get("define", ()):
+            around = self._outline.span_at(node.start_byte)
+            if around is None or (around.parent is None and around.name_start == node.start_byte):
+                names.append(decode(self._outline.text(node)))
         yield from dict.fromkeys(names)
 
 

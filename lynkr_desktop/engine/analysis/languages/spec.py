@@ -34,7 +34,7 @@ class LanguageSpec:
     - `@call.name`: the last name of what is called, where its object is another node before it.
     - `@import...`: given to `imports`, beside it the scopes that each stands in as `import... .in` (`a.b`).
     - `@package`: the name of the package.
-    - `@define`: a name that is defined at the top level, beside functions and classes.
+    - `@define`: a name that is defined, beside functions and classes; it counts only at the top level.
 
     Attributes:
         grammars: the name of the grammar by suffix of the file; `""` for every other suffix.

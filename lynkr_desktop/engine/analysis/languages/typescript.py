@@ -51,11 +51,7 @@ _QUERY = """
 ])
 [FUNCTION] @anonymous
 
-(program [
-  (lexical_declaration (variable_declarator name: (identifier) @scope.name value: (object)) @scope)
-  (export_statement (lexical_declaration (variable_declarator name: (identifier) @scope.name
-    value: (object)) @scope))
-])
+(variable_declarator name: (identifier) @scope.name value: (object)) @scope
 
 (class_declaration name: (_) @class.name) @class
 (variable_declarator name: (identifier) @class.name value: (class)) @class
@@ -92,24 +88,16 @@ _QUERY = """
     object: (call_expression function: (identifier) @_require arguments: (arguments . (string))))
   (#eq? @_require "require")) @import.require
 
-(program [
-  (lexical_declaration (variable_declarator name: (identifier) @define))
-  (variable_declaration (variable_declarator name: (identifier) @define))
-  (export_statement [
-    (lexical_declaration (variable_declarator name: (identifier) @define))
-    (variable_declaration (variable_declarator name: (identifier) @define))
-  ])
-  (export_statement (export_clause (export_specifier alias: (identifier) @define)))
-  (export_statement (namespace_export (identifier) @define))
-])
-; Not among those above: a predicate on a node that its match lacks crashes the older generation.
-(program (expression_statement (assignment_expression
-  left: (member_expression object: (identifier) @_exports property: (property_identifier) @define)))
+(variable_declarator name: (identifier) @define)
+(export_specifier alias: (identifier) @define)
+(namespace_export (identifier) @define)
+(expression_statement (assignment_expression
+  left: (member_expression object: (identifier) @_exports property: (property_identifier) @define))
   (#eq? @_exports "exports"))
-(program (expression_statement (assignment_expression
+(expression_statement (assignment_expression
   left: (member_expression
     object: (member_expression object: (identifier) @_module property: (property_identifier) @_exports)
-    property: (property_identifier) @define)))
+    property: (property_identifier) @define))
   (#eq? @_module "module") (#eq? @_exports "exports"))
 """
 
@@ -141,24 +129,9 @@ _TYPESCRIPT = """
 (optional_parameter value: (_)) @decision.default
 (type_identifier) @type
 (nested_type_identifier) @type
-(program [
-  (type_alias_declaration name: (_) @define)
-  (internal_module name: (identifier) @define)
-  (expression_statement (internal_module name: (identifier) @define))
-  (export_statement [
-    (type_alias_declaration name: (_) @define)
-    (internal_module name: (identifier) @define)
-    (function_signature name: (_) @define)
-  ])
-  (function_signature name: (_) @define)
-  (ambient_declaration [
-    (type_alias_declaration name: (_) @define)
-    (internal_module name: (identifier) @define)
-    (function_signature name: (_) @define)
-    (lexical_declaration (variable_declarator name: (identifier) @define))
-    (variable_declaration (variable_declarator name: (identifier) @define))
-  ])
-])
+(type_alias_declaration name: (_) @define)
+(internal_module name: (identifier) @define)
+(function_signature name: (_) @define)
 """
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\r\n]*", re.DOTALL)
