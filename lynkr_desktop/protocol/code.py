@@ -63,7 +63,8 @@ class IndexStatus(Struct, frozen=True, kw_only=True):
     """How far the index of a workspace is.
 
     `done` of `total` files are read while it is indexing; `skipped` counts files that were left out, by
-    reason; `seconds` is how long the last full pass took; `updated` is Unix seconds.
+    reason; `seconds` is how long the first full pass took; `updated` is Unix seconds; `polling` says that the
+    system does not tell of changes of files, so that they are looked for again and again.
     """
 
     root: str
@@ -76,6 +77,7 @@ class IndexStatus(Struct, frozen=True, kw_only=True):
     skipped: dict[str, int] = {}
     seconds: float = 0.0
     updated: float = 0.0
+    polling: bool = False
     error: str = ""
 
 

@@ -75,6 +75,7 @@ class WorkspaceIndex:
                 as URL), symbols (`UserService`, `parse_config()`, `foo.Bar.baz`, `Type::method`).
         """
         view, complete = self._indexing.view, self._indexing.complete
+        self._indexing.used = time.monotonic()
         names = names[:NAMES]
         found = view.names.find(names, roots=self._roots, prefix=self._prefix)
         paths = dict.fromkeys((*found.paths, *(place.path for place in found.places)))

@@ -58,6 +58,10 @@ class View(NamedTuple):
 class Watch(Protocol):
     """Tells that files of one workspace changed."""
 
+    @property
+    def polling(self) -> bool:
+        """Whether the system does not tell of changes."""
+
     def cover(self, folder: str) -> None:
         """Watches one more folder (relative to the root)."""
 
@@ -69,6 +73,7 @@ class Watch(Protocol):
 
 
 Refresh = Callable[[Collection[str] | None], None]
+MakeWatch = Callable[[Path, Refresh, Callable[[], float]], Watch]
 
 
 class Indexing:
@@ -80,7 +85,8 @@ class Indexing:
         pool: reads what is large.
         turn: held during a first pass, so that only so many run at a time.
         notify: called from the thread after changes of the status.
-        watch: makes the watch of this workspace; it is given what to call with the changed paths.
+        watch: makes the watch of this workspace, given what to call with changed paths and when the index
+            was last used.
     """
 
     def __init__(
@@ -92,11 +98,13 @@ class Indexing:
         pool: Pool,
         turn: threading.Semaphore,
         notify: Callable[[], None],
-        watch: Callable[[Path, Refresh], Watch] | None = None,
+        watch: MakeWatch | None = None,
     ) -> None:
         self.root = root
         self.view = View(Names(), {}, None)
         self.status = IndexStatus(root=str(root), state="waiting")
+        self.used = time.monotonic()
+        """When someone last looked something up."""
 
         self._cache = cache
         self._limits = limits
@@ -212,7 +220,7 @@ class Indexing:
             self._check()
         try:
             if self._watch is None and self._make_watch is not None:
-                self._watch = self._make_watch(self.root, self.refresh)
+                self._watch = self._make_watch(self.root, self.refresh, lambda: self.used)
             self._scan(reader, store)
             store.prune()
         finally:
@@ -246,7 +254,13 @@ class Indexing:
         for path in sorted(changed):
             known |= self._below(path)
             tree = self._walker.look(path)
-            now.sources.update(tree.sources)
+            # A path that was named is read whatever its status says; of a folder only what looks changed.
+            now.sources.update(
+                (one, stamp)
+                for one, stamp in tree.sources.items()
+                if one == path or self._stamps.get(one) != stamp
+            )
+            known.difference_update(tree.sources.keys())
             now.settings.update(tree.settings)
             now.skipped.update(tree.skipped)
             now.complete = now.complete and tree.complete
@@ -254,10 +268,13 @@ class Indexing:
             del now.sources[path]
             now.complete = False
             self._beyond += 1
-        for path in known:
+        gone = known - now.sources.keys() - now.settings.keys()
+        if gone and self._beyond:
+            self.refresh(None)  # there is room for files that were left out
+            return
+        for path in gone:
             self._skipped.pop(path, None)
         self._skipped.update((path, why.value) for path, why in now.skipped.items())
-        gone = known - now.sources.keys()
         settings_gone = (self._settings.keys() & known) - now.settings.keys()
         self._update(reader, now.sources, gone, now.settings, settings_gone)
         store.forget(gone)
@@ -356,6 +373,7 @@ class Indexing:
             skipped=dict(+skipped),
             seconds=seconds,
             updated=time.time(),
+            polling=self._watch is not None and self._watch.polling,
             error="",
         )
 

@@ -17,6 +17,7 @@ from lynkr_desktop.engine.analysis.index import WorkspaceIndex
 from lynkr_desktop.engine.analysis.indexing import Indexing
 from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.pool import Pool
+from lynkr_desktop.engine.watch.workspace import TreeWatcher
 from lynkr_desktop.protocol.code import IndexStatus
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Workspaces:
         self._roots = tuple(Path(os.path.realpath(root.expanduser())) for root in limits.roots)
         self._pool = Pool(limits.workers)
         self._turn = threading.Semaphore(1)
+        self._watcher: TreeWatcher | None = None
         self._open: dict[Path, Indexing] = {}
         """By root, the one that was asked for latest at the end."""
         self._closed: dict[str, IndexStatus] = {}
@@ -61,6 +63,7 @@ class Workspaces:
     async def start(self) -> None:
         """Takes the running loop for `on_change`. Indices are made from here on."""
         self._loop = asyncio.get_running_loop()
+        self._watcher = TreeWatcher()
 
     async def close(self) -> None:
         """Ends all indices with their threads, processes and watches."""
@@ -74,6 +77,9 @@ class Workspaces:
         await asyncio.to_thread(self._pool.close)
         for indexing in ending:
             await asyncio.to_thread(indexing.join, _JOIN)
+        if self._watcher is not None:
+            await asyncio.to_thread(self._watcher.close)
+            self._watcher = None
         self._open.clear()
         self._seen.clear()
         self._ending.clear()
@@ -84,7 +90,7 @@ class Workspaces:
         None where the folder may not be indexed: it is not there, is a root of the file system, the home
         folder or one above it, belongs to someone else, or lies outside of `limits.roots`.
         """
-        if self._loop is None:
+        if self._watcher is None:
             return None
         spelling = os.fspath(folder)
         index = self._seen.get(spelling)
@@ -143,6 +149,7 @@ class Workspaces:
     def _begin(self, root: Path) -> Indexing:
         while len(self._open) >= max(1, self._limits.workspaces):
             self._end(next(iter(self._open)))
+        assert self._watcher is not None
         indexing = Indexing(
             root,
             cache=self._cache,
@@ -150,6 +157,7 @@ class Workspaces:
             pool=self._pool,
             turn=self._turn,
             notify=self._notify,
+            watch=self._watcher.watch,
         )
         self._open[root] = indexing
         self._closed.pop(str(root), None)
