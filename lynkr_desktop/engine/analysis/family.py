@@ -1,9 +1,9 @@
 """All files of one language in a workspace: what each depends on, kept while files change.
 
 Following the names of a file takes two steps. Its *scope* says what its imports bind; it follows from the
-file, from which paths there are, and from settings. Its *links* say where its names lead, and remember what they
-asked of other files. So a change of one file costs its own scope and links, and the links of those that asked for
-a name that changed.
+file, from which paths there are, and from settings. Its *links* say where its names lead, and remember what
+they asked of other files. So a change of one file costs its own scope and links, and the links of those that
+asked for a name that changed.
 """
 
 from __future__ import annotations
@@ -56,13 +56,12 @@ class Family:
                 new._files.pop(path, None)
             else:
                 new._files[path] = facts
-        reshaped = settings != self._settings or any(
-            _shape(self._files.get(path)) != _shape(facts) for path, facts in changed.items()
-        )
         new._resolver = self._resolver
-        if reshaped:
+        reshaped = settings != self._settings
+        if reshaped or any(_shape(self._files.get(path)) != _shape(facts) for path, facts in changed.items()):
             shape = {path: facts.package for path, facts in new._files.items()}
             new._resolver = resolver_for(self._language, shape, settings)
+            reshaped = reshaped or new._resolver.layout != self._resolver.layout
         changes = _Changes()
         new._define(self, changed, changes)
         new._rescope(self, new._files if reshaped else changed, changes)

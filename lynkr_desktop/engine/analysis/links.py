@@ -152,11 +152,11 @@ class _Linking:
                 return self._first(places, segments[length:], set(), explicit=True)
         if segments[0] in self._defined:
             return (self._path,)
-        places = self._resolver.qualified(self._path, self._facts, segments)
-        if places:
-            self._walked = True
-            return self._first(places, (), set())
-        return self._visible(self._scope, segments[0], set())
+        files = self._visible(self._scope, segments[0], set())
+        if files or not self._resolver.follows_paths:
+            return files
+        self._walked = True
+        return self._first(self._resolver.qualified(self._path, self._facts, segments), (), set())
 
     def _resolve_bare(self, name: str) -> Sequence[str]:
         if name in self._defined:

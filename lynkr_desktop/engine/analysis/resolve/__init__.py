@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lynkr_desktop.engine.analysis.facts import Language
+from lynkr_desktop.engine.analysis.resolve.csharp import CSharpResolver
+from lynkr_desktop.engine.analysis.resolve.go import GoResolver
+from lynkr_desktop.engine.analysis.resolve.java import JavaResolver
 from lynkr_desktop.engine.analysis.resolve.python import PythonResolver
+from lynkr_desktop.engine.analysis.resolve.rust import RustResolver
 from lynkr_desktop.engine.analysis.resolve.scope import Resolver
+from lynkr_desktop.engine.analysis.resolve.typescript import TypeScriptResolver
 
 _RESOLVERS: dict[Language, Callable[[Mapping[str, str], Mapping[str, bytes]], Resolver]] = {
     "python": PythonResolver,
+    "typescript": TypeScriptResolver,
+    "rust": RustResolver,
+    "go": GoResolver,
+    "java": JavaResolver,
+    "csharp": CSharpResolver,
 }
 
 
@@ -21,4 +31,4 @@ def resolver_for(language: Language, files: Mapping[str, str], settings: Mapping
         settings: the contents of files that say how imports are resolved, by path; malformed ones count as
             none.
     """
-    return _RESOLVERS.get(language, PythonResolver)(files, settings)
+    return _RESOLVERS[language](files, settings)

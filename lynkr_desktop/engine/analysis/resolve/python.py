@@ -26,6 +26,7 @@ class PythonResolver:
     """The modules of one workspace."""
 
     implicit_imports = False
+    follows_paths = False
     receivers = frozenset({"self", "cls"})
 
     def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
@@ -35,6 +36,7 @@ class PythonResolver:
             folder_of(path) for path in files if path.rpartition("/")[2] in ("__init__.py", "__init__.pyi")
         }
         self._roots_by_name = self._source_roots(settings)
+        self.layout = frozenset(files)
         self._found: dict[tuple[str, str], str] = {}
 
     def scope(self, path: str, facts: FileFacts) -> Scope:

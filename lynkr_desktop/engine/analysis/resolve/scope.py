@@ -7,7 +7,7 @@ A *container* holds names. It is a file (its path), or a package that several fi
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from lynkr_desktop.engine.analysis.conventions import is_test, is_vendored
@@ -46,11 +46,21 @@ class Scope(NamedTuple):
 class Resolver(Protocol):
     """The rules of one language over the paths of one workspace. Made anew when paths or packages change."""
 
-    implicit_imports: bool
-    """Whether what is used of the file's own package counts as imported (Java, C#)."""
+    @property
+    def layout(self) -> Hashable:
+        """What the answers depend on beside the file in question. With the same, they are the same."""
 
-    receivers: frozenset[str]
-    """What a method calls its own object or type where the language fixes it."""
+    @property
+    def implicit_imports(self) -> bool:
+        """Whether what is used of the file's own package counts as imported (Java, C#)."""
+
+    @property
+    def follows_paths(self) -> bool:
+        """Whether `qualified` ever answers."""
+
+    @property
+    def receivers(self) -> frozenset[str]:
+        """What a method calls its own object or type where the language fixes it."""
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the imports of a file bind. Depends on nothing but the file, the paths and the packages."""

@@ -1,0 +1,70 @@
+"""C#: types by namespace and name. Which file a type is in does not follow from its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lynkr_desktop.engine.analysis.conventions import is_vendored
+from lynkr_desktop.engine.analysis.facts import FileFacts
+from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Scope, nearest, package
+
+_PARTS = 8
+"""More files than these are no parts of one type, but types of the same name in several programs."""
+
+
+class CSharpResolver:
+    """The namespaces of one workspace."""
+
+    implicit_imports = True
+    follows_paths = True
+    receivers = frozenset({"this"})
+
+    def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
+        self._namespaces = frozenset(outer for name in set(files.values()) for outer in _outwards(name))
+        self.layout = self._namespaces
+
+    def scope(self, path: str, facts: FileFacts) -> Scope:
+        """What the `using` directives of a file bind."""
+        imports: dict[Places, None] = {}
+        names: dict[str, Places] = {}
+        used: dict[str, None] = {}
+        for imported in facts.imports:
+            namespace, _, name = imported.module.rpartition(".")
+            of_type = (Place(package("csharp", namespace), name),)
+            if imported.alias:
+                names[imported.alias] = (*of_type, Place(package("csharp", imported.module)))
+            else:
+                used[package("csharp", imported.module)] = None
+            imports[of_type] = None  # `using static` and an alias name a type
+        groups = [(package("csharp", outer),) for outer in _outwards(facts.package) if outer]
+        return Scope(tuple(imports), names, (*groups, (package("csharp", ""), *used)))
+
+    def container(self, path: str, facts: FileFacts) -> str:
+        """The namespace that the file says it is in."""
+        return package("csharp", facts.package)
+
+    def child(self, container: str, name: str) -> str:
+        """None: what is named with its namespace is found by `qualified`."""
+        return ""
+
+    def qualified(self, path: str, facts: FileFacts, segments: Sequence[str]) -> Places:
+        """A type that is named with its namespace, or with the end of it: `Models.User` in `Shop.Data`."""
+        places = []
+        for outer in _outwards(facts.package):
+            for position in range(len(segments) - 1, 0, -1):
+                namespace = ".".join((outer, *segments[:position]) if outer else segments[:position])
+                if namespace in self._namespaces:
+                    places.append(Place(package("csharp", namespace), segments[position]))
+        return tuple(places)
+
+    def choose(self, path: str, files: Sequence[str]) -> Sequence[str]:
+        """All parts of a type, or the closest of several types of the same name."""
+        if not is_vendored(path):
+            files = [file for file in files if not is_vendored(file)] or files
+        return files if len(files) <= _PARTS else nearest(path, files)
+
+
+def _outwards(namespace: str) -> list[str]:
+    """`a.b`, `a`, and the global namespace."""
+    parts = namespace.split(".") if namespace else []
+    return [".".join(parts[:length]) for length in range(len(parts), -1, -1)]
