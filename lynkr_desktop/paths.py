@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -25,12 +25,14 @@ class Paths:
         config: the YAML file; it may be absent, then the defaults apply.
         logs: folder of the rotating logs.
         models: folder of downloaded GGUF files.
+        cache: folder of what can be made anew, such as the facts of indexed code.
     """
 
     home: Path
     config: Path
     logs: Path
     models: Path
+    cache: Path
 
     @property
     def token(self) -> Path:
@@ -67,7 +69,13 @@ def resolve_paths(
     chosen_config = config or env.get("LYNKR_CONFIG")
     if chosen_home:
         root = Path(chosen_home).expanduser().absolute()
-        paths = Paths(home=root, config=root / CONFIG_NAME, logs=root / "logs", models=root / "models")
+        paths = Paths(
+            home=root,
+            config=root / CONFIG_NAME,
+            logs=root / "logs",
+            models=root / "models",
+            cache=root / "cache",
+        )
     else:
         dirs = platformdirs.PlatformDirs("lynkr", appauthor=False)
         data = Path(dirs.user_data_dir)
@@ -76,8 +84,8 @@ def resolve_paths(
             config=Path(dirs.user_config_dir) / CONFIG_NAME,
             logs=Path(dirs.user_log_dir),
             models=data / "models",
+            cache=Path(dirs.user_cache_dir),
         )
     if chosen_config:
-        explicit = Path(chosen_config).expanduser().absolute()
-        return Paths(home=paths.home, config=explicit, logs=paths.logs, models=paths.models)
+        return replace(paths, config=Path(chosen_config).expanduser().absolute())
     return paths

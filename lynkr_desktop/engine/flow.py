@@ -18,6 +18,7 @@ from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.loading import load_only
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
+from lynkr_desktop.engine.routing.router import Asking
 from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.redaction import redact
@@ -97,11 +98,8 @@ class Flow:
         self._host.admit()
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
         exchange.request = in_call_order(exchange.codec.decode_request(exchange.body))
-        exchange.decision = await snapshot.decide(
-            exchange.request,
-            http.headers,
-            fresh=exchange.codec.name.startswith("ollama"),
-        )
+        asking = Asking(exchange.request, http.headers, exchange.session, exchange.id)
+        exchange.decision = await snapshot.decide(asking, fresh=exchange.codec.name.startswith("ollama"))
         if not exchange.request.messages:
             return await load_only(exchange, snapshot)
         with self._host.egress.for_request(exchange.decision.profile.local_only):

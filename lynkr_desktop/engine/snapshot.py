@@ -10,9 +10,8 @@ from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.providers.base import Provider
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
 from lynkr_desktop.engine.routing.decision import Decision, Target
-from lynkr_desktop.engine.routing.router import AUTO, Router
+from lynkr_desktop.engine.routing.router import AUTO, Asking, Router
 from lynkr_desktop.engine.routing.selection import Selection
-from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.protocol.control import ConfigStatus
 
 
@@ -33,22 +32,22 @@ class Snapshot:
         found = [provider for provider in self.providers.values() if isinstance(provider, OllamaProvider)]
         return tuple(sorted(found, key=lambda provider: provider.name != "ollama"))
 
-    async def decide(self, request: Request, headers: Mapping[str, str], *, fresh: bool = False) -> Decision:
+    async def decide(self, asking: Asking, *, fresh: bool = False) -> Decision:
         """Where a request may go: to the model that the client named, be it as Ollama does, or by the score.
 
         Args:
-            request: the request.
-            headers: the client's own.
+            asking: the request.
             fresh: whether a model that Ollama got just now must be found.
 
         Raises:
             WireError: 400 for a tier or profile that does not exist, 503 when every tier is switched off.
         """
-        if request.model != AUTO and "x-lynkr-tier" not in headers:
-            target = await self.installed(request.model, fresh=fresh)
+        model, headers = asking.request.model, asking.headers
+        if model != AUTO and "x-lynkr-tier" not in headers:
+            target = await self.installed(model, fresh=fresh)
             if target is not None:
                 return self.router.named(target, headers)
-        return self.router.decide(request, headers)
+        return self.router.decide(asking)
 
     async def installed(self, model: str, *, fresh: bool = False) -> Target | None:
         """The Ollama model of a bare name; None where the name means something else."""

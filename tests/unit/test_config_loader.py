@@ -38,7 +38,6 @@ def test_the_template_that_users_have_loads_as_it_stands() -> None:
     assert loaded.config.routing.tiers[Tier.REASONING].max_complexity == 1.0
     assert loaded.config.telemetry.circuit_breaker.probe_interval == 30.0
     assert "optimization.pipeline" in loaded.inactive
-    assert "optimization.pipeline" in loaded.inactive
     assert not any(name.startswith(("proxy", "routing.tiers")) for name in loaded.inactive)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.config.schema import RoutingOptions, TierOptions
-from lynkr_desktop.engine.routing.router import Router
+from lynkr_desktop.engine.routing.router import Asking, Router
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, ToolResult, ToolUse
@@ -44,8 +44,8 @@ def router(**switched: bool) -> Router:
 
 
 def test_easy_and_hard_requests_part() -> None:
-    assert router().decide(ask(EASY), {}).tier is Tier.SIMPLE
-    hard = router().decide(ask(HARD), {})
+    assert router().decide(Asking(ask(EASY))).tier is Tier.SIMPLE
+    hard = router().decide(Asking(ask(HARD)))
     assert hard.tier in (Tier.COMPLEX, Tier.REASONING)
     assert hard.score is not None
     assert sum(item.points for item in hard.score.contributions) >= hard.score.value
@@ -80,7 +80,7 @@ def test_every_text_has_a_score_in_range(text: str) -> None:
 
 
 def test_a_tier_switched_off_hands_its_requests_to_the_nearest() -> None:
-    decision = router(simple=False).decide(ask(EASY), {})
+    decision = router(simple=False).decide(Asking(ask(EASY)))
     assert decision.tier is Tier.MEDIUM
     assert "simple is switched off" in decision.reason
     assert [target.tier for target in decision.targets] == [Tier.MEDIUM, Tier.COMPLEX, Tier.REASONING]
@@ -88,7 +88,7 @@ def test_a_tier_switched_off_hands_its_requests_to_the_nearest() -> None:
 
 def test_with_every_tier_off_it_says_so() -> None:
     with pytest.raises(WireError, match="switched off") as caught:
-        router(**dict.fromkeys(TIERS, False)).decide(ask(EASY), {})
+        router(**dict.fromkeys(TIERS, False)).decide(Asking(ask(EASY)))
     assert caught.value.status == 503
 
 
@@ -101,17 +101,17 @@ def test_with_every_tier_off_it_says_so() -> None:
     ],
 )
 def test_a_concrete_model_is_taken_as_it_is(model: str, expected: str) -> None:
-    decision = router().decide(ask(HARD, model=model), {})
+    decision = router().decide(Asking(ask(HARD, model=model)))
     assert [target.name for target in decision.targets] == [expected]
 
 
 @pytest.mark.parametrize("model", ["auto-route", "claude-sonnet-4-5", "nobody/knows-this", "gpt-4o"])
 def test_unknown_names_ask_for_routing(model: str) -> None:
-    assert router().decide(ask(EASY, model=model), {}).tier is Tier.SIMPLE
+    assert router().decide(Asking(ask(EASY, model=model))).tier is Tier.SIMPLE
 
 
 def test_a_tier_can_be_pinned_by_model_or_header() -> None:
-    assert router().decide(ask(EASY, model="tier:complex"), {}).tier is Tier.COMPLEX
-    assert router().decide(ask(EASY), {"x-lynkr-tier": "REASONING"}).tier is Tier.REASONING
+    assert router().decide(Asking(ask(EASY, model="tier:complex"))).tier is Tier.COMPLEX
+    assert router().decide(Asking(ask(EASY), {"x-lynkr-tier": "REASONING"})).tier is Tier.REASONING
     with pytest.raises(WireError, match="The tiers are simple, medium, complex, reasoning"):
-        router().decide(ask(EASY, model="tier:huge"), {})
+        router().decide(Asking(ask(EASY, model="tier:huge")))

@@ -11,7 +11,7 @@ from lynkr_desktop.engine.exchange import estimate_tokens
 from lynkr_desktop.engine.flow import Flow
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.providers.base import Call
-from lynkr_desktop.engine.routing.router import AUTO
+from lynkr_desktop.engine.routing.router import AUTO, Asking
 from lynkr_desktop.engine.wire.anthropic import AnthropicClient
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
@@ -81,7 +81,7 @@ def _count_tokens(engine: Engine) -> Handler:
         snapshot.guard.check(request)
         body = await read_body(request, snapshot.config.proxy.max_body)
         asked = codec.decode_count(body)
-        decision = await snapshot.decide(asked, request.headers)
+        decision = await snapshot.decide(Asking(asked, request.headers))
         counted: int | None = None
         if decision.targets:
             target = decision.targets[0]

@@ -1,20 +1,49 @@
-"""From a request to the models that may answer it, in order, each with the reason."""
+"""From a request to the models that may answer it, tier by tier, with the reason."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from msgspec.structs import replace
+
+from lynkr_desktop.engine.analysis.index import Touched
+from lynkr_desktop.engine.analysis.workspaces import Workspaces
 from lynkr_desktop.engine.config.schema import RoutingOptions
-from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.routing.ask import Ask, read_ask
+from lynkr_desktop.engine.routing.decision import Decision, Grounds, Target
+from lynkr_desktop.engine.routing.experiment import draw
+from lynkr_desktop.engine.routing.mentions import names
 from lynkr_desktop.engine.routing.profile import Profile, for_request, profile_of
-from lynkr_desktop.engine.routing.score import Score, score
+from lynkr_desktop.engine.routing.score import score
+from lynkr_desktop.engine.routing.sessions import Sessions
+from lynkr_desktop.engine.routing.side import side_request
+from lynkr_desktop.engine.routing.workspace import workspace_of
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 AUTO = "auto-route"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request with what is known of it beside its body.
+
+    Attributes:
+        request: the request.
+        headers: the client's own: `x-lynkr-tier` pins a tier, `x-lynkr-profile` names a profile,
+            `x-lynkr-workspace` a folder.
+        session: the client's own name for the conversation, empty where it gives none.
+        id: of the request; empty where nothing is asked in earnest: then nothing is remembered of it.
+    """
+
+    request: Request
+    headers: Mapping[str, str] = field(default_factory=dict)
+    session: str = ""
+    id: str = ""
 
 
 @dataclass(slots=True)
@@ -26,19 +55,23 @@ class Router:
         known: bare model names that clients may use, to the provider that has them.
         providers: the names of the configured providers.
         switches: what a person switched, over the configuration's own setting.
+        sessions: the tiers of the conversations.
+        workspaces: the code that requests are about, None where none is indexed.
     """
 
     options: RoutingOptions
     providers: frozenset[str]
     known: Mapping[str, str] = field(default_factory=dict)
     switches: Switches = field(default_factory=Switches)
+    sessions: Sessions = field(default_factory=Sessions)
+    workspaces: Workspaces | None = None
     _plans: dict[tuple[object, ...], tuple[tuple[Tier, ...], tuple[Target, ...]]] = field(
         default_factory=dict, init=False
     )
 
     @property
     def profile(self) -> Profile:
-        """The profile in force: the one that a person switched to, if it is there, else the configured one."""
+        """The profile in force: the one that a person chose, if it is there, else the configured one."""
         found = profile_of(self.options, self.switches.profile) if self.switches.profile else None
         found = found or profile_of(self.options, self.options.profile)
         assert found is not None  # the schema has checked it
@@ -52,34 +85,36 @@ class Router:
         tiers = (profile or self.profile).tiers
         return not tiers or tier in tiers
 
-    def decide(self, request: Request, headers: Mapping[str, str]) -> Decision:
-        """Decides for a request.
-
-        Args:
-            request: the request.
-            headers: the client's own; `x-lynkr-tier` pins a tier, `x-lynkr-profile` names a profile.
+    def decide(self, asking: Asking) -> Decision:
+        """Decides for a request. Takes a few milliseconds at most, and waits for nothing.
 
         Raises:
             WireError: 400 for a tier or profile that does not exist, 503 when every tier is switched off.
         """
-        model = request.model
-        profile = self.profile_for(headers)
-        pinned = headers.get("x-lynkr-tier", "")
+        model = asking.request.model
+        profile = self.profile_for(asking.headers)
+        pinned = asking.headers.get("x-lynkr-tier", "")
         if pinned or model.startswith("tier:"):
             asked = _tier(pinned or model.removeprefix("tier:"))
-            return self._from(asked, f"the client asked for tier {asked}", profile, None)
+            return self._from(asked, f"the client asked for tier {asked}", profile, pinned=asked)
         if (target := self.concrete(model)) is not None:
-            return self.named(target, headers)
-        measured = score(request)
-        wanted = self._tier_of(measured.value)
-        return self._from(wanted, f"score {measured.value:.2f}: {measured.reason}", profile, measured)
+            return self.named(target, asking.headers)
+        grounds = self._grounds(asking, profile)
+        if grounds.side is not None:
+            return self._from(grounds.side.tier, grounds.side.why, profile, grounds)
+        return self._by_score(asking, grounds, profile)
 
     def named(self, target: Target, headers: Mapping[str, str]) -> Decision:
         """The decision for a model that the client named itself. Raises `WireError` as `decide`."""
-        return Decision(None, (target,), f"the client asked for {target.name}", self.profile_for(headers))
+        tiers = self.options.tiers
+        wanted = next(
+            (tier for tier in TIERS if tier in tiers and target.name in tiers[tier].providers), None
+        )
+        reason = f"the client asked for {target.name}"
+        return Decision(None, (target,), reason, self.profile_for(headers), wanted=wanted)
 
     def profile_for(self, headers: Mapping[str, str]) -> Profile:
-        """The profile of a request, which `x-lynkr-profile` may name. Raises `WireError` 400 for an unknown one."""
+        """The profile of a request, which `x-lynkr-profile` may name. Raises `WireError` 400."""
         return for_request(self.options, self.profile, headers.get("x-lynkr-profile", ""))
 
     def concrete(self, model: str) -> Target | None:
@@ -91,6 +126,56 @@ class Router:
             return Target(self.known[model], model, None)
         return None
 
+    # ------------------------------------------------------------ by the score
+
+    def _grounds(self, asking: Asking, profile: Profile) -> Grounds:
+        """What the request says, and what code it touches."""
+        request = asking.request
+        ask = read_ask(request)
+        side = side_request(request)
+        if side is not None:
+            return Grounds(ask=ask, side=side)
+        workspace, touched = self._touched(asking, ask)
+        measured = score(request)
+        wanted = self._tier_of(measured.value)
+        return Grounds(ask=ask, score=measured, scored_tier=wanted, workspace=workspace, touched=touched)
+
+    def _touched(self, asking: Asking, ask: Ask) -> tuple[str, Touched | None]:
+        """The workspace of a request, and the code of it that the request names."""
+        configured = Path(self.options.workspace).expanduser() if self.options.workspace else None
+        found = workspace_of(asking.request, asking.headers, configured)
+        if found is None:
+            return "", None
+        path = found.path
+        index = self.workspaces.at(path) if self.workspaces is not None and path is not None else None
+        return found.folder, index.find(names(asking.request, ask)) if index is not None else None
+
+    def _by_score(self, asking: Asking, grounds: Grounds, profile: Profile) -> Decision:
+        """The tier of the score, unless the experiment or what the conversation is at says otherwise."""
+        measured, scored = grounds.score, grounds.scored_tier
+        assert measured is not None
+        assert scored is not None
+        reason = f"score {measured.value:.2f}: {measured.reason}"
+        options, ask = self.options, grounds.ask
+        taken, propensity, arm, task, sticky = scored, 1.0, grounds.arm, asking.id, ""
+        if options.experiment.share:
+            limits = [
+                (tier, options.tiers[tier].max_complexity) for tier in TIERS if self.enabled(tier, profile)
+            ]
+            key = asking.session or ask.first or asking.id
+            drawn = draw(measured.value, limits, options.experiment.share, options.experiment.margin, key)
+            taken, propensity, arm = drawn.tier, drawn.propensity, drawn.arm
+        if options.sticky.enabled:
+            settle = self.sessions.settle if asking.id else self.sessions.peek
+            settled = settle(asking.session, ask, taken, asking.id)
+            task, sticky = settled.task, settled.why
+            if settled.tier is not taken:
+                taken, propensity, arm = settled.tier, 1.0, ""
+        if taken is not scored:
+            reason += f"; {sticky}" if sticky else f"; {taken} by the experiment"
+        grounds = replace(grounds, sticky=sticky, task=task, propensity=propensity, arm=arm)
+        return self._from(taken, reason, profile, grounds)
+
     def _tier_of(self, value: float) -> Tier:
         last: Tier | None = None
         for tier in TIERS:
@@ -101,7 +186,16 @@ class Router:
         assert last is not None  # the schema wants at least one tier
         return last
 
-    def _from(self, wanted: Tier, why: str, profile: Profile, measured: Score | None) -> Decision:
+    # ------------------------------------------------------------ tiers
+
+    def _from(
+        self,
+        wanted: Tier,
+        why: str,
+        profile: Profile,
+        grounds: Grounds | None = None,
+        pinned: Tier | None = None,
+    ) -> Decision:
         order, targets = self._plan(wanted, profile)
         if not order:
             raise WireError(
@@ -110,7 +204,7 @@ class Router:
         tier = order[0]
         if tier is not wanted:
             why = f"{why}; {wanted} is {self._why_not(wanted, profile)}, so {tier}"
-        return Decision(tier, targets, why, profile, measured)
+        return Decision(tier, targets, why, profile, grounds, pinned)
 
     def _why_not(self, tier: Tier, profile: Profile) -> str:
         if tier not in self.options.tiers:
@@ -147,6 +241,6 @@ def _tier(name: str) -> Tier:
     try:
         return Tier(name.strip().lower())
     except ValueError as error:
-        names = ", ".join(TIERS)
-        message = f"There is no tier {name.strip()[:40]!r}. The tiers are {names}."
+        all_names = ", ".join(TIERS)
+        message = f"There is no tier {name.strip()[:40]!r}. The tiers are {all_names}."
         raise WireError(message, status=400, kind="invalid_request", param="model") from error

@@ -93,6 +93,7 @@ class Sessions:
     """The conversations that were heard of lately; the longest silent ones are forgotten first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, limit: int = MAX_SESSIONS) -> None:
+        self.forget_after = FORGET_SECONDS
         self._clock = clock
         self._limit = limit
         self._states: OrderedDict[str, State] = OrderedDict()
@@ -119,10 +120,10 @@ class Sessions:
             self._states.popitem(last=False)
         return settled
 
-    def peek(self, session: str, ask: Ask, wanted: Tier) -> Settled:
+    def peek(self, session: str, ask: Ask, wanted: Tier, request_id: str = "") -> Settled:
         """What `settle` would say now, without noting it: for explanations."""
         now = self._clock()
-        return step(self._find(session, ask, now), ask, wanted, now)[1]
+        return step(self._find(session, ask, now), ask, wanted, now, request_id)[1]
 
     def _find(self, session: str, ask: Ask, now: float) -> State | None:
         """The state of a conversation, by its own name and else by its session.
@@ -134,7 +135,7 @@ class Sessions:
 
     def _fresh(self, key: str, now: float) -> State | None:
         state = self._states.get(key)
-        if state is not None and now - state.at > FORGET_SECONDS:
+        if state is not None and now - state.at > self.forget_after:
             del self._states[key]
             return None
         return state
