@@ -22,7 +22,7 @@ _NETWORK = (
     "fuse.",
     "macfuse",
 )
-_NETWORK_ALSO = frozenset(
+_ALSO = frozenset(
     ("fuse", "vboxsf", "prl_fs", "vmhgfs", "drvfs", "osxfs", "virtiofs", "ncpfs", "gfs2", "ocfs2")
 )
 
@@ -42,6 +42,6 @@ def is_remote(folder: Path) -> str:
         if place.startswith(mount) and len(mount) >= len(nearest[0]):
             nearest = (mount, partition.fstype.lower(), partition.opts)
     _, kind, options = nearest
-    if kind.startswith(_NETWORK) or kind in _NETWORK_ALSO:
+    if kind.startswith(_NETWORK) or kind in _ALSO:
         return kind
     return "remote" if sys.platform == "win32" and "remote" in options else ""
