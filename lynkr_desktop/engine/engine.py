@@ -8,12 +8,15 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 
 import lynkr_desktop
+from lynkr_desktop.engine.analysis.limits import Limits
+from lynkr_desktop.engine.analysis.workspaces import Workspaces
 from lynkr_desktop.engine.config.loader import ConfigError, LoadedConfig, load_config
 from lynkr_desktop.engine.config.options import Overrides
 from lynkr_desktop.engine.config.schema import Config
@@ -27,7 +30,9 @@ from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
 from lynkr_desktop.engine.routing.router import Router
+from lynkr_desktop.engine.routing.row import decision_row, seen
 from lynkr_desktop.engine.routing.selection import Quickness, Selection, Turns
+from lynkr_desktop.engine.routing.sessions import Sessions
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
@@ -36,6 +41,7 @@ from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
+from lynkr_desktop.engine.telemetry.decisions import DecisionLog
 from lynkr_desktop.engine.telemetry.ledger import Ledger
 from lynkr_desktop.engine.telemetry.metrics import Metrics
 from lynkr_desktop.engine.telemetry.prices import Prices, Seller
@@ -50,7 +56,6 @@ from lynkr_desktop.protocol.control import (
     EngineStatus,
     Health,
     LocalModel,
-    RequestRow,
     ShutdownReply,
 )
 from lynkr_desktop.protocol.events import (
@@ -86,7 +91,7 @@ class Engine:
         self.paths = paths
         self.started = time.time()
         self.hub = EventHub()
-        self._ledger = Ledger(self._enter)
+        self._ledger: Ledger[Exchange] = Ledger(self._enter)
         self._metrics = Metrics(lynkr_desktop.__version__)
         self._metrics.in_flight.set_function(lambda: self._active)
         self.prices = Prices()
@@ -94,6 +99,9 @@ class Engine:
         self._quickness = Quickness()
         self._turns = Turns()
         self._records: Records
+        self._decisions: DecisionLog
+        self.workspaces: Workspaces | None = None
+        self._sessions = Sessions()
         self.token = ""
         self.port = port
         self._port_given = port is not None
@@ -141,6 +149,7 @@ class Engine:
             self.port = config.proxy.port
         database = database_path(config.telemetry.storage, self.paths.home)
         self._records = Records(database, config.telemetry.retention)
+        self._decisions = DecisionLog(self._records)
         await self._records.start()
         self._metrics.watch_records(lambda: self._records.waiting, lambda: self._records.lost)
         self._local_session = _session(self.egress, trust_env=False)
@@ -160,6 +169,7 @@ class Engine:
             self.egress.shut()
         self._snapshot = await self._build(loaded, None)
         self._mind_the_gate()
+        self._sessions.forget_after = loaded.config.routing.sticky.idle
         self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
@@ -193,6 +203,8 @@ class Engine:
         if self._resume_timer is not None:
             self._resume_timer.cancel()
         await self._tasks.close()
+        if self.workspaces is not None:
+            await self.workspaces.close()
         await asyncio.gather(*(provider.close() for provider in self._snapshot.providers.values()))
         await self._store.close()
         self.egress.open()
@@ -249,10 +261,32 @@ class Engine:
                 config.proxy.allowed_origins,
                 open_path="/api/" if config.proxy.auth.ollama_without_token else "",
             ),
-            router=Router(config.routing, frozenset(providers), known, self._switches),
+            router=Router(
+                config.routing,
+                frozenset(providers),
+                known,
+                self._switches,
+                self._sessions,
+                await self._workspaces_for(config, old),
+            ),
             selection=Selection(providers, config.routing.weights, self.prices, self._quickness, self._turns),
             providers=providers,
         )
+
+    async def _workspaces_for(self, config: Config, old: Snapshot | None) -> Workspaces | None:
+        """The indices of code: kept while their options stay, for they are costly to make."""
+        graphify = config.routing.analysis.graphify
+        if old is not None and old.config.routing.analysis.graphify == graphify:
+            return self.workspaces
+        before, self.workspaces = self.workspaces, None
+        if before is not None:
+            await before.close()
+        if graphify.enabled:
+            roots = tuple(map(Path, graphify.roots))
+            limits = Limits(roots=roots, files=graphify.max_files)
+            self.workspaces = Workspaces(self.paths.cache / "code", limits, self.changed)
+            await self.workspaces.start()
+        return self.workspaces
 
     def _starts_shut(self, config: Config) -> bool:
         return Router(config.routing, frozenset(), switches=self._switches).profile.local_only
@@ -273,6 +307,7 @@ class Engine:
                 log.warning("the configuration was not taken: %s", error)
             else:
                 self._mind_the_gate()
+                self._sessions.forget_after = loaded.config.routing.sticky.idle
                 status = self._snapshot.status
                 log.info("the configuration was loaded from %s", loaded.path)
                 self._tasks.spawn(self._close_old(old), "close old providers")
@@ -429,12 +464,28 @@ class Engine:
             self.hub.publish(RequestFinished(exchange.row()))
             self.changed()
 
-    def _enter(self, row: RequestRow) -> None:
+    def _enter(self, exchange: Exchange) -> None:
+        row = exchange.row()
         self._records.record(row)
         self._metrics.observe(row)
         if row.status == 200:
             waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
             self._quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
+        decision, request = exchange.decision, exchange.request
+        if decision is not None and request is not None and request.messages:
+            self._decisions.add(
+                decision_row(
+                    decision,
+                    exchange.target,
+                    exchange.skipped,
+                    id=row.id,
+                    at=row.at,
+                    client=row.client,
+                    session=row.session,
+                    title=row.title,
+                ),
+                seen(decision, request, id=row.id, session=row.session, answered=row.status == 200),
+            )
 
     @property
     def records(self) -> Records:
@@ -505,6 +556,7 @@ class Engine:
             hours=tuple(today.hours),
             config=snapshot.status,
             profiles=profile_statuses(snapshot),
+            workspaces=self.workspaces.statuses() if self.workspaces is not None else (),
         )
 
     async def _publish_status(self) -> None:

@@ -12,6 +12,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult
+from lynkr_desktop.protocol.routing import ContributionGroup
 
 _INJECTED = re.compile(
     r"<(system-reminder|environment_context|environment_details|user_instructions|local-command-\w+|command-\w+)\b"
@@ -29,6 +30,7 @@ class Contribution(Struct, frozen=True):
     value: float
     points: float
     reason: str
+    group: ContributionGroup = "ask"
 
 
 class Score(Struct, frozen=True):

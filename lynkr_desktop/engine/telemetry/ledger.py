@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, TypeVar
 
-from lynkr_desktop.protocol.control import RequestRow
+T = TypeVar("T")
 
 _WAIT_S = 0.05
 _MOST = 256
 """Requests that wait at most; they keep their decoded bodies in memory."""
 
 
-class Finished(Protocol):
-    """A request that has ended."""
-
-    def row(self) -> RequestRow:
-        """The record of it."""
-
-
-class Ledger:
+class Ledger(Generic[T]):
     """Rows are made one right after the other: between the steps of requests each costs three times as much.
 
     Args:
-        enter: takes each row, in the order of the requests' ends.
+        enter: takes each request, in the order of their ends.
     """
 
-    def __init__(self, enter: Callable[[RequestRow], None]) -> None:
+    def __init__(self, enter: Callable[[T], None]) -> None:
         self._enter = enter
-        self._waiting: list[Finished] = []
+        self._waiting: list[T] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, finished: Finished) -> None:
+    def add(self, finished: T) -> None:
         """Takes a request; it is entered soon, or at the next `settle`."""
         self._waiting.append(finished)
         if len(self._waiting) >= _MOST:
@@ -47,4 +40,4 @@ class Ledger:
             self._timer = None
         waiting, self._waiting = self._waiting, []
         for finished in waiting:
-            self._enter(finished.row())
+            self._enter(finished)
