@@ -209,7 +209,9 @@ class StickyOptions(Options):
         description="Keep the tier of a conversation while its task lasts, so that the provider's prompt "
         "cache stays warm. A harder turn still moves up at once.",
     )
-    idle: Duration = Field(6 * 3600.0, gt=0, description="Silence after which a conversation's tier is forgotten.")
+    idle: Duration = Field(
+        6 * 3600.0, gt=0, description="Silence after which a conversation's tier is forgotten."
+    )
 
 
 class ExperimentOptions(Options):
