@@ -85,7 +85,7 @@ def rust() -> list[Path]:
 
 def go() -> list[Path]:
     """The Go distribution, as Debian packs it, without the inputs of its own compiler's tests."""
-    folder = GO_SOURCE.folder()
+    folder = GO_SOURCE.folder() / "usr/share/go-1.19/src"
     return [path for path in source_files(folder, ".go") if "testdata" not in path.parts]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lizard
+from lizard_languages.rust import RustReader
 from radon.visitors import Class, ComplexityVisitor
 from radon.visitors import Function as RadonFunction
 
@@ -22,7 +23,7 @@ Weight = int | Callable[[bytes], int]
 
 
 class Measured(NamedTuple):
-    """A function as the oracle sees it; `name` is its last part."""
+    """A function as the oracle sees it; `name` is its last part, empty for one without."""
 
     name: str
     line: int
@@ -37,11 +38,15 @@ class Rules:
         weights: what it counts for a kind, where this is not what we count.
         query: patterns for the kinds that we do not capture.
         opaque: kinds in which it does not see anything else.
+        flaws: kinds that it plainly misreads; a function with one that differs is counted as misread.
+        apart: the kind that is a function of its own to it, with the decisions in it.
     """
 
     weights: Mapping[str, Weight] = field(default_factory=dict)
     query: str = ""
     opaque: frozenset[str] = frozenset()
+    flaws: frozenset[str] = frozenset()
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def by_lizard(path: Path, source: str) -> list[Measured]:
 
 
 def _last_name(name: str) -> str:
-    return name.replace("::", ".").rsplit(".", 1)[-1].strip()
+    last = name.replace("::", ".").rsplit(".", 1)[-1].strip()
+    return "" if last.startswith("anonymous__") else last
 
 
 RADON = Oracle(
@@ -105,5 +111,54 @@ LIZARD_PYTHON = Oracle(
     Rules(
         weights={"assert": 0, "default": 0, "finally": 1},
         query="(finally_clause) @decision.finally",
+    ),
+)
+
+LIZARD_GO = Oracle(
+    "lizard",
+    by_lizard,
+    Rules(
+        query="""
+        (func_literal) @decision.literal
+        (function_declaration !body) @decision.no_body
+        (method_declaration !body) @decision.no_body
+        (function_declaration result: (_ (struct_type)) @decision.brace_in_result)
+        (function_declaration result: (_ (interface_type)) @decision.brace_in_result)
+        (method_declaration result: (_ (struct_type)) @decision.brace_in_result)
+        (method_declaration result: (_ (interface_type)) @decision.brace_in_result)
+        """,
+        weights={"no_body": 0, "brace_in_result": 0},
+        flaws=frozenset({"no_body", "brace_in_result"}),
+        apart="literal",
+    ),
+)
+
+
+def _rust_conditions(source: bytes) -> int:
+    """What lizard counts in tokens of Rust that are not parsed."""
+    conditions = RustReader(None).conditions
+    return sum(token in conditions for token in RustReader.generate_tokens(source.decode("utf-8", "replace")))
+
+
+LIZARD_RUST = Oracle(
+    "lizard",
+    by_lizard,
+    Rules(
+        weights={
+            "macro": 0,
+            "macro_tokens": _rust_conditions,
+            "closure": lambda source: source == b"||",
+            "double_reference": lambda source: source.startswith(b"&&"),
+            "brace_after_match": 0,
+        },
+        query="""
+        (where_clause) @decision.where
+        (removed_trait_bound) @decision.unsized
+        (closure_parameters) @decision.closure
+        [(reference_expression) (reference_type) (reference_pattern)] @decision.double_reference
+        (macro_invocation (token_tree) @decision.macro_tokens)
+        (match_expression value: [(if_expression) (block)] @decision.brace_after_match)
+        """,
+        flaws=frozenset({"brace_after_match"}),
     ),
 )

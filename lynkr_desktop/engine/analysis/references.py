@@ -22,7 +22,7 @@ _OBJECT_BACKWARDS = re.compile(rb"\s*(\.\s*[\w$\x80-\xff]+\s*)+(?![\w$.)\]}>\"'`
 
 
 def find_references(outline: Outline, spec: LanguageSpec) -> Iterator[Reference]:
-    """Each call and each named type once per function, calls first."""
+    """Each call and each named type once per function, in the order of their names."""
     source, function_at = outline.source, outline.function_at
     seen: dict[tuple[bytes, int], None] = {}
     for node in outline.found.get("call", ()):
@@ -30,9 +30,8 @@ def find_references(outline: Outline, spec: LanguageSpec) -> Iterator[Reference]
         text = source[start:end] if end - start <= _LONGEST_NAME else b"?." + source[end - 100 : end]
         seen[text, function_at(start)] = None
     for node in outline.found.get("call.name", ()):
-        seen[_object_before(source, node.start_byte) + outline.text(node), function_at(node.start_byte)] = (
-            None
-        )
+        start = node.start_byte
+        seen[_object_before(source, start) + outline.text(node), function_at(start)] = None
     called = dict.fromkeys((*_split(decode(text)), function) for text, function in seen)
     declared = {span.name_start for span in outline.spans if span.kind == "class"}
     declared.update(node.start_byte for node in outline.found.get("define", ()))
@@ -45,7 +44,7 @@ def find_references(outline: Outline, spec: LanguageSpec) -> Iterator[Reference]
             for name in _TYPE.findall(decode(source[start:end])):
                 if name not in spec.ignored_types:
                     called[(*_split(name), function)] = None
-    for name, qualifier, function in called:
+    for name, qualifier, function in sorted(called):
         if name:
             yield Reference(name, qualifier, function)
 
