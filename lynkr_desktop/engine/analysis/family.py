@@ -8,6 +8,7 @@ asked for a name that changed.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -17,6 +18,9 @@ from lynkr_desktop.engine.analysis.resolve import resolver_for
 from lynkr_desktop.engine.analysis.resolve.scope import Resolver, Scope
 
 _EMPTY: frozenset[str] = frozenset()
+
+_RELATIVE = ("self", "super", "crate")
+"""Names whose meaning depends on which files are around."""
 
 
 class Family:
@@ -56,16 +60,19 @@ class Family:
                 new._files.pop(path, None)
             else:
                 new._files[path] = facts
+        changes = _Changes()
+        changes.everything = settings != self._settings
+        for path, facts in changed.items():
+            changes.add_path(path, self._files.get(path), facts)
         new._resolver = self._resolver
-        reshaped = settings != self._settings
-        if reshaped or any(_shape(self._files.get(path)) != _shape(facts) for path, facts in changed.items()):
+        if changes.everything or changes.paths:
             shape = {path: facts.package for path, facts in new._files.items()}
             new._resolver = resolver_for(self._language, shape, settings)
-            reshaped = reshaped or new._resolver.layout != self._resolver.layout
-        changes = _Changes()
+            if not changes.everything and new._resolver.layout == self._resolver.layout:
+                changes.paths.clear()
         new._define(self, changed, changes)
-        new._rescope(self, new._files if reshaped else changed, changes)
-        new._relink(self, changed, changes, reshaped=reshaped)
+        new._rescope(self, new._files if changes.everything or changes.paths else changed, changes)
+        new._relink(self, changed, changes)
         return new
 
     def _define(self, old: Family, changed: Iterable[str], changes: _Changes) -> None:
@@ -120,20 +127,12 @@ class Family:
             if before != after:
                 changes.add_scope(path, before, after)
 
-    def _relink(
-        self, old: Family, changed: Mapping[str, FileFacts | None], changes: _Changes, *, reshaped: bool
-    ) -> None:
+    def _relink(self, old: Family, changed: Mapping[str, FileFacts | None], changes: _Changes) -> None:
         """Follows the names anew of each file that this concerns."""
         self.links = {}
         for path, facts in self._files.items():
             links = old.links.get(path)
-            if (
-                links is None
-                or path in changed
-                or path in changes.rescoped
-                or (reshaped and links.walked)
-                or changes.concern(links)
-            ):
+            if links is None or path in changed or path in changes.rescoped or changes.concern(links):
                 links = link(path, facts, self._index, self._resolver)
             self.links[path] = links
 
@@ -142,6 +141,8 @@ class _Changes:
     """What became different: the names of containers, and the scopes of files."""
 
     def __init__(self) -> None:
+        self.everything = False
+        self.paths: set[str] = set()
         self.rescoped: set[str] = set()
         self._names: defaultdict[str, set[str]] = defaultdict(set)
         self._whole: set[str] = set()
@@ -150,6 +151,14 @@ class _Changes:
         """These names of a container are new, gone, or mean something else."""
         if names and container:
             self._names[container].update(names)
+
+    def add_path(self, path: str, before: FileFacts | None, after: FileFacts | None) -> None:
+        """A file came, went, or is in another package: what leads over these names may lead elsewhere."""
+        if before is None or after is None or before.package != after.package:
+            self.paths.update(_RELATIVE, re.split(r"[/.]", path))
+            for facts in (before, after):
+                if facts is not None:
+                    self.paths.update(facts.package.split("."))
 
     def add_scope(self, path: str, before: Scope | None, after: Scope | None) -> None:
         """A file imports something else than before."""
@@ -168,7 +177,9 @@ class _Changes:
 
     def concern(self, links: Links) -> bool:
         """Whether links asked for something that is different now."""
-        if not self._whole.isdisjoint(links.containers):
+        if self.everything or not (
+            self._whole.isdisjoint(links.containers) and self.paths.isdisjoint(links.walked)
+        ):
             return True
         if len(links.containers) < len(self._names):
             return any(
@@ -179,8 +190,3 @@ class _Changes:
             container in links.containers and not links.names.isdisjoint(names)
             for container, names in self._names.items()
         )
-
-
-def _shape(facts: FileFacts | None) -> str | None:
-    """What other files' scopes depend on: whether the file is there, and its package."""
-    return None if facts is None else facts.package

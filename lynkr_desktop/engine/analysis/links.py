@@ -22,7 +22,7 @@ class Links(NamedTuple):
         internal: references within the file, from one definition (or the top level) to another.
         external: references to code of other files of the workspace.
         containers, names: what was asked: it holds until one of these containers changes one of these names.
-        walked: whether it depends on which paths there are, beyond what its scope says.
+        walked: the names in paths that were followed beyond what its scope says.
     """
 
     imports: frozenset[str]
@@ -32,7 +32,7 @@ class Links(NamedTuple):
     external: int
     containers: frozenset[str]
     names: frozenset[str]
-    walked: bool
+    walked: frozenset[str]
 
     @property
     def targets(self) -> frozenset[str]:
@@ -77,7 +77,7 @@ class _Linking:
         self._containers: set[str] = set()
         self._names: set[str] = set()
         self._packages_used: set[str] = set()
-        self._walked = False
+        self._walked: set[str] = set()
 
     def links(self) -> Links:
         calls: set[str] = set()
@@ -114,7 +114,7 @@ class _Linking:
             external,
             frozenset(self._containers),
             frozenset(self._names),
-            self._walked,
+            frozenset(self._walked),
         )
 
     def _import(self, places: Places) -> None:
@@ -155,7 +155,7 @@ class _Linking:
         files = self._visible(self._scope, segments[0], set())
         if files or not self._resolver.follows_paths:
             return files
-        self._walked = True
+        self._walked.update(segments)
         return self._first(self._resolver.qualified(self._path, self._facts, segments), (), set())
 
     def _resolve_bare(self, name: str) -> Sequence[str]:
@@ -188,7 +188,7 @@ class _Linking:
             for position, segment in enumerate(rest):
                 child = ""
                 if position < len(rest) - 1:
-                    self._walked = True
+                    self._walked.add(segment)
                     child = self._resolver.child(container, segment)
                 if not child:
                     name = segment

@@ -39,6 +39,7 @@ class RustResolver:
     def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
         self._files = files
         self.layout = frozenset(files)
+        self._names = {name.removesuffix(".rs") for path in files for name in path.split("/")}
         self._packages: dict[str, _Package] = {}
         self._roots: set[str] = set()
         manifests = {
@@ -76,6 +77,8 @@ class RustResolver:
 
     def child(self, container: str, name: str) -> str:
         """The file of a module that is declared in another one."""
+        if name not in self._names:
+            return ""
         folder = self._inner_folder(container)
         for path in (join(folder, f"{name}.rs"), join(folder, name, "mod.rs")):
             if path in self._files and path != container and path not in self._roots:

@@ -95,7 +95,10 @@ def folder_of(path: str) -> str:
 
 def join(*parts: str) -> str:
     """Joins and normalises; None-like (empty) parts are left out. Above the workspace is `..`."""
-    joined = posixpath.normpath(posixpath.join(*(part for part in parts if part), "."))
+    joined = "/".join([part for part in parts if part])
+    if "./" not in joined and "//" not in joined and joined[-1:] not in "./":
+        return joined
+    joined = posixpath.normpath(joined or ".")
     return "" if joined == "." else joined
 
 
