@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -223,6 +224,8 @@ class Indexing:
                 self._watch = self._make_watch(self.root, self.refresh, lambda: self.used)
             self._scan(reader, store)
             store.prune()
+            # Some hundred thousand objects came to stay: no collection need look at them again.
+            gc.freeze()
         finally:
             self._turn.release()
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 from urllib.parse import unquote
 
+from msgspec import Struct
+
 from lynkr_desktop.engine.analysis.conventions import is_test
 from lynkr_desktop.engine.analysis.facts import SUFFIXES, FileFacts
 from lynkr_desktop.engine.analysis.words import COMMON
@@ -26,16 +28,17 @@ _POSITION = re.compile(r"(?::\d+(?:[:-]\d+)*:?|#L\d+(?:-L?\d+)?|\(\d+(?:, ?\d+)?
 _ARGUMENTS = re.compile(r"\([^()]*\)$|<[^<>]*>$|\[[^\[\]]*\]$")
 _SEPARATOR = re.compile(r"::|->|[./#\\]")
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*|\$[\w$]+")
+_DOTS = re.compile(r"\.|::")
 _SCHEME = re.compile(r"(?i)file://(?:localhost)?(?=/)")
 _DRIVE = re.compile(r"/?([A-Za-z]:/.*)")
-_AROUND = " \t\r\n`'\"<>,;*"
+_AROUND = " \t\r\n`'\",;*"
 _ITSELF = frozenset(("self", "this", "cls", "super", "Self", "base", "crate"))
 
 _ENDS = ("", "__init__", "index", "mod", "lib")
 """Names of files that stand for the folder that they are in."""
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True, gc=False):
     """Where a symbol is defined.
 
     Attributes:
@@ -122,7 +125,7 @@ class Names:
         base = _base_of(path)
         same = self._base.get(base, ()) if "." in base else ()
         if not same:
-            return self._of_module(path.split("/" if "/" in path else "."))
+            return self._of_module(path.split("/") if "/" in path else _DOTS.split(path))
         if "/" in path:
             same = _ending(same, path) or self._below_a_root(same, path, roots)
         if prefix:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lynkr_desktop.engine.analysis import facts
@@ -74,8 +74,8 @@ class FactStore:
             try:
                 return cls(_connect(file))
             except (sqlite3.Error, OSError) as error:
-                log.info("%s is not usable and made anew: %s", file.name, error)
-                if attempt or not _remove(file):
+                log.info("%s cannot be used: %s", file.name, error)
+                if attempt or _busy(error) or not _remove(file):
                     break
         log.warning("facts of code are not stored: %s cannot be used", file)
         return cls(None)
@@ -117,32 +117,31 @@ class FactStore:
         gone = [path for path in paths if self._known.pop(path, None) is not None]
         for path in gone:
             self._pending.pop(path, None)
-        with self._transaction() as connection:
-            connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in gone])
+        self._write(("DELETE FROM files WHERE path = ?", [(path,) for path in gone]))
 
     def flush(self) -> None:
         """Writes what was added, in one transaction."""
         pending, self._pending = list(self._pending.values()), {}
-        if not pending:
-            return
-        with self._transaction() as connection:
-            connection.executemany(
+        self._write(
+            (
                 "INSERT OR IGNORE INTO facts (digest, facts) VALUES (?, ?)",
                 [(one.digest, one.facts) for one in pending if one.facts],
-            )
-            connection.executemany(
+            ),
+            (
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
                 [(one.path, one.mtime_ns, one.size, one.digest, one.reason) for one in pending],
-            )
+            ),
+        )
 
     def prune(self) -> None:
         """Deletes the oldest facts that no file has any more."""
-        with self._transaction() as connection:
-            connection.execute(
+        self._write(
+            (
                 "DELETE FROM facts WHERE id <= (SELECT max(id) FROM facts) - ? "
                 "AND digest NOT IN (SELECT digest FROM files)",
-                (_SPARE,),
+                [(_SPARE,)],
             )
+        )
 
     def close(self) -> None:
         """Writes the rest and closes the file."""
@@ -155,20 +154,23 @@ class FactStore:
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor | tuple[()]:
         return () if self._connection is None else self._connection.execute(query, values)
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        if connection is None:
+    def _write(self, *statements: tuple[str, Sequence[tuple[object, ...]]]) -> None:
+        """Runs statements, each for many rows, in one transaction."""
+        if self._connection is None or not any(rows for _, rows in statements):
             return
-        with self._guarded(), connection:
+        with self._guarded(), self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
-            yield connection
+            for statement, rows in statements:
+                connection.executemany(statement, rows)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
+            if _busy(error):
+                log.info("some facts of code are not stored, since another process writes")
+                return
             log.warning("facts of code are not stored any more: %s", error)
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -192,6 +194,8 @@ def _connect(file: Path) -> sqlite3.Connection:
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
                 raise sqlite3.DatabaseError(f"it is of version {version}, not {_VERSION}")
+        connection.execute("SELECT path, mtime_ns, size, digest, reason FROM files LIMIT 0")
+        connection.execute("SELECT id, digest, facts FROM facts LIMIT 0")
         (damage,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if damage != "ok":
             raise sqlite3.DatabaseError(damage)
@@ -199,6 +203,11 @@ def _connect(file: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _busy(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _make_room(cache: Path, own: Path, limit: int) -> None:
