@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from operator import mul
 from random import Random
 from statistics import fmean, stdev
@@ -49,7 +50,7 @@ WEIGHT = 3.0
 """How many times worse too weak a tier is than too strong a one."""
 
 _LEAST_PROPENSITY = 1e-3
-_BUCKETS = 200
+_BUCKETS = 128
 _REPLICATES = 400
 _CONFIDENCE = 0.95
 
@@ -87,10 +88,15 @@ class _Rates(NamedTuple):
 
 @dataclass(slots=True)
 class _Candidate:
-    """A place `steps` away from a threshold, with what the log says of moving it there."""
+    """A place `steps` away from a threshold, with what the log says of moving it there.
+
+    `high` are the bins that tell of the stronger tier; `pseudo` the weight of one task at each tier.
+    """
 
     steps: int
     evidence: Evidence
+    bins: range
+    high: range
     pseudo: tuple[float, float]
     rates: _Rates = field(default_factory=lambda: _Rates(0.0, 0.0))
     replicates: list[_Rates] = field(default_factory=list)
@@ -117,15 +123,17 @@ class _Cut:
     candidates: list[_Candidate] = field(default_factory=list)
 
     def bin(self, score: float) -> int:
-        """1 for scores up to one step above the threshold, 0 for those up to one step below it."""
-        return math.ceil((score - self.value) / STEP - 1e-9)
+        """The bin of a score, counted from the lowest; `down` is the first above the threshold."""
+        return math.ceil((score - self.value) / STEP - 1e-9) + self.down - 1
 
-    def column(self, place: int) -> int:
-        return self.first + _SUMS * (place + self.down - 1)
+    @property
+    def width(self) -> int:
+        """Bins that are summed."""
+        return self.down + self.up
 
     def bins(self, steps: int) -> range:
-        """The bins between the threshold and the place so many steps away."""
-        return range(1, steps + 1) if steps > 0 else range(steps + 1, 1)
+        """The bins between the threshold and the place so many steps away, counted from the lowest."""
+        return range(self.down, self.down + steps) if steps > 0 else range(self.down + steps, self.down)
 
     def place(self, steps: int) -> float:
         return round(self.value + steps * STEP, 4)
@@ -157,8 +165,6 @@ def calibrate(
     for task in tasks:
         if not log.add(task):
             skipped += 1
-    for cut in cuts:
-        _find_candidates(cut, log)
     log.replicate(Random(seed))
     certain = _quantile_of_greatest(
         [
@@ -184,7 +190,7 @@ def calibrate(
         weight=weight,
         cuts=tuple(proposals),
         moves=tuple(
-            TierMove(source=source, target=target, tasks=int(log.moved(cut, candidate)))
+            TierMove(source=source, target=target, tasks=log.moved(cut, candidate))
             for cut, candidate in chosen
             for source, target in [(cut.high, cut.low) if candidate.steps > 0 else (cut.low, cut.high)]
         ),
@@ -207,7 +213,7 @@ def _cuts(limits: Sequence[tuple[Tier, float]]) -> list[_Cut]:
             max(0, min(REACH, math.ceil(gap / 2 / STEP - 1e-9) - 1)) for gap in (value - below, above - value)
         )
         cuts.append(_Cut(low, high, value, down, up, first))
-        first += _SUMS * (down + up)
+        first += _SUMS * cuts[-1].width
     return cuts
 
 
@@ -219,9 +225,10 @@ class _Log:
 
     def __init__(self, cuts: Sequence[_Cut]) -> None:
         self._cuts = cuts
-        self._width = sum(_SUMS * (cut.down + cut.up) for cut in cuts) + 1
+        self._width = sum(_SUMS * cut.width for cut in cuts) + 1
         self._buckets: dict[int, list[float]] = {}
         self._costs: dict[tuple[int, Tier], list[float]] = {}
+        self._sums: list[float] = []
         self.tasks = self.known = 0
         self.spent = 0.0
 
@@ -239,11 +246,11 @@ class _Log:
             sums = self._buckets[session % _BUCKETS] = [0.0] * self._width
         sums[-1] += 1
         for number, cut in enumerate(self._cuts):
-            place = cut.bin(score)
-            if not -cut.down < place <= cut.up:
+            place, width = cut.bin(score), cut.width
+            if not 0 <= place < width:
                 continue
-            column = cut.column(place)
-            sums[column + _ALL] += 1
+            column = cut.first + place
+            sums[column + _ALL * width] += 1
             if tier is not cut.low and tier is not cut.high:
                 continue
             if cost is not None:
@@ -252,45 +259,49 @@ class _Log:
                 continue
             high = tier is cut.high
             weight = 1 / propensity
-            sums[column + (_HIGH if high else _LOW)] += weight
+            sums[column + (_HIGH if high else _LOW) * width] += weight
             if failed:
-                sums[column + (_HIGH_FAILED if high else _LOW_FAILED)] += weight
+                sums[column + (_HIGH_FAILED if high else _LOW_FAILED) * width] += weight
             elif over and high:
-                sums[column + _HIGH_OVER] += weight
+                sums[column + _HIGH_OVER * width] += weight
             cut.known += 1
-            cut.compared += high is (place <= 0)
+            cut.compared += high is (place < cut.down)
             cut.sessions.add(session)
             cut.counts.setdefault(place, [0, 0])[high] += 1
         return True
 
-    def totals(self) -> list[float]:
-        """The sums over everything."""
-        return [math.fsum(column) for column in zip(*self._buckets.values(), strict=True)] or [
-            0.0
-        ] * self._width
-
     def replicate(self, random: Random) -> None:
         """Judges every candidate by the log, and again by each of many logs drawn from it."""
-        totals = self.totals()
-        for cut in self._cuts:
-            for candidate in cut.candidates:
-                candidate.rates = _rates(cut, candidate, totals)
-        if not any(cut.candidates for cut in self._cuts):
+        if not self._buckets:
             return
         columns = [column if any(column) else None for column in zip(*self._buckets.values(), strict=True)]
+        self._sums = [0.0 if column is None else math.fsum(column) for column in columns]
+        for cut in self._cuts:
+            sums = self.sums(cut)
+            _find_candidates(cut, sums)
+            for candidate in cut.candidates:
+                candidate.rates = _rates(candidate, sums)
+        if not any(cut.candidates for cut in self._cuts):
+            return
         buckets = range(len(self._buckets))
         for _ in range(_REPLICATES):
             drawn = [0] * len(buckets)
             for bucket in random.choices(buckets, k=len(buckets)):
                 drawn[bucket] += 1
-            sums = [0.0 if column is None else sum(map(mul, column, drawn)) for column in columns]
+            row = [0.0 if column is None else sum(map(mul, column, drawn)) for column in columns]
             for cut in self._cuts:
-                for candidate in cut.candidates:
-                    candidate.replicates.append(_rates(cut, candidate, sums))
+                if cut.candidates:
+                    sums = _Sums(cut, row)
+                    for candidate in cut.candidates:
+                        candidate.replicates.append(_rates(candidate, sums))
 
-    def moved(self, cut: _Cut, candidate: _Candidate) -> float:
+    def sums(self, cut: _Cut) -> _Sums:
+        """The whole log about a threshold."""
+        return _Sums(cut, self._sums)
+
+    def moved(self, cut: _Cut, candidate: _Candidate) -> int:
         """Tasks between the threshold and the candidate."""
-        return _sum(self.totals(), cut, cut.bins(candidate.steps), _ALL)
+        return round(self.sums(cut).within(candidate.bins, _ALL))
 
     def cost_of(self, chosen: Sequence[tuple[_Cut, _Candidate]]) -> float | None:
         """How the cost of the log changes, by the mean costs of both tiers near each threshold."""
@@ -305,54 +316,55 @@ class _Log:
         return change if chosen else None
 
 
-def _sum(sums: Sequence[float], cut: _Cut, bins: range, which: int) -> float:
-    return sum(sums[cut.column(bins.start) + which : cut.column(bins.stop) + which : _SUMS])
+class _Sums:
+    """Sums of a log, or of a replicate, about one threshold."""
+
+    def __init__(self, cut: _Cut, row: Sequence[float]) -> None:
+        self.tasks = max(1.0, row[-1])
+        starts = [cut.first + which * cut.width for which in range(_SUMS)]
+        self._cumulated = [list(accumulate(row[start : start + cut.width], initial=0.0)) for start in starts]
+
+    def within(self, bins: range, which: int) -> float:
+        """The sum over some bins."""
+        line = self._cumulated[which]
+        return line[bins.stop] - line[bins.start]
 
 
 # ---------------------------------------------------------------- candidates
 
 
-def _find_candidates(cut: _Cut, log: _Log) -> None:
+def _find_candidates(cut: _Cut, sums: _Sums) -> None:
     """The places about which the log says something."""
-    totals = log.totals()
     for steps in (*range(-cut.down, 0), *range(1, cut.up + 1)):
-        low, high = (_known(cut, cut.bins(steps), tier) for tier in (0, 1))
-        bins = cut.bins(steps)
+        bins = above = cut.bins(steps)
+        low, high = (_known(cut, bins, tier) for tier in (0, 1))
         evidence: Evidence = "both"
-        above = bins
-        if steps > 0 and low < MINIMUM_ARM <= high and _sum(totals, cut, bins, _HIGH_OVER):
-            evidence = "marks"
-        elif steps < 0 and high < MINIMUM_ARM <= low:
-            evidence, above = "above", range(1, min(-steps, cut.up) + 1)
+        if steps > 0 and low < MINIMUM_ARM and sums.within(bins, _HIGH_OVER):
+            evidence, low = "marks", MINIMUM_ARM
+        elif steps < 0 and high < MINIMUM_ARM:
+            evidence, above = "above", cut.bins(min(-steps, cut.up))
             high = _known(cut, above, 1)
-            if high < MINIMUM_ARM:
-                continue
-        elif min(low, high) < MINIMUM_ARM:
-            continue
-        # One task more at each tier, which half failed: no rate is known to be 0 or 1 by a few dozen tasks.
-        pseudo = (
-            _sum(totals, cut, bins, _LOW) / low if low else 0.0,
-            _sum(totals, cut, above, _HIGH) / high,
-        )
-        cut.candidates.append(_Candidate(steps, evidence, pseudo))
+        if min(low, high) >= MINIMUM_ARM:
+            # Rates are taken over one task more at each tier, which half failed: a few dozen tasks do not
+            # make a rate 0 or 1.
+            pseudo = sums.within(bins, _LOW) / low, sums.within(above, _HIGH) / high
+            cut.candidates.append(_Candidate(steps, evidence, bins, above, pseudo))
 
 
 def _known(cut: _Cut, bins: range, tier: int) -> int:
     return sum(cut.counts.get(place, (0, 0))[tier] for place in bins)
 
 
-def _rates(cut: _Cut, candidate: _Candidate, sums: Sequence[float]) -> _Rates:
+def _rates(candidate: _Candidate, sums: _Sums) -> _Rates:
     """What moving the threshold changes, as parts of all tasks."""
-    bins = cut.bins(candidate.steps)
-    above = range(1, min(-candidate.steps, cut.up) + 1) if candidate.evidence == "above" else bins
-    high = _mean(_sum(sums, cut, above, _HIGH_FAILED), _sum(sums, cut, above, _HIGH), candidate.pseudo[1])
+    bins, above = candidate.bins, candidate.high
+    of_low, of_high = candidate.pseudo
+    high = _mean(sums.within(above, _HIGH_FAILED), sums.within(above, _HIGH), of_high)
     if candidate.evidence == "marks":
-        low = 1.0 - _mean(
-            _sum(sums, cut, bins, _HIGH_OVER), _sum(sums, cut, bins, _HIGH), candidate.pseudo[1]
-        )
+        low = 1.0 - _mean(sums.within(bins, _HIGH_OVER), sums.within(bins, _HIGH), of_high)
     else:
-        low = _mean(_sum(sums, cut, bins, _LOW_FAILED), _sum(sums, cut, bins, _LOW), candidate.pseudo[0])
-    share = _sum(sums, cut, bins, _ALL) / max(1.0, sums[-1])
+        low = _mean(sums.within(bins, _LOW_FAILED), sums.within(bins, _LOW), of_low)
+    share = sums.within(bins, _ALL) / sums.tasks
     sign = 1.0 if candidate.steps > 0 else -1.0
     return _Rates(under=sign * share * (low - high), over=-sign * share * (1.0 - low))
 
@@ -410,9 +422,15 @@ def _interval(cut: _Cut, weight: float) -> tuple[float | None, float | None]:
     certain = _quantile_of_greatest([losses for _, losses in others.values()])
     alike = [best]
     alike += [steps for steps, (worse, losses) in others.items() if worse <= certain * stdev(losses)]
-    low = None if min(alike) == min(places) == 0 else cut.place(min(alike))
-    high = None if max(alike) == max(places) == 0 else cut.place(max(alike))
-    return low, high
+    # Places between those and the next worse one have too few tasks of their own to be told apart.
+    below = max((steps for steps in places if steps < min(alike)), default=None)
+    above = min((steps for steps in places if steps > max(alike)), default=None)
+    low = min(alike) if below is None else below + 1
+    high = max(alike) if above is None else above - 1
+    return (
+        None if min(places) == 0 == low else cut.place(low),
+        None if max(places) == 0 == high else cut.place(high),
+    )
 
 
 def _estimate(parts: Sequence[tuple[float, Sequence[float]]]) -> Estimate | None:
