@@ -169,7 +169,7 @@ class Indexing:
                 self._rescan = True
             else:
                 self._changed.update(paths)
-            self._idle = False
+            self._idle = self._idle and not (self._rescan or self._changed)
             self._wake.notify_all()
 
     def wait(self, timeout: float) -> bool:

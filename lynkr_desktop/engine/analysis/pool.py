@@ -23,6 +23,8 @@ from lynkr_desktop.engine.analysis.walk import Reason
 
 log = logging.getLogger(__name__)
 
+_MODULE = worker.__name__
+
 _BATCH_BYTES = 256 * 1024
 _BATCH_FILES = 200
 _SILENCE = 30.0
@@ -43,7 +45,7 @@ class _Worker:
         package = str(Path(lynkr_desktop.__file__).parents[1])
         search_path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", worker.__name__],
+            [sys.executable, "-P", "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

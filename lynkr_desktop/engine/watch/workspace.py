@@ -23,6 +23,10 @@ _REST = 0.1
 _LONGEST_WAIT = 0.4
 """Seconds: changes are told after so long without another one, and after so long in any case."""
 
+_FIRST_REST = 0.01
+_QUIET = 1.0
+"""Seconds: after so long without changes the next one is told almost at once: most are a single save."""
+
 _GIT_WAIT = 3.0
 """Seconds to wait at most for git to be through with a checkout."""
 
@@ -130,6 +134,7 @@ class TreeWatch:
         self._all = False
         self._since = 0.0
         self._latest = 0.0
+        self._told = 0.0
         self._identity = _identity(self.root)
         self._look_at = time.monotonic() + _LOOK_EVERY
         self._walk_began = 0.0
@@ -248,13 +253,14 @@ class TreeWatch:
         with self._lock:
             if not self._since:
                 return now + 60.0
-            due = min(self._latest + _REST, self._since + _LONGEST_WAIT)
+            rest = _FIRST_REST if self._since > self._told + _QUIET else _REST
+            due = min(self._latest + rest, self._since + _LONGEST_WAIT)
             if now >= due and now < self._since + _GIT_WAIT and self._git_works():
                 due = now + _REST
             if now < due:
                 return due
             paths, everything = self._paths, self._all
-            self._paths, self._all, self._since = set(), False, 0.0
+            self._paths, self._all, self._since, self._told = set(), False, 0.0, now
         self._refresh(None if everything else paths)
         return now + 60.0
 
