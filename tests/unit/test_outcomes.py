@@ -174,18 +174,39 @@ def test_asking_for_a_higher_tier_by_name_is_an_escalation() -> None:
     outcomes = Outcomes()
     outcomes.see(seen(1, said(ASK), tier=Tier.MEDIUM))
     history = (said(ASK), *ran("fine"))
-    task, told = outcomes.see(seen(2, *history, tier=Tier.COMPLEX, wanted=Tier.COMPLEX))
-    assert (task, told) == ("r2", (("r1", Outcome(results=1, escalated=True)),))
-    # Whoever asks for a tier by name each time does not judge the score.
-    later = seen(3, *history, ask="Another matter altogether", continuation=False, wanted=Tier.REASONING)
-    assert outcomes.see(later).outcomes == (("r2", Outcome(followed=True)),)
+    named = seen(2, *history, ask="", tier=None, wanted=Tier.COMPLEX)
+    assert outcomes.see(named) == Conclusion("", (("r1", Outcome(escalated=True)),))
+    assert outcomes.see(named) == Conclusion(""), "once is enough"
 
 
-def test_a_lower_tier_by_name_is_none() -> None:
+@pytest.mark.parametrize("wanted", [Tier.SIMPLE, Tier.COMPLEX])
+def test_the_same_or_a_lower_tier_by_name_is_none(wanted: Tier) -> None:
     outcomes = Outcomes()
     outcomes.see(seen(1, said(ASK), tier=Tier.COMPLEX))
-    _, told = outcomes.see(seen(2, said("x"), ask="Something quite different now", wanted=Tier.SIMPLE))
-    assert told == (("r1", Outcome(followed=True)),)
+    assert outcomes.see(seen(2, said(ASK), ask="", tier=wanted, wanted=wanted)) == Conclusion("")
+    assert outcomes.see(seen(3, said(ASK), conversation="other", ask="", wanted=wanted)) == Conclusion("")
+
+
+def test_helpers_of_an_agent_do_not_mix_with_it() -> None:
+    """They share its session and work at the same time; each goes on from its own beginning."""
+    outcomes = Outcomes()
+    outcomes.see(seen(1, said(ASK), thread=ASK))
+    helper = "Find every place that calls the payment service"
+    assert outcomes.see(seen(2, said(helper), ask=helper, thread=helper)) == Conclusion("r2")
+    _, told = outcomes.see(seen(3, said(helper), *ran("x", error=True), ask=helper, thread=helper))
+    assert told == (("r2", Outcome(results=1, errors=1)),)
+    assert outcomes.see(seen(4, said(ASK), *ran("fine"), thread=ASK)) == Conclusion(
+        "r1", (("r1", Outcome(results=1)),)
+    )
+
+
+def test_old_conversations_are_forgotten() -> None:
+    outcomes = Outcomes()
+    for number in range(5_000):
+        outcomes.see(seen(number, said(ASK), conversation=f"c{number}"))
+    assert outcomes.see(seen(1, said(ASK), *ran("x"), conversation="c1")) == Conclusion("")
+    assert outcomes.see(seen(2, said(ASK), ask="", wanted=Tier.COMPLEX, conversation="c1")) == Conclusion("")
+    assert outcomes.see(seen(3, said(ASK), *ran("x"), conversation="c4999")).task == "r4999"
 
 
 REFUSALS = [

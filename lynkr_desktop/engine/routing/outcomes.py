@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lynkr_desktop.engine.routing.suites import Tests, tests_in
 from lynkr_desktop.engine.wire.canonical import Message, ToolResult, ToolUse
@@ -42,7 +42,9 @@ class Seen(Struct, frozen=True, kw_only=True):
     Attributes:
         id: of the request.
         conversation: what names its conversation; empty where nothing does, then nothing is concluded.
-        ask: what a person asked last, cleaned of what a harness put around it.
+        thread: what its turns begin with: the helpers that an agent starts share its session, not its thread.
+        ask: what a person asked last, cleaned of what a harness put around it; empty where nobody looked,
+            since they named a tier or a model.
         follow_up: whether that only assents to, continues or complains about what was done before.
         continuation: whether the newest turn brings tool results and no words of a person.
         messages: the whole conversation.
@@ -54,7 +56,8 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     id: str
     conversation: str
-    ask: str
+    thread: str = ""
+    ask: str = ""
     follow_up: FollowUp = ""
     continuation: bool = False
     messages: tuple[Message, ...] = ()
@@ -76,7 +79,6 @@ class _Task(Struct):
     id: str
     ask: str
     tier: Tier | None
-    wanted: Tier | None
     results: int
     answered: bool
     outcome: Outcome = Outcome()
@@ -86,38 +88,58 @@ class Outcomes:
     """Follows conversations. Each request is shown once, in the order in which they end."""
 
     def __init__(self) -> None:
-        self._tasks: OrderedDict[str, _Task] = OrderedDict()
+        self._tasks: OrderedDict[tuple[str, str], _Task] = OrderedDict()
+        self._latest: dict[str, tuple[str, str]] = {}
 
     def see(self, seen: Seen) -> Conclusion:
         """What a request tells of the decision before it, and the task that it belongs to."""
         if not seen.conversation:
             return Conclusion("" if seen.continuation else seen.id)
-        task = self._tasks.get(seen.conversation)
-        same = seen.continuation or seen.follow_up in ("agreed", "continued")
+        if not seen.ask and seen.wanted is not None:
+            return self._named(seen)
+        key = seen.conversation, seen.thread[:_ASK]
+        task = self._tasks.get(key)
         if task is None:
             if seen.continuation:
                 return Conclusion("")  # its beginning was before the engine's
-            return self._begin(seen, ())
-        self._tasks.move_to_end(seen.conversation)
+            return self._begin(key, seen, ())
+        self._tasks.move_to_end(key)
+        self._latest[seen.conversation] = key
         before = task.outcome
         _take_results(task, seen.messages)
-        if same and not _escalates(task, seen):
+        if seen.continuation or seen.follow_up in ("agreed", "continued"):
             task.answered = seen.answered
             return Conclusion(task.id, _changed(task, before))
-        task.outcome = _ended(task, seen)
-        return self._begin(seen, _changed(task, before))
+        if seen.follow_up == "failed" or same_ask(task.ask, seen.ask):
+            if task.answered:
+                task.outcome = replace(task.outcome, retried=task.outcome.retried + 1)
+        else:
+            task.outcome = replace(task.outcome, followed=True)
+        return self._begin(key, seen, _changed(task, before))
 
-    def _begin(self, seen: Seen, told: tuple[tuple[str, Outcome], ...]) -> Conclusion:
-        self._tasks[seen.conversation] = _Task(
+    def _named(self, seen: Seen) -> Conclusion:
+        """A person asks by name for a tier or a model: for more than the score had chosen, or not."""
+        key = self._latest.get(seen.conversation)
+        task = self._tasks.get(key) if key is not None else None
+        if task is None or task.tier is None or seen.wanted is None or seen.wanted.rank <= task.tier.rank:
+            return Conclusion("")
+        before = task.outcome
+        task.outcome = replace(before, escalated=True)
+        return Conclusion("", _changed(task, before))
+
+    def _begin(self, key: tuple[str, str], seen: Seen, told: tuple[tuple[str, Outcome], ...]) -> Conclusion:
+        self._tasks[key] = _Task(
             id=seen.id,
             ask=seen.ask[:_ASK],
             tier=seen.tier,
-            wanted=seen.wanted,
             results=sum(1 for _ in _results(seen.messages)),
             answered=seen.answered,
         )
+        self._latest[seen.conversation] = key
         if len(self._tasks) > _CONVERSATIONS:
-            self._tasks.popitem(last=False)
+            oldest, _ = self._tasks.popitem(last=False)
+            if self._latest.get(oldest[0]) == oldest:
+                del self._latest[oldest[0]]
         return Conclusion(seen.id, told)
 
 
@@ -143,29 +165,6 @@ def same_ask(one: str, other: str) -> bool:
         return False
     first, second = _trigrams(one), _trigrams(other)
     return len(first & second) >= _ALIKE * len(first | second)
-
-
-# ---------------------------------------------------------------- the end of a task
-
-
-def _ended(task: _Task, seen: Seen) -> Outcome:
-    """A new ask came: it shows whether the one before was served."""
-    outcome = task.outcome
-    if _escalates(task, seen):
-        return msgspec.structs.replace(outcome, escalated=True)
-    if seen.follow_up == "failed" or same_ask(task.ask, seen.ask):
-        return msgspec.structs.replace(outcome, retried=outcome.retried + 1) if task.answered else outcome
-    return msgspec.structs.replace(outcome, followed=True)
-
-
-def _escalates(task: _Task, seen: Seen) -> bool:
-    """Whether a person now asks by name for more than the score had chosen."""
-    return (
-        task.wanted is None
-        and task.tier is not None
-        and seen.wanted is not None
-        and seen.wanted.rank > task.tier.rank
-    )
 
 
 def _changed(task: _Task, before: Outcome) -> tuple[tuple[str, Outcome], ...]:
@@ -219,14 +218,14 @@ def _take_results(task: _Task, messages: tuple[Message, ...]) -> None:
             last = tests
         elif result.is_error or _FAILED.match(text):
             errors += 1
-    outcome = msgspec.structs.replace(
+    outcome = replace(
         outcome,
         results=outcome.results + len(new),
         errors=outcome.errors + errors,
         denied=outcome.denied + denied,
     )
     if last is not None:
-        outcome = msgspec.structs.replace(
+        outcome = replace(
             outcome,
             tests="failed" if last.failed else "passed",
             tests_passed=last.passed,

@@ -76,7 +76,6 @@ def seen(
             Seen(
                 id=id,
                 conversation=session,
-                ask="",
                 messages=request.messages,
                 tier=decision.tier,
                 wanted=decision.wanted,
@@ -91,6 +90,7 @@ def seen(
     return Seen(
         id=id,
         conversation=session or ask.first,
+        thread=ask.first,
         ask=ask.text,
         follow_up=ask.follow_up,
         continuation=ask.continuation,
