@@ -7,11 +7,12 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, reply
+from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, number, reply
 from lynkr_desktop.engine.endpoints.keys import Keys
 from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
+from lynkr_desktop.engine.endpoints.routes import RouteCalls
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
 from lynkr_desktop.engine.wire.errors import WireError
@@ -98,6 +99,7 @@ class Admin:
             *ModelCalls(self._engine).calls(),
             *Keys(self._engine).calls(),
             *OptionCalls(self._engine).calls(),
+            *RouteCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),
             Call("GET", "/metrics", self.metrics, content="text/plain"),
         ]
@@ -194,7 +196,7 @@ class Admin:
 
     async def requests(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/requests: the recorded requests, the newest first."""
-        limit = _number(request, "limit", 50, 1, 1000)
+        limit = number(request, "limit", 50, 1, 1000)
         rows = await self._engine.records.recent(limit, request.query.get("before"))
         return reply(RequestList(requests=tuple(rows)))
 
@@ -219,16 +221,6 @@ class Admin:
         """GET /metrics: the figures that Prometheus reads."""
         body, content_type = self._engine.metrics.render()
         return web.Response(body=body, headers={"content-type": content_type})
-
-
-def _number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal() or not low <= int(text[:9]) <= high:
-        message = f"{name} must be a number from {low} to {high}."
-        raise WireError(message, status=400, kind="invalid_request", param=name)
-    return int(text)
 
 
 def _choice(request: web.Request, name: str, default: str, choices: Any) -> str:

@@ -65,3 +65,14 @@ async def decoded(request: web.Request, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except NOT_JSON as error:
         raise WireError(f"The body does not fit: {error}.", status=400, kind="invalid_request") from error
+
+
+def number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    """A whole number among the query's parameters. Raises `WireError` 400 where it is none in bounds."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or not low <= int(text[:9]) <= high:
+        message = f"{name} must be a number from {low} to {high}."
+        raise WireError(message, status=400, kind="invalid_request", param=name)
+    return int(text)

@@ -28,8 +28,9 @@ from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 from zlib import crc32
 
+from lynkr_desktop.engine.config.schema import RoutingOptions
 from lynkr_desktop.protocol.routing import CalibrationReport, CutProposal, Estimate, TierMove
-from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 STEP = 0.01
 """Between two candidates."""
@@ -200,6 +201,11 @@ def calibrate(
         spent=log.spent,
         patch={f"routing.tiers.{cut.low}.max_complexity": cut.place(one.steps) for cut, one in chosen},
     )
+
+
+def limits_of(options: RoutingOptions) -> list[tuple[Tier, float]]:
+    """The configured tiers in rising order, each with its `max_complexity`."""
+    return [(tier, options.tiers[tier].max_complexity) for tier in TIERS if tier in options.tiers]
 
 
 def _cuts(limits: Sequence[tuple[Tier, float]]) -> list[_Cut]:
