@@ -62,7 +62,7 @@ def templates() -> tuple[Option, ...]:
 
 def revision(path: Path) -> str:
     """Names the present state of the file. Raises `ConfigError` when it cannot be read."""
-    return hashlib.sha256(_content(path)).hexdigest()[:16]
+    return hashlib.sha256(content_of(path)).hexdigest()[:16]
 
 
 def patch_file(path: Path, values: Mapping[str, Any], wanted_revision: str = "") -> None:
@@ -79,12 +79,27 @@ def patch_file(path: Path, values: Mapping[str, Any], wanted_revision: str = "")
         ConfigError: the result would not be valid, or the file is not.
         OSError: it cannot be written.
     """
-    before = _content(path)
+    before = content_of(path)
     if wanted_revision and hashlib.sha256(before).hexdigest()[:16] != wanted_revision:
         raise Conflict(f"{path} has changed in the meantime. Read the options again, then change them.")
+    _replace(path, patched(path, before, values))
+
+
+def patched(path: Path, before: bytes, values: Mapping[str, Any]) -> bytes:
+    """What `patch_file` would write.
+
+    Args:
+        path: the file, for messages.
+        before: its content.
+        values: as `patch_file` takes them.
+
+    Raises:
+        UnknownOption: no option has this name.
+        ConfigError: the result would not be valid, or the file is not.
+    """
     changes = {split_name(name): value for name, value in values.items()}
     try:
-        if any(path[:2] == _TIERS for path in changes) and not _has_tiers(before):
+        if any(place[:2] == _TIERS for place in changes) and not _has_tiers(before):
             changes = {**_default_tiers(), **changes}
         after = edit(before, changes)
     except DocumentError as error:
@@ -92,7 +107,7 @@ def patch_file(path: Path, values: Mapping[str, Any], wanted_revision: str = "")
     except EditError as error:
         raise ConfigError(path, (Problem(str(error).removesuffix(".")),)) from None
     parse_config(after, path)
-    _replace(path, after)
+    return after
 
 
 _TIERS = ("routing", "tiers")
@@ -181,7 +196,8 @@ def _schema(field: FieldInfo) -> dict[str, Any]:
     return {key: item for key, item in properties["value"].items() if key != "title"}
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The file, empty where there is none. Raises `ConfigError` when it cannot be read."""
     try:
         return read_file(path)
     except FileNotFoundError:
