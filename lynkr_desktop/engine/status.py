@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from lynkr_desktop.engine.providers.base import Provider
-from lynkr_desktop.engine.routing.profile import profile_of
+from lynkr_desktop.engine.routing.profile import profiles_of
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.telemetry.today import Today
 from lynkr_desktop.protocol.control import Candidate, ProfileStatus, ProviderStatus, TierStatus
@@ -37,12 +37,10 @@ async def tier_statuses(snapshot: Snapshot, today: Today) -> tuple[TierStatus, .
 
 def profile_statuses(snapshot: Snapshot) -> tuple[ProfileStatus, ...]:
     """Every profile, and which one is in force."""
-    options, active = snapshot.config.routing, snapshot.router.profile
-    found = ((name, profile_of(options, name)) for name in options.profile_names)
+    active = snapshot.router.profile
     return tuple(
-        ProfileStatus(name=name, active=name == active.name, local_only=profile.local_only)
-        for name, profile in found
-        if profile is not None
+        ProfileStatus(name=profile.name, active=profile.name == active.name, local_only=profile.local_only)
+        for profile in profiles_of(snapshot.config.routing).values()
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from lynkr_desktop.engine.config.schema import Policy, PreferLocal, RoutingOptions
@@ -27,34 +29,30 @@ class Profile(Struct, frozen=True):
     policy: Policy
 
 
-def profile_of(options: RoutingOptions, name: str) -> Profile | None:
-    """The profile of that name; None where there is none."""
-    found = options.profile_named(name)
-    if found is None:
-        return None
-    return Profile(
-        name,
-        found.local_only,
-        frozenset(found.tiers),
-        found.prefer_local or options.prefer_local,
-        found.policy or options.policy,
-    )
+def profiles_of(options: RoutingOptions) -> dict[str, Profile]:
+    """Every profile, by name, the built-in ones first."""
+    return {
+        name: Profile(
+            name,
+            found.local_only,
+            frozenset(found.tiers),
+            found.prefer_local or options.prefer_local,
+            found.policy or options.policy,
+        )
+        for name in options.profile_names
+        if (found := options.profile_named(name)) is not None
+    }
 
 
-def for_request(options: RoutingOptions, active: Profile, asked: str) -> Profile:
-    """The profile of one request: the active one, or that which its header names.
+def for_request(profiles: Mapping[str, Profile], active: Profile, asked: str) -> Profile:
+    """The profile that a request names in its header, under the active one.
 
     A request may bind itself more, never less: what is local only stays so.
 
     Raises:
         InvalidRequest: there is no such profile.
     """
-    if not asked or asked == active.name:
-        return active
-    found = profile_of(options, asked)
+    found = profiles.get(asked)
     if found is None:
-        names = ", ".join(options.profile_names)
-        raise InvalidRequest(f"There is no profile {asked[:40]!r}. The profiles are {names}.")
-    if active.local_only and not found.local_only:
-        return active
-    return found
+        raise InvalidRequest(f"There is no profile {asked[:40]!r}. The profiles are {', '.join(profiles)}.")
+    return active if active.local_only and not found.local_only else found

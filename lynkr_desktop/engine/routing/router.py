@@ -15,7 +15,7 @@ from lynkr_desktop.engine.routing.ask import Ask, read_ask
 from lynkr_desktop.engine.routing.decision import Decision, Grounds, Target
 from lynkr_desktop.engine.routing.experiment import draw
 from lynkr_desktop.engine.routing.mentions import names
-from lynkr_desktop.engine.routing.profile import Profile, for_request, profile_of
+from lynkr_desktop.engine.routing.profile import Profile, for_request, profiles_of
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.routing.sessions import Sessions
 from lynkr_desktop.engine.routing.side import side_request
@@ -68,14 +68,15 @@ class Router:
     _plans: dict[tuple[object, ...], tuple[tuple[Tier, ...], tuple[Target, ...]]] = field(
         default_factory=dict, init=False
     )
+    _profiles: dict[str, Profile] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._profiles = profiles_of(self.options)
 
     @property
     def profile(self) -> Profile:
         """The profile in force: the one that a person chose, if it is there, else the configured one."""
-        found = profile_of(self.options, self.switches.profile) if self.switches.profile else None
-        found = found or profile_of(self.options, self.options.profile)
-        assert found is not None  # the schema has checked it
-        return found
+        return self._profiles.get(self.switches.profile) or self._profiles[self.options.profile]
 
     def enabled(self, tier: Tier, profile: Profile | None = None) -> bool:
         """Whether the tier takes requests, under the profile in force or another."""
@@ -115,7 +116,8 @@ class Router:
 
     def profile_for(self, headers: Mapping[str, str]) -> Profile:
         """The profile of a request, which `x-lynkr-profile` may name. Raises `WireError` 400."""
-        return for_request(self.options, self.profile, headers.get("x-lynkr-profile", ""))
+        asked = headers.get("x-lynkr-profile")
+        return for_request(self._profiles, self.profile, asked) if asked else self.profile
 
     def concrete(self, model: str) -> Target | None:
         """The target of a concrete model name, None when the name asks for routing."""
