@@ -26,16 +26,13 @@ class JavaResolver:
         visible: dict[str, None] = {}
         for imported in facts.imports:
             places = _type(imported.module.split("."))
-            if not imported.names:
+            if places:
                 imports[places] = None
-                names[imported.alias or imported.module.rpartition(".")[2]] = places
-            for name in imported.names:
-                # `a.b.*` is every type of a package, or every static member of a type.
-                imports[places] = None
-                if name == "*":
-                    visible[package("java", imported.module)] = None
-                else:
+                for name in imported.names or (imported.module.rpartition(".")[2],):
                     names[name] = places
+            if "*" in imported.names:
+                # Every type of a package, or every static member of a type.
+                visible[package("java", imported.module)] = None
         own = self.container(path, facts)
         return Scope(tuple(imports), names, ((own,), tuple(visible)) if visible else ((own,),))
 

@@ -198,7 +198,7 @@ class RustResolver:
                 base = shared[0]
                 dependency = table(table(shared[1].get("dependencies")).get(key))
             target = dependency.get("path")
-            if isinstance(target, str) and (found := join(base, target)) in manifests:
+            if isinstance(target, str) and "package" in manifests.get(found := join(base, target), {}):
                 crate = table(manifests[found].get("lib")).get("name")
                 crates[key if "package" in dependency or not isinstance(crate, str) else crate] = found
         return _Package(
