@@ -96,6 +96,10 @@ class WorkspaceIndex:
         files = tuple(view.graph.metrics(path) for path in view.graph.paths)
         return CodeGraphReport(status=status, files=files, edges=view.graph.edges)
 
+    def refresh(self) -> None:
+        """Has every file looked at again, as after a change that the system did not tell of."""
+        self._indexing.refresh(None)
+
     def wait(self, timeout: float) -> bool:
         """Waits until nothing is left to do; False when that takes longer. Not for the event loop."""
         return self._indexing.wait(timeout)

@@ -121,22 +121,51 @@ class Workspaces:
         opened = [indexing.status for indexing in reversed(self._open.values())]
         return (*opened, *reversed(self._closed.values()))
 
+    def refusal(self, folder: Path) -> str:
+        """Why a folder may not be indexed and what to do, in two sentences; empty where it may be."""
+        found = self._examined(folder)
+        return found if isinstance(found, str) else ""
+
     def _admitted(self, folder: Path) -> Path | None:
         """The resolved folder if it may be indexed."""
+        found = self._examined(folder)
+        return None if isinstance(found, str) else found
+
+    def _examined(self, folder: Path) -> Path | str:
+        """The resolved folder, or why it may not be indexed."""
+        named = repr(os.fspath(folder)[:300])
         try:
-            root = Path(os.path.realpath(folder.expanduser()))
+            given = folder.expanduser()
+            root = Path(os.path.realpath(given))
             status = root.stat()
             home = Path(os.path.realpath(Path.home()))
+        except (FileNotFoundError, NotADirectoryError):
+            return f"There is no folder {named}. Give one that is there."
         except (OSError, RuntimeError, ValueError):
-            return None
-        if not folder.expanduser().is_absolute() or not root.is_dir() or root == Path(root.anchor):
-            return None
-        if home.is_relative_to(root):
-            return None
+            return f"The folder {named} cannot be read. Give one that you may read."
+        if not given.is_absolute():
+            return f"{named} is not an absolute path. Give the whole path of the folder."
+        if not root.is_dir():
+            return f"{named} is not a folder. Give the folder that it lies in."
+        if root == Path(root.anchor) or home.is_relative_to(root):
+            what = (
+                "the root of the file system"
+                if root == Path(root.anchor)
+                else "your home or a folder above it"
+            )
+            return f"{named} is {what}, which is never indexed. Give the folder of one project."
         if self._roots:
-            return root if any(root.is_relative_to(one) for one in self._roots) else None
+            if any(root.is_relative_to(one) for one in self._roots):
+                return root
+            return (
+                f"{named} lies in none of the folders that may be indexed. "
+                "List it in routing.analysis.graphify.roots to allow it."
+            )
         if hasattr(os, "getuid") and status.st_uid != os.getuid():
-            return None
+            return (
+                f"{named} belongs to another user, and only your own folders are indexed. "
+                "List it in routing.analysis.graphify.roots to allow it."
+            )
         return root
 
     def _around(self, root: Path) -> Indexing | None:
