@@ -283,7 +283,10 @@ class Engine:
             await before.close()
         if graphify.enabled:
             roots = tuple(map(Path, graphify.roots))
-            limits = Limits(roots=roots, files=graphify.max_files)
+            languages = frozenset(
+                "typescript" if name == "javascript" else name for name in graphify.languages
+            )
+            limits = Limits(languages=languages, roots=roots, files=graphify.max_files)
             self.workspaces = Workspaces(self.paths.cache / "code", limits, self.changed)
             await self.workspaces.start()
         return self.workspaces

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from lynkr_desktop.engine.analysis.facts import SUFFIXES, Language
+
 
 class Limits(Struct, frozen=True, kw_only=True):
     """The bounds of all workspaces together and of each.
 
     Attributes:
+        languages: that are read.
         roots: only folders in these may be indexed, whoever owns them. Empty: any folder that the user owns.
         files: source files in one workspace; what is beyond is left out and the state is `limited`.
         file_bytes: a larger source file is left out.
@@ -21,6 +24,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         workers: processes that read a large workspace; 0 takes half of the cores.
     """
 
+    languages: frozenset[Language] = frozenset(SUFFIXES.values())
     roots: tuple[Path, ...] = ()
     files: int = 20_000
     file_bytes: int = 1_000_000

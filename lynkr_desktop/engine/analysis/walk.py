@@ -238,10 +238,10 @@ class Walker:
                             tree.skipped[path] = Reason.DEEP
                         else:
                             waiting.append((path, rules))
-                    elif is_source(entry.name) or is_setting(entry.name):
+                    elif self._reads(entry.name) or is_setting(entry.name):
                         self._file(tree, path, entry.name, rules, entry.stat(follow_symlinks=False))
                 except OSError:
-                    if is_source(entry.name):
+                    if self._reads(entry.name):
                         tree.skipped[path] = Reason.UNREADABLE
         return tree
 
@@ -261,9 +261,13 @@ class Walker:
             return tree
         if stat.S_ISDIR(status.st_mode):
             return self.walk(path)
-        if is_source(name) or is_setting(name):
+        if self._reads(name) or is_setting(name):
             self._file(tree, path, name, rules, status)
         return tree
+
+    def _reads(self, name: str) -> bool:
+        """Whether a file of this name is a source in a language that is read."""
+        return SUFFIXES.get(os.path.splitext(name)[1]) in self._limits.languages
 
     def forget(self, folder: str) -> None:
         """Drops a folder that is gone, with those below it."""
@@ -272,7 +276,7 @@ class Walker:
             del self.folders[known]
 
     def _file(self, tree: Tree, path: str, name: str, rules: Ignores, status: os.stat_result) -> None:
-        source = is_source(name)
+        source = self._reads(name)
         reason: Reason | None = None
         if rules and rules.ignored(path):
             reason = Reason.IGNORED

@@ -15,6 +15,7 @@ from lynkr_desktop.engine.routing.ask import Ask, read_ask
 from lynkr_desktop.engine.routing.decision import Decision, Grounds, Target
 from lynkr_desktop.engine.routing.experiment import draw
 from lynkr_desktop.engine.routing.mentions import names
+from lynkr_desktop.engine.routing.metrics import only
 from lynkr_desktop.engine.routing.profile import Profile, for_request, profiles_of
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.routing.sessions import Sessions
@@ -150,7 +151,10 @@ class Router:
             return "", None
         path = found.path
         index = self.workspaces.at(path) if self.workspaces is not None and path is not None else None
-        return found.folder, index.find(names(asking.request, ask)) if index is not None else None
+        if index is None:
+            return found.folder, None
+        touched = index.find(names(asking.request, ask))
+        return found.folder, only(touched, self.options.analysis.graphify.metrics)
 
     def _by_score(self, asking: Asking, grounds: Grounds, profile: Profile) -> Decision:
         """The tier of the score, unless the experiment or what the conversation is at says otherwise."""
