@@ -28,7 +28,8 @@ def _any(kind: str) -> str:
     return "|".join(pattern for patterns in _WORDS[kind].values() for pattern in patterns)
 
 
-_AGREED = re.compile(_any("agreed"))
+_AGREED = re.compile(rf"(?:{_any('agreed')})(?: (?:{_any('agreed')}))*")
+_POINTS_BACK = re.compile(rf"\b(?:{'|'.join(_WORDS['points_back'])})\b")
 _CONTINUED = re.compile(_any("continued"))
 _FAILED = re.compile(
     r"(?:(?:no|nope|hm+|but|and|sorry|well|argh|ugh|nein|non|nee|nie|нет|いや|不)[,.! ]+){0,2}"
@@ -40,6 +41,8 @@ _CLAUSES = re.compile(
 _FOLLOW_UP_WORDS = 12
 """A follow-up is short. A longer text says itself what it wants."""
 
+_YES_AND_WORDS = 6
+_POINTING_WORDS = 3
 _COMPLAINT_WORDS = 60
 """A complaint may bring the error along."""
 
@@ -138,12 +141,21 @@ def follow_up(text: str) -> FollowUp:
     if words > _FOLLOW_UP_WORDS or len(text) > 120:
         return ""
     clauses = [part for part in _CLAUSES.split(plain) if part]
-    continued = [_CONTINUED.fullmatch(part) is not None for part in clauses]
-    if not clauses or not all(
-        goes_on or _AGREED.fullmatch(part) for goes_on, part in zip(continued, clauses, strict=True)
-    ):
+    if not clauses:
         return ""
-    return "continued" if any(continued) else "agreed"
+    kinds = [
+        "continued" if _CONTINUED.fullmatch(part) else "agreed" if _AGREED.fullmatch(part) else ""
+        for part in clauses
+    ]
+    if all(kinds):
+        return "continued" if "continued" in kinds else "agreed"
+    # "Yes, with a test" adds little to what it agrees to; "wrap it" says nothing without it.
+    agreed = kinds[0] == "agreed" and words <= _YES_AND_WORDS
+    return (
+        "agreed"
+        if agreed or (words <= _POINTING_WORDS and "?" not in plain and _POINTS_BACK.search(plain))
+        else ""
+    )
 
 
 def _intent(message: Message) -> str:

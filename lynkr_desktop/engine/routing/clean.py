@@ -25,6 +25,7 @@ _RESULTS = re.compile("|".join(_WORDS["results"]))
 _LINE_MARKS = ("[", "Caveat: ", "# AGENTS", "Called the ", "I've uploaded ")
 """One of these stands in each of those lines; most texts have none."""
 
+_INTRODUCED = "</uploaded_files>"
 RESUMED: str = _WORDS["resumed"]
 """How a turn begins with which a session goes on that was compacted."""
 
@@ -40,10 +41,14 @@ _CLOSE = re.compile(r"</([A-Za-z][\w-]{2,40})>")
 
 def clean_text(message: Message) -> str:
     """The text of a turn without what a harness put into it; empty where nothing is left. Bounded."""
+    texts = [block.text for block in message.content if isinstance(block, Text)]
     parts: list[str] = []
     room = _HEAD + _TAIL + 1
-    for block in message.content:
-        if isinstance(block, Text) and room > 0 and (part := clean(block.text)):
+    for number, text in enumerate(texts):
+        part = clean(text) if room > 0 else ""
+        # OpenHands says where the code is, and then in words of its own that the request follows.
+        introduces = part.endswith(":") and number + 1 < len(texts) and _INTRODUCED in text
+        if part and not introduces:
             parts.append(part[:room])
             room -= len(part)
     return "\n".join(parts).strip()
@@ -112,6 +117,10 @@ def _without_elements(text: str) -> str:
         kept.append(text[position : found.start()])
         room -= found.start() - position
         position = at = end + len(name) + 3
+        if name == "uploaded_files":
+            line_end = text.find("\n", position + 1, position + 300)
+            if line_end >= 0 and text[position:line_end].rstrip().endswith(":"):
+                position = at = line_end
     return _CLOSE.sub(_no_close, "".join(kept))
 
 

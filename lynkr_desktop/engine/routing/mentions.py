@@ -24,7 +24,8 @@ _SEEN_TURNS = 4
 _SUFFIX = r"(?:pyi?|[cm]?[jt]sx?|rs|go|java|cs)"
 # ASCII throughout: in Chinese and Japanese a name touches the words around it.
 _PATH = re.compile(
-    rf"(?<![\w@:/\\.-])@?((?:[A-Za-z]:[\\/]|\.{{0,2}}[\\/])?(?:[\w.@+\[\]()-]+[\\/])*[\w.@+\[\]-]+\.{_SUFFIX})"
+    rf"(?<![\w@:/\\.-])@?((?:[A-Za-z]:[\\/]|\.{{0,2}}[\\/])?(?:\(?[\w.@+\[\]-][\w.@+\[\]()-]*[\\/])*"
+    rf"[\w.@+\[\]-]+\.{_SUFFIX})"
     r"(?![\w/\\-])",
     re.ASCII,
 )
@@ -37,6 +38,9 @@ _CAMEL = re.compile(
     r"(?<![\w.`/\\-])([A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+|[a-z][a-z0-9]+(?:[A-Z][a-z0-9]+)+)(?![\w/\\])",
     re.ASCII,
 )
+_CAPITALISED = re.compile(r"(?<=[a-z0-9,)'\"] )([A-Z][a-z]{3,})(?![\w/\\])", re.ASCII)
+"""A word in a sentence that begins like the name of a class."""
+
 _SNAKE = re.compile(r"(?<![\w.`/\\-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?![\w/\\])", re.ASCII)
 _DEFINED = re.compile(
     r"(?m)^[+ ]?\s*(?:async )?(?:def|class|func|fn|interface|struct|trait)\s+([A-Za-z_]\w+)"
@@ -91,6 +95,7 @@ def _in_text(text: str) -> list[str]:
     if "." in prose or "::" in prose:
         symbols += _QUALIFIED.findall(prose)
     symbols += _CAMEL.findall(prose)
+    symbols += _CAPITALISED.findall(prose)
     if "_" in prose:
         symbols += _SNAKE.findall(prose)
     if prose is not text:
@@ -100,6 +105,8 @@ def _in_text(text: str) -> list[str]:
 
 def _paths(text: str) -> list[str]:
     found: list[str] = _PATH.findall(text)
+    if "(" in text:  # Next.js has folders in brackets; a stack trace has places in them
+        found = [path.lstrip("(") if ")" not in path else path for path in found]
     if "+++ " in text or "diff --git" in text:
         found = [path[2:] if path.startswith(("a/", "b/")) else path for path in found]
     return found

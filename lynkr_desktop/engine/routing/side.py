@@ -27,6 +27,15 @@ _OPENING = 1_500
 _CLOSING = 1_000
 _BEGINNING = 400
 
+_AS_PROMPTS_BEGIN = re.compile(
+    r"your (?:task|job|role) is |you (?!did|said|forgot|should|can|could|missed|broke|have|need|were|just|are right|"
+    r"told|wrote|made|still|also|don|didn|removed|changed|added)\w+ "
+)
+"""How the turn of a user begins that is a system prompt in truth."""
+
+_LONG = ("commit", "compaction")
+"""Kinds whose answers are not bounded."""
+
 _WORDS = read_words("side")
 _BOUNDED = re.compile("|".join(_WORDS["bounded"]))
 _ENCLOSED = re.compile("|".join(_WORDS["enclosed"]))
@@ -106,16 +115,14 @@ def _by_its_making(request: Request, opening: str, asked: str) -> Side | None:
     if request.max_tokens is not None and request.max_tokens <= 16 and len(words) <= 4:
         return Side("probe", f"no tools, and room for {request.max_tokens} tokens: a probe")
     system = _dedicated(request)
-    if system and (found := _wanted(system[:_OPENING])) is not None and (small or _BOUNDED.search(system)):
-        return Side(found.name, f"{found.what}: no tools, and a system prompt for nothing else")
     whole = f"{system}\n{asked}"
-    if (
-        (small or not system or len(request.messages) > 1)
-        and (found := _wanted(opening[:_BEGINNING])) is not None
-        and _BOUNDED.search(whole)
-        and (small or _ENCLOSED.search(asked))
-    ):
-        return Side(found.name, f"{found.what}: no tools, and the conversation as its subject")
+    made_for = system or (opening if _AS_PROMPTS_BEGIN.match(opening) else "")
+    bounded = small or _BOUNDED.search(whole) is not None
+    if made_for and (found := _wanted(made_for[:_OPENING])) is not None and (bounded or found.name in _LONG):
+        return Side(found.name, f"{found.what}: no tools, and a system prompt for nothing else")
+    found = _wanted(opening[:_BEGINNING])
+    if found is not None and (small or ((bounded or found.name in _LONG) and _ENCLOSED.search(asked))):
+        return Side(found.name, f"{found.what}: no tools, and a piece of work as its subject")
     return None
 
 
