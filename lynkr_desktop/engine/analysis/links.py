@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 from lynkr_desktop.engine.analysis.facts import FileFacts
 from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Resolver, Scope, is_package
+
+_REFERENCE = attrgetter("name", "qualifier", "function")
 
 
 class Links(NamedTuple):
@@ -74,48 +78,58 @@ class _Linking:
         self._within = {function.name.rpartition(".")[2] for function in facts.functions}
         self._within.update(found.name.rpartition(".")[2] for found in facts.classes)
         self._imports: set[str] = set()
+        self._calls: set[str] = set()
+        self._inherits: set[str] = set()
+        self._internal = self._external = 0
+        self._known: dict[tuple[str, str], Sequence[str]] = {}
         self._containers: set[str] = set()
         self._names: set[str] = set()
         self._packages_used: set[str] = set()
         self._walked: set[str] = set()
 
     def links(self) -> Links:
-        calls: set[str] = set()
-        inherits: set[str] = set()
         for places in self._scope.imports:
             self._import(places)
-        for found in self._facts.classes:
-            for base in found.bases:
-                qualifier, _, name = base.replace("::", ".").rpartition(".")
-                inherits.update(self._resolve(qualifier, name))
-        internal = external = 0
-        known: dict[tuple[str, str], Sequence[str]] = {}
-        functions = self._facts.functions
-        for name, qualifier, function in _plain(self._facts):
-            files = known.get((qualifier, name))
-            if files is None:
-                files = known[qualifier, name] = self._resolve(qualifier, name)
-            if not files:
-                continue
-            if self._path in files:
-                internal += function < 0 or functions[function].name.rpartition(".")[2] != name
-            else:
-                external += 1
-                calls.update(files)
+        self._follow_references()
+        self._follow_bases()
         for places in self._scope.imports:
             self._import_whole(places[0])
-        for edges in (self._imports, calls, inherits):
-            edges.discard(self._path)
+        own = {self._path}
         return Links(
-            frozenset(self._imports),
-            frozenset(calls),
-            frozenset(inherits),
-            internal,
-            external,
+            frozenset(self._imports - own),
+            frozenset(self._calls - own),
+            frozenset(self._inherits - own),
+            self._internal,
+            self._external,
             frozenset(self._containers),
             frozenset(self._names),
             frozenset(self._walked),
         )
+
+    def _follow_references(self) -> None:
+        functions = self._facts.functions
+        for name, qualifier, function in map(_REFERENCE, self._facts.references):
+            files = self._known.get((qualifier, name))
+            if files is None:
+                files = self._known[qualifier, name] = self._resolve(qualifier, name)
+            if not files:
+                continue
+            if self._path not in files:
+                self._external += 1
+                self._calls.update(files)
+            elif function < 0 or functions[function].name.rpartition(".")[2] != name:
+                self._internal += 1
+
+    def _follow_bases(self) -> None:
+        """Bases are references too, but not every language has them among those."""
+        for base in dict.fromkeys(chain.from_iterable(found.bases for found in self._facts.classes)):
+            name = base.replace("::", ".").rpartition(".")[2]
+            qualifier = base.removesuffix(name).rstrip(".:")
+            files = self._resolve(qualifier, name)
+            self._inherits.update(files)
+            if files and (qualifier, name) not in self._known:
+                self._internal += self._path in files
+                self._external += self._path not in files
 
     def _import(self, places: Places) -> None:
         for place in places:
@@ -228,7 +242,3 @@ class _Linking:
             if answers:
                 return answers.pop() if len(answers) == 1 else ()
         return ()
-
-
-def _plain(facts: FileFacts) -> Sequence[tuple[str, str, int]]:
-    return [(found.name, found.qualifier, found.function) for found in facts.references]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from lynkr_desktop.engine.analysis.facts import FileFacts
 from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Scope, ancestors, folder_of, join
-from lynkr_desktop.engine.analysis.resolve.settings import read_toml, table
+from lynkr_desktop.engine.analysis.resolve.settings import items, read_toml, table
 
 _ROOT_NAMES = frozenset({"lib.rs", "main.rs"})
 _TARGET_FOLDERS = frozenset({"tests", "benches", "examples", "src/bin"})
@@ -224,8 +224,7 @@ def _declared_roots(folder: str, manifest: dict[str, Any]) -> Iterator[str]:
     """The files that a manifest names as crates."""
     yield join(folder, "build.rs")
     for kind in ("lib", "bin", "test", "bench", "example"):
-        value = manifest.get(kind)
-        for target in value if isinstance(value, list) else [value]:
+        for target in items(manifest.get(kind)):
             path = table(target).get("path")
             if isinstance(path, str):
                 yield join(folder, path)

@@ -39,7 +39,11 @@ def table(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def items(value: object) -> list[Any]:
+    """A list as it is, anything else as a list of it alone."""
+    return value if isinstance(value, list) else [value]
+
+
 def strings(value: object) -> list[str]:
     """A string, or those in a list."""
-    values = value if isinstance(value, list) else [value]
-    return [item for item in values if isinstance(item, str)]
+    return [item for item in items(value) if isinstance(item, str)]

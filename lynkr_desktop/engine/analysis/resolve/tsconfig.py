@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from lynkr_desktop.engine.analysis.resolve.scope import ancestors, folder_of, join
-from lynkr_desktop.engine.analysis.resolve.settings import read_json, strings, table
+from lynkr_desktop.engine.analysis.resolve.settings import items, read_json, strings, table
 
 
 class Options(NamedTuple):
@@ -64,7 +64,7 @@ class TsConfigs:
         options = self._read(path, frozenset())
         if options != Options():
             return options
-        for reference in self._contents[path].get("references") or ():
+        for reference in items(self._contents[path].get("references")):
             for name in strings(table(reference).get("path")):
                 referred = self._read(self._located(path, name), frozenset({path}))
                 if referred != Options():
