@@ -101,3 +101,9 @@ class WorkspaceList(Struct, frozen=True, kw_only=True):
     """GET /v1/admin/code: every workspace that was seen, the latest first."""
 
     workspaces: tuple[IndexStatus, ...] = ()
+
+
+class IndexRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """POST /v1/admin/code/index. `workspace` is an absolute folder; empty for the configured one."""
+
+    workspace: str = ""

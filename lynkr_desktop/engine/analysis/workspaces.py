@@ -122,9 +122,15 @@ class Workspaces:
         return (*opened, *reversed(self._closed.values()))
 
     def refusal(self, folder: Path) -> str:
-        """Why a folder may not be indexed and what to do, in two sentences; empty where it may be."""
+        """Why a folder may not be indexed and what to do, in two sentences; empty where it may be.
+
+        It looks anew, so that a folder which was refused a moment ago and is there now is found by `at`.
+        """
         found = self._examined(folder)
-        return found if isinstance(found, str) else ""
+        if isinstance(found, str):
+            return found
+        self._refused.pop(os.fspath(folder), None)
+        return ""
 
     def _admitted(self, folder: Path) -> Path | None:
         """The resolved folder if it may be indexed."""

@@ -53,13 +53,13 @@ def reply(body: Any, status: int = 200) -> web.Response:
     return web.Response(status=status, body=encode_json(body), content_type="application/json")
 
 
-async def decoded(request: web.Request, kind: type[T]) -> T:
-    """The body as `kind`; an empty one counts as `{}`. Raises `WireError` 400 or 413."""
+async def decoded(request: web.Request, kind: type[T], limit: int = MAX_CONTROL_BODY) -> T:
+    """The body of at most `limit` bytes as `kind`; an empty one is `{}`. Raises `WireError` 400 or 413."""
     try:
-        data = await read_body(request, MAX_CONTROL_BODY) or b"{}"
+        data = await read_body(request, limit) or b"{}"
     except WireError as error:
         if error.status == 413:
-            error.message = f"The body is larger than {MAX_CONTROL_BODY // 1024} kB."
+            error.message = f"The body is larger than {limit // 1024} kB."
         raise
     try:
         return msgspec.json.decode(data, type=kind)

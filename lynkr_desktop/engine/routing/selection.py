@@ -83,13 +83,20 @@ class Turns:
     def __init__(self) -> None:
         self._current: dict[str, float] = {}
 
-    def order(self, names: Sequence[str], weights: Mapping[str, float]) -> list[str]:
-        """The names, the one whose turn it is first; the others follow by what they are owed."""
+    def order(self, names: Sequence[str], weights: Mapping[str, float], *, take: bool = True) -> list[str]:
+        """The names, the one whose turn it is first; the others follow by what they are owed.
+
+        Args:
+            names: of those that can be taken.
+            weights: how often a name is taken beside the others, 1 where it is not listed.
+            take: whether the first one takes its turn.
+        """
         shares = {name: weights.get(name, 1.0) for name in names}
-        for name, weight in shares.items():
-            self._current[name] = self._current.get(name, 0.0) + weight
-        ranked = sorted(shares, key=lambda name: -self._current[name])
-        self._current[ranked[0]] -= sum(shares.values())
+        owed = {name: self._current.get(name, 0.0) + weight for name, weight in shares.items()}
+        ranked = sorted(shares, key=lambda name: -owed[name])
+        if take:
+            owed[ranked[0]] -= sum(shares.values())
+            self._current.update(owed)
         return ranked
 
 
@@ -119,7 +126,7 @@ class Selection:
         self._turns = turns
 
     async def rank(
-        self, targets: Sequence[Target], wants: Wants, profile: Profile
+        self, targets: Sequence[Target], wants: Wants, profile: Profile, *, earnest: bool = True
     ) -> tuple[list[Choice], list[Skipped]]:
         """Those of one tier that can be asked, best first, and the others with the reason.
 
@@ -127,6 +134,7 @@ class Selection:
             targets: as the configuration lists them.
             wants: what the request needs.
             profile: the profile in force for it.
+            earnest: whether one of them is asked then; if not, nobody's turn passes.
         """
         choices: list[Choice] = []
         skipped: list[Skipped] = []
@@ -144,11 +152,11 @@ class Selection:
             else:
                 skipped.append(Skipped(target, error))
         if len(choices) > 1:
-            choices = self._by_policy(choices, profile)
+            choices = self._by_policy(choices, profile, earnest)
             choices.sort(key=lambda choice: _local_rank(choice, profile))
         return choices, skipped
 
-    def _by_policy(self, choices: list[Choice], profile: Profile) -> list[Choice]:
+    def _by_policy(self, choices: list[Choice], profile: Profile, earnest: bool) -> list[Choice]:
         match profile.policy:
             case "order":
                 return choices
@@ -158,7 +166,8 @@ class Selection:
                 return sorted(choices, key=lambda choice: self._quickness.of(choice.target.name))
             case "round_robin":
                 by_name = {choice.target.name: choice for choice in choices}
-                return [by_name[name] for name in self._turns.order(list(by_name), self._weights)]
+                order = self._turns.order(list(by_name), self._weights, take=earnest)
+                return [by_name[name] for name in order]
 
     def _price(self, choice: Choice) -> float:
         """US dollars for a usual request; a model without a known price comes last."""
