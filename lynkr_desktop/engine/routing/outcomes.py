@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -74,12 +73,12 @@ class Conclusion(NamedTuple):
 
 
 class _Task(Struct):
-    """The task that a conversation is at. `results` counts all tool results that were looked at."""
+    """The task that a conversation is at. `last` is the call whose result was looked at last."""
 
     id: str
     ask: str
     tier: Tier | None
-    results: int
+    last: str
     answered: bool
     outcome: Outcome = Outcome()
 
@@ -132,7 +131,7 @@ class Outcomes:
             id=seen.id,
             ask=seen.ask[:_ASK],
             tier=seen.tier,
-            results=sum(1 for _ in _results(seen.messages)),
+            last=_newest_result(seen.messages),
             answered=seen.answered,
         )
         self._latest[seen.conversation] = key
@@ -187,34 +186,55 @@ _FAILED = re.compile(
 )
 
 
-def _results(messages: tuple[Message, ...]) -> Iterator[ToolResult]:
-    for message in messages:
-        for block in message.content:
+def _newest_result(messages: tuple[Message, ...]) -> str:
+    """The call that was answered last, empty where none was."""
+    for message in reversed(messages):
+        for block in reversed(message.content):
             if isinstance(block, ToolResult):
-                yield block
+                return block.tool_use_id
+    return ""
+
+
+class _New(NamedTuple):
+    """Tool results in their order, each with the name of its tool, and the id of the last call there is."""
+
+    results: list[tuple[ToolResult, str]]
+    last: str
+
+
+def _new_results(messages: tuple[Message, ...], last: str) -> _New:
+    """The results behind the one of call `last`; none where that is gone, since a history was compacted."""
+    found: list[ToolResult] = []
+    names: dict[str, str] = {}
+    for message in reversed(messages):
+        for block in reversed(message.content):
+            if isinstance(block, ToolUse):
+                names[block.id] = block.name
+            elif isinstance(block, ToolResult):
+                if block.tool_use_id == last:
+                    return _named(found, names, last)
+                found.append(block)
+    return _New([], _newest_result(messages)) if last else _named(found, names, "")
+
+
+def _named(found: list[ToolResult], names: dict[str, str], last: str) -> _New:
+    results = [(result, names.get(result.tool_use_id, "run")) for result in reversed(found)]
+    return _New(results, results[-1][0].tool_use_id if results else last)
 
 
 def _take_results(task: _Task, messages: tuple[Message, ...]) -> None:
     """Looks at the tool results that are new since the last request of the task."""
-    results = list(_results(messages))
-    new = results[task.results :]
-    task.results = len(results)
+    new, task.last = _new_results(messages, task.last)
     if not new:
         return
-    names = {
-        block.id: block.name
-        for message in messages
-        for block in message.content
-        if isinstance(block, ToolUse)
-    }
     outcome = task.outcome
     errors = denied = 0
     last: Tests | None = None
-    for result in new:
+    for result, tool in new:
         text = result.text
         if _REFUSED.search(text[:500]):
             denied += 1
-        elif _RUNS.search(names.get(result.tool_use_id, "run")) and (tests := tests_in(text)) is not None:
+        elif _RUNS.search(tool) and (tests := tests_in(text)) is not None:
             last = tests
         elif result.is_error or _FAILED.match(text):
             errors += 1
