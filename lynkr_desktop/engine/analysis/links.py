@@ -157,8 +157,8 @@ class _Linking:
         """The files that define what a name refers to, empty if that is unknown or elsewhere."""
         if not qualifier:
             return self._resolve_bare(name)
-        if qualifier in self._resolver.receivers:
-            return (self._path,) if name in self._within else ()
+        if qualifier.partition(".")[0] in self._resolver.receivers:
+            return (self._path,) if name in self._within and "." not in qualifier else ()
         segments = [*qualifier.replace("::", ".").split("."), name]
         for length in range(len(segments) - 1, 0, -1):
             places = self._scope.names.get(".".join(segments[:length]))

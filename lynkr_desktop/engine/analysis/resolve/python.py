@@ -13,6 +13,7 @@ from lynkr_desktop.engine.analysis.resolve.scope import (
     Places,
     Scope,
     ancestors,
+    bind,
     closeness,
     folder_of,
     join,
@@ -51,7 +52,7 @@ class PythonResolver:
             if not imported.names:
                 imports[(Place(container),)] = None
                 if imported.alias:
-                    names[imported.alias] = (Place(container),)
+                    bind(names, imported.alias, Place(container))
                 else:
                     self._bind_dotted(path, imported.module, names)
                 continue
@@ -103,10 +104,10 @@ class PythonResolver:
                 # An attribute of the package goes before its submodule.
                 imports[(Place(container, name),)] = None
                 imports[(Place(submodule),)] = None
-                names[local] = (Place(container, name), Place(submodule))
+                bind(names, local, Place(container, name), Place(submodule))
             else:
                 whole = True
-                names[local] = (Place(container, name),)
+                bind(names, local, Place(container, name))
         if whole:
             imports[(Place(container),)] = None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lynkr_desktop.engine.analysis.facts import FileFacts
-from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Scope, ancestors, folder_of, join
+from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Scope, ancestors, bind, folder_of, join
 from lynkr_desktop.engine.analysis.resolve.settings import items, read_toml, table
 
 _ROOT_NAMES = frozenset({"lib.rs", "main.rs"})
@@ -68,7 +68,7 @@ class RustResolver:
                 if name == "*":
                     visible[place.container] = None
                 elif imported.alias != "_":
-                    names[imported.alias or wanted[-1]] = (place,)
+                    bind(names, imported.alias or wanted[-1], place)
         return Scope(tuple(imports), names, (tuple(visible),) if visible else ())
 
     def container(self, path: str, facts: FileFacts) -> str:

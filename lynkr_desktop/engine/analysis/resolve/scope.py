@@ -78,6 +78,11 @@ class Resolver(Protocol):
         """Which of several files that define the same name in one package is meant in `path`."""
 
 
+def bind(names: dict[str, Places], name: str, *places: Place) -> None:
+    """Adds what a name may mean. Where a file imports it twice, the first that exists is meant."""
+    names[name] = (*names.get(name, ()), *places)
+
+
 def package(language: str, name: str) -> str:
     """The container of a package that several files make up."""
     return f"{_PACKAGE}{language}:{name}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lynkr_desktop.engine.analysis.facts import FileFacts
 from lynkr_desktop.engine.analysis.resolve.node import BUILTINS, Packages
-from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Scope, folder_of, join
+from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Scope, bind, folder_of, join
 from lynkr_desktop.engine.analysis.resolve.tsconfig import TsConfigs
 
 _SUFFIXES = (".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
@@ -49,12 +49,12 @@ class TypeScriptResolver:
                 continue
             imports[(Place(module),)] = None
             if not imported.names and imported.alias:
-                names[imported.alias] = (Place(module),)
+                bind(names, imported.alias, Place(module))
             for name in imported.names:
                 if name == "*":
                     visible[module] = None
                 else:
-                    names[imported.alias or name] = (Place(module, name),)
+                    bind(names, imported.alias or name, Place(module, name))
         return Scope(tuple(imports), names, (tuple(visible),) if visible else ())
 
     def container(self, path: str, facts: FileFacts) -> str:
