@@ -38,7 +38,7 @@ def add_parser(
     listing.set_defaults(run=run_list)
 
     show = actions.add_parser("show", parents=[common], help="one decision with all its reasons")
-    show.add_argument("id", help="from `lynkr route list`, or the x-request-id of an answer")
+    show.add_argument("id", type=_valid, help="from `lynkr route list`, or the x-request-id of an answer")
     show.add_argument("--json", action="store_true", help="as JSON, for scripts")
     show.set_defaults(run=run_show)
 
@@ -49,7 +49,7 @@ def add_parser(
         description="Says of a decision that its tier was right (good), too weak (under) or too strong "
         "(over); none takes that back. Marks count before what the log concludes by itself.",
     )
-    mark.add_argument("id", help="from `lynkr route list`, or the x-request-id of an answer")
+    mark.add_argument("id", type=_valid, help="from `lynkr route list`, or the x-request-id of an answer")
     mark.add_argument("mark", choices=MARKS, help="how its tier was")
     mark.set_defaults(run=run_mark)
 
@@ -320,6 +320,11 @@ def _confirmed(preview: Preview) -> bool:
         return True
     print("Nothing was changed.")
     return False
+
+
+def _valid(text: str) -> str:
+    """Text that can be looked up; what a shell passes on may be no Unicode."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _limit(text: str) -> int:

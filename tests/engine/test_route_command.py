@@ -131,6 +131,49 @@ async def test_what_happens_after_a_decision_is_seen_and_marked(
     )
 
 
+async def test_who_asks_again_or_for_more_was_served_too_weakly(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    async with engine_in_process(tmp_path / "home", config_for(upstream.url)) as running:
+        answer = {"role": "assistant", "content": "Done."}
+        first = await ask(running, said(ASK))
+        await ask(running, said(ASK), answer, said(ASK + " again"))
+        stronger = await ask(running, said(ASK), session="s-2")
+        body = {"model": "fake/reasoning", "messages": [said(ASK), answer, said("Do it properly")]}
+        headers = {"x-lynkr-session": "s-2"}
+        async with running.http.post(
+            f"{running.url}/v1/chat/completions", json=body, headers=headers
+        ) as response:
+            assert response.status == 200
+        served = await ask(running, said(ASK), session="s-3")
+        await ask(running, said(ASK), answer, said("Now write a poem about the sea"), session="s-3")
+        rows = {row["id"]: row for row in (await running.admin("GET", "routes"))["decisions"]}
+        assert (rows[first]["verdict"], rows[first]["outcome"]["retried"]) == ("under", 1)
+        assert (rows[stronger]["verdict"], rows[stronger]["outcome"]["escalated"]) == ("under", True)
+        assert (rows[served]["verdict"], rows[served]["outcome"]["followed"]) == ("good", True)
+        assert len((await running.admin("GET", "routes?misrouted=true"))["decisions"]) == 2
+
+
+async def test_the_experiment_keeps_a_session_on_its_side_and_says_so(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    config = config_for(upstream.url)
+    config["routing"]["experiment"] = {"share": 0.5, "margin": 0.2}
+    for tier, limit in {"simple": 0.1, "medium": 0.25, "complex": 0.4}.items():
+        config["routing"]["tiers"][tier]["max_complexity"] = limit
+    async with engine_in_process(tmp_path / "home", config) as running:
+        for number in range(24):
+            await ask(running, said(f"{ASK} number {number}"), session=f"s{number}")
+        rows = (await running.admin("GET", "routes"))["decisions"]
+        arms = {row["arm"] for row in rows}
+        assert "control" in arms
+        assert arms & {"up", "down"}
+        for row in rows:
+            assert row["propensity"] == 0.5
+            assert (row["tier"] == row["scored_tier"]) == (row["arm"] == "control")
+            assert row["model"] == row["tier"]
+
+
 async def test_the_control_api_says_what_is_wrong(tmp_path: Path, upstream: OpenAIServer) -> None:
     async with engine_in_process(tmp_path / "home", config_for(upstream.url)) as running:
         assert await running.admin("GET", "routes") == {"decisions": []}

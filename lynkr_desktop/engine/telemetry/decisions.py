@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -33,8 +34,12 @@ _MOST_ITEMS = 64
 _LONGEST_LIST = 16_000
 """What is kept of a list, beyond which its texts are cut: no request may make the file grow without bound."""
 
-_PLACES = ", ".join("?" * len(DECISION_COLUMNS))
-_INSERT = f"INSERT INTO decisions ({', '.join(DECISION_COLUMNS)}) VALUES ({_PLACES})"
+_PLACES = f"({', '.join('?' * len(DECISION_COLUMNS))})"
+_INSERT = f"INSERT INTO decisions ({', '.join(DECISION_COLUMNS)}) VALUES {_PLACES}"
+_MANY = 50
+_INSERT_MANY = _INSERT + f", {_PLACES}" * (_MANY - 1)
+"""Many rows in one statement: SQLite then works without the interpreter's lock, which requests need."""
+
 _SET_OUTCOME = "UPDATE decisions SET outcome = ?, verdict = ? WHERE id = ?"
 _SET_MARK = "UPDATE decisions SET mark = ? WHERE id = ?"
 _JUDGED = "CASE d.mark WHEN '' THEN d.verdict ELSE d.mark END"
@@ -96,21 +101,35 @@ class DecisionLog:
 
 
 def write(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    """Writes entries in their order, within the transaction that is open. Raises `sqlite3.Error`."""
-    rows: list[tuple[Any, ...]] = []
+    """Writes entries within the transaction that is open: decisions, then what amends them, in its order.
+
+    Raises:
+        sqlite3.Error: an entry cannot be stored, or the file cannot be written.
+    """
+    rows: list[DecisionRow] = []
+    outcomes: dict[str, Outcome] = {}
+    marks: dict[str, Verdict] = {}
     for entry in entries:
         if isinstance(entry, DecisionRow):
-            rows.append(_values(entry))
-            continue
-        if rows:
-            connection.executemany(_INSERT, rows)
-            rows = []
-        if entry.outcome is not None:
-            connection.execute(_SET_OUTCOME, (_storable(entry.outcome), verdict(entry.outcome), entry.id))
-        if entry.mark is not None:
-            connection.execute(_SET_MARK, (entry.mark, entry.id))
-    if rows:
-        connection.executemany(_INSERT, rows)
+            rows.append(entry)
+        else:
+            id_ = _storable(entry.id)
+            if entry.outcome is not None:
+                outcomes[id_] = entry.outcome
+            if entry.mark is not None:
+                marks[id_] = entry.mark
+    _insert(connection, [_values(row) for row in rows])
+    connection.executemany(
+        _SET_OUTCOME, [(_storable(outcome), verdict(outcome), id_) for id_, outcome in outcomes.items()]
+    )
+    connection.executemany(_SET_MARK, [(mark, id_) for id_, mark in marks.items()])
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    whole = len(rows) - len(rows) % _MANY
+    for start in range(0, whole, _MANY):
+        connection.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + _MANY])))
+    connection.executemany(_INSERT, rows[whole:])
 
 
 def _values(row: DecisionRow) -> tuple[Any, ...]:
