@@ -142,6 +142,8 @@ class Workspaces:
         named = repr(os.fspath(folder)[:300])
         try:
             given = folder.expanduser()
+            if not given.is_absolute():
+                return f"{named} is not an absolute path. Give the whole path of the folder."
             root = Path(os.path.realpath(given))
             status = root.stat()
             home = Path(os.path.realpath(Path.home()))
@@ -149,8 +151,6 @@ class Workspaces:
             return f"There is no folder {named}. Give one that is there."
         except (OSError, RuntimeError, ValueError):
             return f"The folder {named} cannot be read. Give one that you may read."
-        if not given.is_absolute():
-            return f"{named} is not an absolute path. Give the whole path of the folder."
         if not root.is_dir():
             return f"{named} is not a folder. Give the folder that it lies in."
         if root == Path(root.anchor) or home.is_relative_to(root):

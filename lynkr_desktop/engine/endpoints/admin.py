@@ -7,7 +7,9 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
+from lynkr_desktop.engine.endpoints.code import CodeCalls
 from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, number, reply
+from lynkr_desktop.engine.endpoints.explain import ExplainCalls
 from lynkr_desktop.engine.endpoints.keys import Keys
 from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
@@ -100,6 +102,8 @@ class Admin:
             *Keys(self._engine).calls(),
             *OptionCalls(self._engine).calls(),
             *RouteCalls(self._engine).calls(),
+            *ExplainCalls(self._engine).calls(),
+            *CodeCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),
             Call("GET", "/metrics", self.metrics, content="text/plain"),
         ]
