@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import logging
 import os
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.analysis import reading as readings
+from lynkr_desktop.engine.analysis.courtesy import courteous
 from lynkr_desktop.engine.analysis.facts import FileFacts
 from lynkr_desktop.engine.analysis.graph import CodeGraph
 from lynkr_desktop.engine.analysis.limits import Limits
@@ -38,8 +36,8 @@ _SHOW_EVERY = 0.5
 _RACY = 2_000_000_000
 """Nanoseconds: a file that was read so soon after a change may change again and look the same."""
 
-_TURN = 0.0005
-"""Seconds after which this thread lets another one run. Requests wait for it, so it is short."""
+_MANY = 100
+"""Files from which on so many objects come to stay that the garbage collector had better not look at them."""
 
 
 class View(NamedTuple):
@@ -222,10 +220,9 @@ class Indexing:
         try:
             if self._watch is None and self._make_watch is not None:
                 self._watch = self._make_watch(self.root, self.refresh, lambda: self.used)
-            self._scan(reader, store)
+            with courteous(keep=True):
+                self._scan(reader, store)
             store.prune()
-            # Some hundred thousand objects came to stay: no collection need look at them again.
-            gc.freeze()
         finally:
             self._turn.release()
 
@@ -311,7 +308,7 @@ class Indexing:
             self._stamps.pop(path, None)
             lost[path] = self._facts.pop(path, None)
         shown = time.monotonic()
-        with _courteous():
+        with courteous(keep=len(fresh) >= _MANY):
             for reading in reader.read(fresh):
                 self._check()
                 path, old, facts = reading.path, self._facts.get(reading.path), self._take(reading)
@@ -403,21 +400,3 @@ class Indexing:
 
 class _Stopped(Exception):
     """The index is being closed."""
-
-
-_turns_lock = threading.Lock()
-_turns: list[float] = []
-
-
-@contextlib.contextmanager
-def _courteous() -> Iterator[None]:
-    """Lets other threads run often while this one computes: the event loop is one of them."""
-    with _turns_lock:
-        _turns.append(sys.getswitchinterval())
-        sys.setswitchinterval(_TURN)
-    try:
-        yield
-    finally:
-        with _turns_lock:
-            before = _turns.pop()
-            sys.setswitchinterval(_TURN if _turns else before)

@@ -66,9 +66,14 @@ class Names:
 
     def __init__(self) -> None:
         self._files: set[str] = set()
-        self._base: dict[str, tuple[str, ...]] = {}
-        self._stem: dict[str, tuple[str, ...]] = {}
-        self._symbols: dict[str, tuple[Place, ...]] = {}
+        self._ends: dict[str, tuple[str, ...]] = {}
+        """Files by their name, and by their name with the folder before it; those near the root first."""
+        self._modules: dict[str, tuple[str, ...]] = {}
+        """The same without suffixes, and by two names only."""
+        self._code: dict[str, tuple[Place, ...]] = {}
+        """Symbols by their name, and by their name with what may stand before it."""
+        self._tests: dict[str, tuple[Place, ...]] = {}
+        """The symbols of tests."""
 
     def __len__(self) -> int:
         return len(self._files)
@@ -83,13 +88,12 @@ class Names:
         """
         left = [path for path in gone if path not in come]
         new = [path for path in come if path not in self._files]
-        lost = [place for path, facts in gone.items() for place in places_of(path, facts)]
-        gained = [place for path, facts in come.items() for place in places_of(path, facts)]
         names = Names()
         names._files = self._files.difference(left).union(new)
-        names._base = _replaced(self._base, _by(_base_of, left), _by(_base_of, new))
-        names._stem = _replaced(self._stem, _by(_stem_of, left), _by(_stem_of, new))
-        names._symbols = _replaced(self._symbols, _by(_own_name, lost), _by(_own_name, gained))
+        names._ends = _replaced(self._ends, _by(_ends, left), _by(_ends, new), order=_nearest)
+        names._modules = _replaced(self._modules, _by(_two_names, left), _by(_two_names, new), order=_nearest)
+        names._code = _replaced(self._code, _keyed(gone, tests=False), _keyed(come, tests=False))
+        names._tests = _replaced(self._tests, _keyed(gone, tests=True), _keyed(come, tests=True))
         return names
 
     def find(self, names: Iterable[str], *, roots: Roots, prefix: str = "") -> Found:
@@ -122,15 +126,12 @@ class Names:
         if not meant:
             return ()
         path = meant[-1]
-        base = _base_of(path)
-        same = self._base.get(base, ()) if "." in base else ()
+        same = self._ending(path) or self._ending(_below_a_root(path, roots))
         if not same:
             return self._of_module(path.split("/") if "/" in path else _DOTS.split(path))
-        if "/" in path:
-            same = _ending(same, path) or self._below_a_root(same, path, roots)
         if prefix:
             same = tuple(one for one in same if one.startswith(prefix + "/")) or same
-        return tuple(sorted(same, key=lambda one: (one.count("/"), one))[:MANY])
+        return same[:MANY]
 
     def places_of(self, name: str) -> tuple[Place, ...]:
         """The places where a symbol is defined; nothing for a common word, or when too many define it."""
@@ -153,12 +154,23 @@ class Names:
             and (len(own) < _SHORTEST or (own in COMMON and not called))
         ):
             return ()
-        places = self._symbols.get(own, ())
-        if qualifiers:
-            places = tuple(place for place in places if _qualified(place, qualifiers))
-        if len(places) > 1:
-            places = tuple(place for place in places if not is_test(place.path)) or places
-        return places if len(places) <= MANY else ()
+        key = f"{qualifiers[-1]}.{own}" if qualifiers else own
+        for table in (self._code, self._tests):
+            places = table.get(key, ())
+            if len(qualifiers) > 1:
+                places = tuple(place for place in places if _qualified(place, qualifiers))
+            if places:
+                return places if len(places) <= MANY else ()
+        return ()
+
+    def _ending(self, path: str) -> tuple[str, ...]:
+        """The files whose paths end with a path."""
+        folders, _, base = path.rpartition("/")
+        folder = folders.rpartition("/")[2]
+        same = self._ends.get(f"{folder}/{base}" if folder else base, ())
+        if folder != folders:
+            same = tuple(one for one in same if one.endswith("/" + path))
+        return same
 
     def _of_module(self, parts: Sequence[str]) -> tuple[str, ...]:
         """Files of a module that is named without a suffix: `pkg.module`, `./components/Button`."""
@@ -167,17 +179,11 @@ class Names:
             del parts[0]
         if len(parts) < 2 or not all(part.replace("-", "_").isidentifier() for part in parts):
             return ()
-        same = tuple(
-            one for one in self._stem.get(parts[-1], ()) if _ending((_module(one),), "/".join(parts))
-        )
+        same = self._modules.get("/".join(parts[-2:]), ())
+        if len(parts) > 2:
+            path = "/".join(parts)
+            same = tuple(one for one in same if ("/" + _module(one)).endswith("/" + path))
         return same if len(same) <= MANY else ()
-
-    def _below_a_root(self, same: tuple[str, ...], path: str, roots: Roots) -> tuple[str, ...]:
-        """For paths that begin with the name of the root's own folder, or with the a/ and b/ of a diff."""
-        first, _, rest = path.partition("/")
-        if first not in ("a", "b") and all(root.rpartition("/")[2] != first for root in roots):
-            return ()
-        return tuple(one for one in same if one == rest) or _ending(same, rest)
 
 
 def candidates(name: str, roots: Roots, prefix: str = "") -> tuple[str, ...]:
@@ -245,20 +251,26 @@ def _suffix(path: str) -> str:
     return base[dot:] if dot > 0 and base[dot:] in SUFFIXES else ""
 
 
-def _base_of(path: str) -> str:
-    return path.rpartition("/")[2]
+def _ends(path: str) -> tuple[str, ...]:
+    parts = path.rsplit("/", 2)
+    return (parts[-1], "/".join(parts[-2:])) if len(parts) > 1 else (path,)
 
 
-def _stem_of(path: str) -> str:
-    return _module(path).rpartition("/")[2]
+def _two_names(path: str) -> tuple[str, ...]:
+    parts = _module(path).rsplit("/", 2)
+    return ("/".join(parts[-2:]),) if len(parts) > 1 else ()
 
 
-def _own_name(place: Place) -> str:
-    return place.name.rpartition(".")[2]
+def _nearest(path: str) -> tuple[int, str]:
+    return path.count("/"), path
 
 
-def _ending(paths: Iterable[str], end: str) -> tuple[str, ...]:
-    return tuple(path for path in paths if path == end or path.endswith("/" + end))
+def _below_a_root(path: str, roots: Roots) -> str:
+    """The rest of a path that begins with the name of the root's own folder, or with a/ or b/ as in diffs."""
+    first, _, rest = path.partition("/")
+    if first in ("a", "b") or any(root.rpartition("/")[2] == first for root in roots):
+        return rest
+    return ""
 
 
 def _normal(path: str) -> str:
@@ -272,12 +284,30 @@ def _normal(path: str) -> str:
     return ("/" if path.startswith("/") else "") + "/".join(parts)
 
 
-def _by(key_of: Callable[[T], str], values: Iterable[T]) -> list[tuple[str, T]]:
-    return [(key_of(value), value) for value in values]
+def _by(keys_of: Callable[[str], tuple[str, ...]], paths: Iterable[str]) -> list[tuple[str, str]]:
+    return [(key, path) for path in paths for key in keys_of(path)]
+
+
+def _keyed(files: Mapping[str, FileFacts | None], *, tests: bool) -> list[tuple[str, Place]]:
+    """The symbols of tests, or of the other files, with the keys that they are found by."""
+    keyed = []
+    for path, facts in files.items():
+        if facts is None or is_test(path) != tests:
+            continue
+        around = {*_module(path).rsplit("/", 2)[-2:], _SEPARATOR.split(facts.package)[-1]} - {""}
+        for place in places_of(path, facts):
+            owner, _, own = place.name.rpartition(".")
+            before = (owner.rpartition(".")[2],) if owner else around
+            keyed += [(own, place), *((f"{one}.{own}", place) for one in before)]
+    return keyed
 
 
 def _replaced(
-    table: dict[str, tuple[T, ...]], lost: Iterable[tuple[str, T]], gained: Iterable[tuple[str, T]]
+    table: dict[str, tuple[T, ...]],
+    lost: Iterable[tuple[str, T]],
+    gained: Iterable[tuple[str, T]],
+    *,
+    order: Callable[[T], tuple[int, str]] | None = None,
 ) -> dict[str, tuple[T, ...]]:
     """A copy of a table without some values and with others."""
     stale: dict[str, set[T]] = {}
@@ -289,9 +319,11 @@ def _replaced(
     copy = table.copy()
     for key in stale.keys() | fresh.keys():
         without = stale.get(key, ())
-        values = (*(value for value in copy.get(key, ()) if value not in without), *fresh.get(key, ()))
+        values = [value for value in copy.get(key, ()) if value not in without] + fresh.get(key, [])
+        if order is not None:
+            values.sort(key=order)
         if values:
-            copy[key] = values
+            copy[key] = tuple(values)
         else:
             copy.pop(key, None)
     return copy

@@ -140,8 +140,7 @@ class TreeWatch:
         self._walk_began = 0.0
         self._poll_at = 0.0
         self._polling = False
-        git = git_folder(self.root)
-        self._git = git[1] if git is not None else None
+        self._git: str | None = None
         self.fresh = False
         """Whether something was noted since `attend` last looked."""
 
@@ -154,6 +153,8 @@ class TreeWatch:
         """Watches one more folder, relative to the root; the root itself is the first of a walk."""
         if not folder:
             self._walk_began = time.monotonic()
+            git = git_folder(self.root)
+            self._git = git[1] if git is not None else None
         if self._polling:
             return
         try:
