@@ -27,6 +27,7 @@ import msgspec
 
 from lynkr_desktop.engine.delivery import Delivery
 from lynkr_desktop.engine.exchange import Exchange
+from lynkr_desktop.engine.routing.ask import read_ask
 from lynkr_desktop.engine.routing.decision import Target
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
@@ -119,7 +120,7 @@ class Fuzzer:
         where = spoken.client.name
         try:
             request = in_call_order(spoken.codec.decode_request(body))
-            score(request)
+            score(read_ask(request))
             self.good += 1
             for upstream in UPSTREAMS:
                 where = f"{spoken.client.name} to {upstream.name}"

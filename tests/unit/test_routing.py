@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.config.schema import RoutingOptions, TierOptions
+from lynkr_desktop.engine.routing.ask import read_ask
 from lynkr_desktop.engine.routing.router import Asking, Router
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.switches import Switches
@@ -58,7 +59,7 @@ def test_an_agents_envelope_changes_nothing(text: str) -> None:
         system="You are an expert who debugs, refactors and proves security." * 200,
         tools=60,
     )
-    assert score(wrapped) == score(ask(text))
+    assert score(read_ask(wrapped)).value == score(read_ask(ask(text))).value
 
 
 def test_a_tool_result_continues_the_task_that_was_asked_for() -> None:
@@ -71,12 +72,12 @@ def test_a_tool_result_continues_the_task_that_was_asked_for() -> None:
             Message("user", (ToolResult("t", (Text("a.py"),)),)),
         ),
     )
-    assert score(later).value >= score(first).value
+    assert score(read_ask(later)).value >= score(read_ask(first)).value
 
 
 @given(st.text(max_size=3000))
 def test_every_text_has_a_score_in_range(text: str) -> None:
-    assert 0 <= score(ask(text)).value <= 1
+    assert 0 <= score(read_ask(ask(text))).value <= 1
 
 
 def test_a_tier_switched_off_hands_its_requests_to_the_nearest() -> None:

@@ -1,205 +1,146 @@
-"""A first complexity score: a sum of named points over what is asked and how it will be worked on.
+"""How hard a request is, in 0..1, as a sum of named contributions.
 
-It looks at the newest thing that a person asked for, never at system prompts, tool schemas or text that a
-harness injected, so that the same request scores the same bare and inside an agent's envelope.
+Difficulty is counted in tiers first: what is asked (a learned model), moved by the structure of the code
+that it touches, by failures of the work on it, and by risk. The sum is then read as a score in which the
+default thresholds are whole tiers, so that every tier can be reached and a tier more or less is the same
+step everywhere.
+
+It looks at the words of a person alone, never at system prompts, tool schemas or what harnesses inject, so
+the same ask scores the same bare and inside an agent's envelope.
 """
 
 from __future__ import annotations
 
 import re
-from operator import attrgetter
 
 from msgspec import Struct
 
-from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult
+from lynkr_desktop.engine.analysis.index import Touched
+from lynkr_desktop.engine.routing.ask import Ask
+from lynkr_desktop.engine.routing.features import features
+from lynkr_desktop.engine.routing.model import Model, shipped
+from lynkr_desktop.engine.routing.structure import structure_of
 from lynkr_desktop.protocol.routing import ContributionGroup
 
-_INJECTED = re.compile(
-    r"<(system-reminder|environment_context|environment_details|user_instructions|local-command-\w+|command-\w+)\b"
-    r"[^>]*>.*?</\1>",
-    re.DOTALL,
+_THRESHOLDS = (0.0, 0.35, 0.65, 0.85, 1.0)
+"""Scores at which 0, 1, 2, 3 and 4 tiers are full; those of the default configuration."""
+
+_FAILURES = 2
+"""Failed attempts, or complaints in a row, that put a tier on; one may be a slip."""
+
+_PROTECTED = re.compile(
+    r"(?:^|[/\\_.-])(?:auth|authn|authz|login|security|secrets?|credentials?|crypto|passwords?|permissions?|"
+    r"payments?|billing|migrations?|\.env|\.github|terraform|deploy)(?:$|[/\\_.-])",
+    re.IGNORECASE,
 )
-_MAX_TEXT = 20_000
-"""Characters of the ask that are looked at; more says nothing new and costs time."""
+_WRITES = frozenset(("add", "fault", "refactor", "migrate", "speed", "spelled"))
+_PROTECTED_EFFECT = 0.35
 
 
 class Contribution(Struct, frozen=True):
-    """One reason for a score. `value` is what was measured, `points` what it adds."""
+    """One reason for a score. `value` is what was measured, `points` what it adds to the score."""
 
+    group: ContributionGroup
     name: str
     value: float
     points: float
     reason: str
-    group: ContributionGroup = "ask"
 
 
 class Score(Struct, frozen=True):
-    """A complexity in [0, 1] with its reasons, the strongest first."""
+    """A complexity in [0, 1] with its reasons, the strongest first; their points sum to it.
+
+    `fixed` tells how far it does not depend on the code that is touched.
+    """
 
     value: float
     contributions: tuple[Contribution, ...]
+    fixed: float = 0.0
 
     @property
     def reason(self) -> str:
         """The strongest reasons in one line."""
-        named = ", ".join(item.reason for item in self.contributions[:3])
-        return named or "nothing but a short question"
+        named = [item for item in self.contributions if item.name not in ("base", "limit", "together")]
+        said = ", ".join(item.reason for item in named[:3] if abs(item.points) >= 0.005)
+        return said or "nothing but a short question"
 
 
-class _Words(Struct, frozen=True):
-    """Words to look for. A plain search for how they begin spares most texts the pattern, which is slow."""
+def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) -> Score:
+    """Scores an ask; deterministic, no I/O, well under a millisecond for usual sizes.
 
-    pattern: re.Pattern[str]
-    beginnings: tuple[str, ...]
-
-    def stand_in(self, lowered: str) -> bool:
-        """Whether one of them stands in the text."""
-        return any(map(lowered.__contains__, self.beginnings)) and self.pattern.search(lowered) is not None
-
-
-class _Signal(Struct, frozen=True):
-    name: str
-    words: _Words
-    points: float
-    reason: str
-
-
-def _words(*stems: str) -> _Words:
-    """Words by how they begin, as patterns that begin with plain letters."""
-    beginnings = tuple(re.split(r"[^a-z ]", stem, maxsplit=1)[0] for stem in stems)
-    return _Words(re.compile(r"\b(?:" + "|".join(stems) + r")"), beginnings)
-
-
-_SIGNALS = (
-    _Signal(
-        "edit",
-        _words("implement", "add ", "write ", "create ", "build ", "extend ", "convert ", "port "),
-        0.10,
-        "asks for new code",
-    ),
-    _Signal(
-        "repair",
-        _words("fix", "bug", "debug", "fail(?:s|ing|ed|ure)", "crash", "error", "broken", "traceback"),
-        0.14,
-        "asks to find a fault",
-    ),
-    _Signal(
-        "restructure",
-        _words("refactor", "migrat", "redesign", "restructur", "untangle", "decoupl", "rewrite", "split up"),
-        0.26,
-        "asks to restructure code",
-    ),
-    _Signal(
-        "breadth",
-        _words(
-            "across",
-            "every (?:file|module|caller|endpoint)",
-            "whole",
-            "entire",
-            "all (?:files|modules|callers)",
-        ),
-        0.14,
-        "spans many places",
-    ),
-    _Signal(
-        "risk",
-        _words(
-            "auth(?!or)",
-            "security",
-            "encrypt",
-            "permission",
-            "concurren",
-            "deadlock",
-            "race condition",
-            "thread.?safe",
-            "data loss",
-            "transaction",
-            "payment",
-        ),
-        0.20,
-        "touches something risky",
-    ),
-    _Signal(
-        "reasoning",
-        _words(
-            "prove",
-            "proof",
-            "why does",
-            "root cause",
-            "trade.?offs?",
-            "architect",
-            "design ",
-            "invariant",
-            "algorithm",
-            "complexity of",
-            "formal",
-            "consensus",
-            "step by step",
-        ),
-        0.26,
-        "asks to reason",
-    ),
-    _Signal(
-        "performance",
-        _words("optimi[sz]", "performance", "memory leak", "latency", "throughput", "profil(?:e|ing)"),
-        0.14,
-        "asks for speed",
-    ),
-)
-_BEGINNINGS = tuple(beginning for signal in _SIGNALS for beginning in signal.words.beginnings)
-_PATHS = re.compile(
-    r"(?<![\w./\\-])[\w./\\-]+\.(?:py|pyi|ts|tsx|js|jsx|rs|go|java|cs|c|h|cpp|hpp|rb|php|kt|swift|sql)\b"
-)
-_STEPS = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*])\s+\S")
+    Args:
+        ask: what a person wants.
+        touched: the code that it names, None where no workspace is known.
+        model: the learned part, None for the one that comes with the package.
+    """
+    found = features(ask.subject)
+    reading = (model or shipped()).read(found)
+    tally = _Tally()
+    for part in reading.parts:
+        tally.add("risk" if part.risk else "ask", part.name, part.value, part.effect, part.reason)
+    structure = structure_of(touched)
+    if structure is not None:
+        sensitive = _sensitivity(reading.fixed)
+        for metric in structure.metrics:
+            tally.add("code", metric.name, metric.value, sensitive * metric.effect, metric.reason)
+    failed = max(ask.failures, ask.complaints)
+    if failed >= _FAILURES:
+        tally.add("work", "failures", failed, 1.0, f"{failed} attempts failed")
+    elif failed or ask.errors:
+        tally.add(
+            "work", "failures", max(failed, ask.errors), 0.0, "an error on the way, which may be a slip"
+        )
+    if ask.results:
+        tally.add("work", "results", ask.results, 0.0, f"{ask.results} tool results so far")
+    if ask.tools:
+        tally.add("work", "tools", ask.tools, 0.0, f"{ask.tools} tools on offer")
+    if touched is not None and _writes_protected(ask, touched, found.concepts, reading.fixed):
+        tally.add("risk", "protected path", 1.0, _PROTECTED_EFFECT, "changes code that guards something")
+    return tally.score(reading.fixed)
 
 
-def score(request: Request) -> Score:
-    """Scores a request; deterministic, no I/O, well under a millisecond for usual sizes."""
-    text, since = _ask(request)
-    found: list[Contribution] = []
-
-    def add(name: str, value: float, points: float, reason: str) -> None:
-        found.append(Contribution(name, value, round(points, 4), reason))
-
-    if words := len(text.split()):
-        add("length", words, min(0.18, words / 1500), f"{words} word{'s' if words > 1 else ''}")
-    lowered = text.lower()
-    if any(map(lowered.__contains__, _BEGINNINGS)):
-        for signal in _SIGNALS:
-            if signal.words.stand_in(lowered):
-                add(signal.name, 1, signal.points, signal.reason)
-    if "." in text and (files := len(set(_PATHS.findall(text)))):
-        add("files", files, min(0.15, 0.05 * files), f"names {files} file{'s' if files > 1 else ''}")
-    if code := text.count("```") // 2 + text.count("Traceback (most recent call last)"):
-        add("code", code, min(0.10, 0.05 * code), "carries code or a traceback")
-    if ("\n" in text or not text[:1].isalpha()) and (steps := len(_STEPS.findall(text))):
-        add("steps", steps, min(0.15, 0.03 * steps), f"lists {steps} steps")
-    if results := [block for turn in since for block in turn.content if isinstance(block, ToolResult)]:
-        add("work", len(results), min(0.08, 0.01 * len(results)), f"{len(results)} tool results so far")
-        if failures := sum(result.is_error for result in results):
-            add("failures", failures, min(0.20, 0.05 * failures), f"{failures} of them failed")
-
-    total = min(1.0, sum([item.points for item in found]))
-    found.sort(key=attrgetter("points"), reverse=True)
-    return Score(round(total, 4), tuple(found))
+def _sensitivity(fixed: float) -> float:
+    """How much of the code's structure counts: all of it up to 0.3, none from 0.7 on."""
+    return 1.0 - min(1.0, max(0.0, (fixed - 0.3) / 0.4))
 
 
-def _ask(request: Request) -> tuple[str, tuple[Message, ...]]:
-    """What a person asked last, cleaned, and the turns since then."""
-    for position in range(len(request.messages) - 1, -1, -1):
-        message = request.messages[position]
-        if message.role == "user" and (text := clean_text(message)):
-            return text, request.messages[position + 1 :]
-    return "", request.messages
+def _writes_protected(ask: Ask, touched: Touched, concepts: dict[str, str], fixed: float) -> bool:
+    if fixed > 0.5 or not (ask.written or concepts.keys() & _WRITES):
+        return False
+    paths = (*ask.written, *[file.path for file in touched.files])
+    return any(_PROTECTED.search(path) for path in paths)
 
 
-def clean_text(message: Message) -> str:
-    """The text of a turn without what a harness injected into it."""
-    parts: list[str] = []
-    room = _MAX_TEXT
-    for block in message.content:
-        if isinstance(block, Text) and room > 0:
-            text = _INJECTED.sub("", block.text) if "<" in block.text else block.text
-            parts.append(text[:room])
-            room -= len(text)
-    return "\n".join(parts).strip()
+class _Tally:
+    """Adds up effects in tiers, and says of each what it adds to the score at that place."""
+
+    def __init__(self) -> None:
+        self._level = 0.0
+        self._items: list[Contribution] = []
+
+    def add(self, group: ContributionGroup, name: str, value: float, effect: float, reason: str) -> None:
+        before = _value_at(self._level)
+        self._level += effect
+        points = _value_at(self._level) - before
+        self._items.append(Contribution(group, name, float(value), points, reason))
+
+    def score(self, fixed: float) -> Score:
+        total = _value_at(self._level)
+        value = min(1.0, max(0.0, total))
+        if value != total:
+            self._items.append(
+                Contribution("ask", "limit", total, value - total, "scores lie between 0 and 1")
+            )
+        self._items.sort(key=lambda item: (-abs(item.points), item.name))
+        rounded = tuple(
+            Contribution(item.group, item.name, item.value, round(item.points, 6), item.reason)
+            for item in self._items
+        )
+        return Score(round(value, 4), rounded, round(fixed, 4))
+
+
+def _value_at(level: float) -> float:
+    """The score of a difficulty in tiers; linear between thresholds, and beyond them as in the next tier."""
+    place = min(3, max(0, int(level)))
+    low, high = _THRESHOLDS[place], _THRESHOLDS[place + 1]
+    return low + (level - place) * (high - low)
