@@ -68,20 +68,18 @@ def _uses(outline: Outline, spec: LanguageSpec) -> dict[int, set[str]]:
     for node in outline.found.get("receiver", ()):
         receivers.setdefault(outline.function_at(node.start_byte), outline.text(node))
     fixed = spec.receivers
-    known = fixed.union(receivers.values())
+    prefixes = tuple(receiver + b"." for receiver in fixed.union(receivers.values()))
+    source, function_at = outline.source, outline.function_at
     uses: dict[int, set[str]] = defaultdict(set)
-    for node in outline.found.get("member", ()):
-        start = node.start_byte
-        receiver, _, name = outline.source[start : node.end_byte].partition(b".")
-        if receiver in known:
-            function = outline.function_at(start)
+    members = [(node.start_byte, node.end_byte) for node in outline.found.get("member", ())]
+    members += [(token.start, token.end) for token in outline.tokens if token.kind == "member"]
+    for start, end in members:
+        if source.startswith(prefixes, start):
+            function = function_at(start)
             method = method_of[function] if function >= 0 else -1
+            receiver, _, name = source[start:end].partition(b".")
             if method >= 0 and (receiver in fixed or receivers.get(method) == receiver):
                 uses[method].add(decode(name))
-    for node in outline.found.get("member.name", ()):
-        function = outline.function_at(node.start_byte)
-        if function >= 0 and method_of[function] >= 0:
-            uses[method_of[function]].add(decode(outline.text(node)))
     for method, used in _bare_uses(outline, method_of):
         uses[method].add(used)
     return uses

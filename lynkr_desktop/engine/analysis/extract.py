@@ -68,7 +68,8 @@ class _Reading:
         self._spec = spec
         query = _query(spec, spec.grammar(suffix))
         self._root = grammar.parse(query.grammar, self._source)
-        self._outline = Outline(self._source, query.captures(self._root))
+        found = {} if self._root is None else query.captures(self._root)
+        self._outline = Outline(self._source, found, spec)
 
     def facts(self) -> FileFacts:
         """Everything that is asked of a file."""
@@ -82,7 +83,7 @@ class _Reading:
             package=next((decode(text) for text in self._outline.texts("package")), ""),
             defines=tuple(self._defines()),
             references=tuple(find_references(self._outline, self._spec)),
-            broken=self._root.has_error,
+            broken=self._root is None or self._root.has_error,
         )
 
     def decisions(self) -> dict[int, Counter[str]]:
@@ -97,16 +98,11 @@ class _Reading:
             if capture.startswith("decision."):
                 kind = capture.removeprefix("decision.")
                 for node in nodes:
-                    yield Decision(kind, node.start_byte, node.end_byte)
-        branch = self._spec.branches_in_tokens
-        if branch is not None:
-            read = 0
-            for node in self._outline.found.get("tokens", ()):
-                if node.end_byte > read:
-                    read = node.end_byte
-                    for match in branch.finditer(self._source, node.start_byte, read):
-                        if match["branch"]:
-                            yield Decision("macro", match.start(), match.end())
+                    if not self._outline.in_tokens(node.start_byte):
+                        yield Decision(kind, node.start_byte, node.end_byte)
+        for token in self._outline.tokens:
+            if token.kind == "branch":
+                yield Decision("macro", token.start, token.end)
 
     def decisions_by_function(self) -> list[tuple[Function, tuple[Decision, ...]]]:
         """The functions with the decisions that are theirs, in the order of the file."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import time
+from collections import defaultdict
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -17,6 +19,9 @@ from typing import Any, Protocol
 
 MODERN = sys.version_info >= (3, 13)
 """Whether the later generation is the one that is installed; see the dependencies in pyproject.toml."""
+
+LONGEST_PARSE = 5.0
+"""Seconds. A file of 1 MB takes 0.2."""
 
 _OTHER_NAMES = {} if MODERN else {"csharp": "c_sharp"}
 
@@ -57,26 +62,40 @@ class Query:
 
     def captures(self, root: Node) -> dict[str, list[Any]]:
         """The captured nodes by the name of their capture, each list in the order of the source."""
+        found: dict[str, list[Any]]
         if MODERN:
-            found: dict[str, list[Any]] = _tree_sitter().QueryCursor(self._query).captures(root)
+            found = _tree_sitter().QueryCursor(self._query).captures(root)
             for nodes in found.values():
                 nodes.sort(key=_start)
             return found
-        found = {}
+        found = defaultdict(list)
         for node, name in self._query.captures(root):
-            if name in found:
-                found[name].append(node)
-            else:
-                found[name] = [node]
-        return found
+            found[name].append(node)
+        return dict(found)
 
 
 _start = attrgetter("start_byte")
 
 
-def parse(grammar: str, source: bytes) -> Node:
-    """The root of the syntax tree of any bytes; what cannot be read is in error nodes."""
-    root: Node = _parser(grammar).parse(source).root_node
+def parse(grammar: str, source: bytes) -> Node | None:
+    """The root of the syntax tree of any bytes; what cannot be read is in error nodes.
+
+    None where recovering from errors takes longer than `LONGEST_PARSE`, as it can for long runs of nonsense.
+    """
+    parser = _parser(grammar)
+    try:
+        if MODERN:
+            give_up = time.monotonic() + LONGEST_PARSE
+            tree = parser.parse(
+                lambda position, _: source[position:],
+                progress_callback=lambda _position, _error: time.monotonic() > give_up,
+            )
+        else:
+            tree = parser.parse(source)
+    except ValueError:
+        parser.reset()  # else it goes on with this source at the next call
+        return None
+    root: Node = tree.root_node
     return root
 
 
@@ -92,6 +111,7 @@ def _parser(grammar: str) -> Any:
             parser.language = _language(grammar)
         else:
             parser.set_language(_language(grammar))
+            parser.set_timeout_micros(int(LONGEST_PARSE * 1e6))
         setattr(_parsers, grammar, parser)
     return parser
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+from lynkr_desktop.engine.analysis.languages.spec import LanguageSpec, Token
 
 
 class Span:
@@ -61,9 +63,10 @@ class Outline:
         found: the captured nodes by the name of their capture, in the order of the source.
         spans: the functions, classes, extensions and scopes, in the order of the source.
         functions: those of them that are functions.
+        tokens: what was found where there is no tree.
     """
 
-    def __init__(self, source: bytes, found: Mapping[str, list[Any]]) -> None:
+    def __init__(self, source: bytes, found: Mapping[str, list[Any]], spec: LanguageSpec) -> None:
         self.source = source
         self.found = found
         self.spans = sorted(self._captured_spans(), key=lambda span: (span.start, -span.end))
@@ -72,6 +75,19 @@ class Outline:
         self._bounds: list[int] = []
         self._innermost: list[Span | None] = []
         self._nest()
+        self._token_bounds = [0]  # of where there is no tree: start and end, in turns, after the first
+        self.tokens = list(self._read_tokens(spec.read_tokens)) if spec.read_tokens is not None else []
+
+    def _read_tokens(self, read: Callable[[bytes, int, int], Iterable[Token]]) -> Iterator[Token]:
+        for node in self.found.get("tokens", ()):
+            start, end = node.start_byte, node.end_byte
+            if start >= self._token_bounds[-1]:
+                self._token_bounds += [start, end]
+                yield from read(self.source, start, end)
+
+    def in_tokens(self, position: int) -> bool:
+        """Whether a byte is where there is no tree; some grammars show single operators there anyway."""
+        return bisect_right(self._token_bounds, position) % 2 == 0
 
     def _captured_spans(self) -> Iterator[Span]:
         owners = self.found.get("receiver.type", [])

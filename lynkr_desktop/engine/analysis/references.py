@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from lynkr_desktop.engine.analysis.facts import Reference
 from lynkr_desktop.engine.analysis.languages.spec import LanguageSpec
@@ -17,6 +18,7 @@ _LONGEST_NAME = 200
 
 _DOTTED = re.compile(r"#?[\w$]+(?:(?:\.|::)#?[\w$]+)*")
 _TYPE = re.compile(r"[^\W\d][\w$]*(?:(?:\.|::)[^\W\d][\w$]*)*")
+_TYPE_ARGUMENTS = re.compile(r"(?:::)?<[^<>]*>")
 _LAST = re.compile(r"(.*?)(\??\.|::|->)?\s*(#?[\w$]+)$", re.DOTALL)
 _OBJECT_BACKWARDS = re.compile(rb"\s*(\.\s*[\w$\x80-\xff]+\s*)+(?![\w$.)\]}>\"'`\x80-\xff])")
 
@@ -32,7 +34,10 @@ def find_references(outline: Outline, spec: LanguageSpec) -> Iterator[Reference]
     for node in outline.found.get("call.name", ()):
         start = node.start_byte
         seen[_object_before(source, start) + outline.text(node), function_at(start)] = None
-    called = dict.fromkeys((*_split(decode(text)), function) for text, function in seen)
+    for token in outline.tokens:
+        if token.kind == "call" and token.end - token.start <= _LONGEST_NAME:
+            seen[source[token.start : token.end], function_at(token.start)] = None
+    called = dict.fromkeys((*_split(text), function) for text, function in seen)
     declared = {span.name_start for span in outline.spans if span.kind == "class"}
     declared.update(node.start_byte for node in outline.found.get("define", ()))
     read = 0
@@ -43,7 +48,7 @@ def find_references(outline: Outline, spec: LanguageSpec) -> Iterator[Reference]
             function = function_at(start)
             for name in _TYPE.findall(decode(source[start:end])):
                 if name not in spec.ignored_types:
-                    called[(*_split(name), function)] = None
+                    called[(*_split(name.encode()), function)] = None
     for name, qualifier, function in sorted(called):
         if name:
             yield Reference(name, qualifier, function)
@@ -58,11 +63,19 @@ def _object_before(source: bytes, start: int) -> bytes:
     return match[0][::-1] if match else b"?."
 
 
-def _split(name: str) -> tuple[str, str]:
+@lru_cache(maxsize=8192)  # most calls of a project are of few names
+def _split(text: bytes) -> tuple[str, str]:
     """`a.b.c` -> ("c", "a.b"), with UNKNOWN for what is no dotted name; both empty where there is no name."""
+    name = decode(text)
     if name.isidentifier():
         return name, ""
-    match = _LAST.match("".join(name.split()))
+    before, _, last = name.rpartition(".")
+    if last.isidentifier() and before.replace(".", "").isidentifier():
+        return last, before
+    name = "".join(name.split())
+    while "<" in name and (plain := _TYPE_ARGUMENTS.sub("", name)) != name:
+        name = plain
+    match = _LAST.match(name)
     if match is None:
         return "", ""
     before, separator, last = match.groups()

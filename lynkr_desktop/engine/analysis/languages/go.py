@@ -28,9 +28,8 @@ _QUERY = """
 (expression_case) @decision.case
 (type_case) @decision.case
 (communication_case) @decision.select
-(binary_expression operator: ["&&" "||"] @decision.boolean)
+["&&" "||"] @decision.boolean
 
-(selector_expression operand: (identifier)) @member
 (call_expression function: [(identifier) (selector_expression)] @call)
 [(type_identifier) (qualified_type)] @type
 
@@ -41,6 +40,8 @@ _QUERY = """
 (source_file (type_declaration (type_spec name: (type_identifier) @define)))
 (source_file (type_declaration (type_alias name: (type_identifier) @define)))
 (source_file (var_declaration (var_spec (identifier) @define)))
+
+(selector_expression operand: (identifier)) @member
 """
 
 _QUERY_OLDER = """

@@ -39,12 +39,13 @@ _QUERY = """
 (case_clause !guard (case_pattern "_")) @decision.default
 (case_clause guard: (if_clause) @decision.guard)
 
-(attribute object: (identifier)) @member
 (call function: [(identifier) (attribute)] @call)
 (decorator [(identifier) (attribute)] @call)
 (type) @type
 
 [(import_statement) (import_from_statement) (future_import_statement)] @import
+
+(attribute object: (identifier)) @member
 """
 
 _QUERY_OLDER = """

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import dropwhile
 
 from lynkr_desktop.engine.analysis.facts import Import
-from lynkr_desktop.engine.analysis.languages.spec import Captures, LanguageSpec
+from lynkr_desktop.engine.analysis.languages.spec import Captures, LanguageSpec, Token
 
 _QUERY = """
 (function_item name: (identifier) @function.name) @function
@@ -43,18 +43,14 @@ _QUERY = """
 (match_block) @decision.match
 (match_pattern condition: (_) @decision.guard)
 (let_declaration alternative: (_) @decision.let_else)
-(binary_expression operator: ["&&" "||"] @decision.boolean)
-(let_chain "&&" @decision.boolean)
+["&&" "||"] @decision.boolean
 (try_expression) @decision.try
 (macro_invocation (token_tree) @tokens)
 
-(field_expression value: (self)) @member
-(token_tree (self) . "." . (identifier) @member.name)
 (call_expression function: [(identifier) (scoped_identifier) (field_expression)] @call)
 (call_expression function:
   (generic_function function: [(identifier) (scoped_identifier) (field_expression)] @call))
 (macro_invocation macro: [(identifier) (scoped_identifier)] @call)
-(token_tree (identifier) @call.name . (token_tree))
 [(type_identifier) (scoped_type_identifier)] @type
 
 (use_declaration argument: (_) @import)
@@ -68,14 +64,17 @@ _QUERY = """
   (macro_definition name: (identifier) @define)
   (mod_item name: (identifier) @define)
 ])
+
+(field_expression value: (self)) @member
 """
 
 _CRATE = re.compile(r"extern\s+crate\s+(\w+)(?:\s+as\s+(\w+))?")
 _TOKEN = re.compile(r"//[^\n]*|/\*.*?\*/|(?:r#)?(\w+|[{},*])", re.DOTALL)
-_BRANCH = re.compile(
+_IN_MACROS = re.compile(
     rb"""//[^\n]*|/\*.*?\*/|r(\#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])'  # comments, strings, characters
     |(?:[(,=\[{;]|\bmove)\s*(?:\|\||&&)  # a closure without parameters, a reference to a reference
-    |(?P<branch>\b(?:if|for|while)\b|&&|\|\||(?<=[\w)\]}])\?)""",
+    |(?P<branch>\b(?:if|for|while)\b|&&|\|\||(?<=[\w)\]}])\?)
+    |(?P<path>(?P<member>\bself\.\w+)(?:(?:\.|::)\w+)*|\.?\b\w+(?:(?:\.|::)\w+)*)(?P<called>(?=\s*\())?""",
     re.DOTALL | re.VERBOSE,
 )
 
@@ -141,6 +140,17 @@ def _from_file(path: list[str], inside: list[str]) -> list[str]:
     return ["self", *inside[: len(inside) - up], *rest]
 
 
+def _read_macro(source: bytes, start: int, end: int) -> Iterator[Token]:
+    for match in _IN_MACROS.finditer(source, start, end):
+        if match["branch"]:
+            yield Token("branch", *match.span())
+        elif match["path"]:
+            if match["member"]:
+                yield Token("member", *match.span("member"))
+            if match["called"] is not None:
+                yield Token("call", *match.span("path"))
+
+
 def _modules(inside: bytes) -> list[str]:
     return _decode(inside).split(".") if inside else []
 
@@ -157,6 +167,6 @@ RUST = LanguageSpec(
     weights={"match": -1},
     receivers=frozenset({b"self"}),
     static_without_receiver=True,
-    branches_in_tokens=_BRANCH,
+    read_tokens=_read_macro,
     ignored_types=frozenset({"Self", "Option", "Result", "String", "Vec", "Box"}),
 )

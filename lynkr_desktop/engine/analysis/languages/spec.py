@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from lynkr_desktop.engine.analysis.facts import Import, Language
 
 Captures = Mapping[str, list[bytes]]
 """The source of the captured nodes, by the name of their capture, in the order of the file."""
+
+
+class Token(NamedTuple):
+    """What was found where there is no tree. `call` and `member` are as the captures of that name."""
+
+    kind: Literal["branch", "call", "member"]
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,9 +33,8 @@ class LanguageSpec:
     - `@extension` with `@extension.name`, `@extension.base`: methods and bases of a type declared elsewhere.
     - `@scope` with `@scope.name`: what only qualifies the names in it, as a module.
     - `@decision.KIND`: a branch of the innermost named function around it, counted by `weights`.
-    - `@tokens`: source that is no tree; branches are found in it by `branches_in_tokens`, as of kind `macro`.
-    - `@member`: `object.name` in full, where the object may be the receiver; `@member.name`: a name of the
-      fixed receiver, without it.
+    - `@tokens`: source that is no tree; `read_tokens` finds in it what is found in the tree elsewhere.
+    - `@member`: `object.name` in full, where the object may be the receiver.
     - `@class.field`, `@name`, `@local`: declared fields, names that may be fields, and variables that may
       hide fields, where `this` is optional.
     - `@call`: what is called, `@type`: a type that is named; both without arguments, as they are written.
@@ -35,6 +42,10 @@ class LanguageSpec:
     - `@import...`: given to `imports`, beside it the scopes that each stands in as `import... .in` (`a.b`).
     - `@package`: the name of the package.
     - `@define`: a name that is defined, beside functions and classes; it counts only at the top level.
+
+    Long chains nest deeply, and a query over them takes time by the square of their length wherever a pattern
+    has to wait for a later child at each level. So operators are captured by their tokens, and `@member` is
+    the last pattern, after `@call` (for tree-sitter 0.21, which keeps captures in order).
 
     Attributes:
         grammars: the name of the grammar by suffix of the file; `""` for every other suffix.
@@ -46,7 +57,8 @@ class LanguageSpec:
         receivers: the names of the object in its methods where the language fixes them.
         constructors: methods that LCOM4 leaves out since they touch every field.
         static_without_receiver: whether a method without `@receiver` is a method without an object.
-        branches_in_tokens: what a branch is in `@tokens`: its group `branch`.
+        read_tokens: given the source and the bounds of `@tokens`, finds branches (of kind `macro`), calls and
+            uses of the receiver.
         ignored_types: names of built-in types that are no references.
     """
 
@@ -61,7 +73,7 @@ class LanguageSpec:
     receivers: frozenset[bytes] = frozenset()
     constructors: frozenset[str] = frozenset()
     static_without_receiver: bool = False
-    branches_in_tokens: re.Pattern[bytes] | None = None
+    read_tokens: Callable[[bytes, int, int], Iterable[Token]] | None = None
     ignored_types: frozenset[str] = frozenset()
 
     def grammar(self, suffix: str) -> str:
