@@ -3,9 +3,9 @@
 A threshold parts two neighbouring tiers. To move it is to send the tasks that score between the old place and
 the new one to the other tier, so that is all that must be judged: how often did tasks with such scores fail
 at the weaker tier, and how often at the stronger one? Each rate is a self-normalised inverse-propensity mean
-(Hájek 1971) over the tasks that took the tier, which is unbiased however uneven the experiment was. Too weak
-a tier (a task that failed) counts `weight` times as much as too strong a one (a task that the weaker tier
-would have done as well).
+(Hájek 1971) over the tasks that took the tier, which is unbiased however uneven the experiment was. A task
+that failed took too weak a tier and counts `weight`; one that the weaker tier would have done as well took
+too strong a one and counts 1, for each tier that is too strong.
 
 Where the log has no task that took the other tier, it is not guessed at:
 - at a weaker tier, tasks are taken to fail unless a person marked them as routed too high;
