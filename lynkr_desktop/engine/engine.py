@@ -8,15 +8,14 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 
 import lynkr_desktop
-from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
+from lynkr_desktop.engine.code import workspaces_for
 from lynkr_desktop.engine.config.loader import ConfigError, LoadedConfig, load_config
 from lynkr_desktop.engine.config.options import Overrides
 from lynkr_desktop.engine.config.schema import Config
@@ -25,7 +24,7 @@ from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
 from lynkr_desktop.engine.providers.base import ModelInfo
-from lynkr_desktop.engine.providers.connections import Connector
+from lynkr_desktop.engine.providers.connections import http_session
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
@@ -152,8 +151,8 @@ class Engine:
         self._decisions = DecisionLog(self._records)
         await self._records.start()
         self._metrics.watch_records(lambda: self._records.waiting, lambda: self._records.lost)
-        self._local_session = _session(self.egress, trust_env=False)
-        self._cloud_session = _session(self.egress, trust_env=True)
+        self._local_session = http_session(self.egress, trust_env=False)
+        self._cloud_session = http_session(self.egress, trust_env=True)
         self._tools = Tools(
             local_session=lambda: self._local_session,
             cloud_session=lambda: self._cloud_session,
@@ -281,13 +280,8 @@ class Engine:
         before, self.workspaces = self.workspaces, None
         if before is not None:
             await before.close()
-        if graphify.enabled:
-            roots = tuple(map(Path, graphify.roots))
-            languages = frozenset(
-                "typescript" if name == "javascript" else name for name in graphify.languages
-            )
-            limits = Limits(languages=languages, roots=roots, files=graphify.max_files)
-            self.workspaces = Workspaces(self.paths.cache / "code", limits, self.changed)
+        self.workspaces = workspaces_for(graphify, self.paths, self.changed)
+        if self.workspaces is not None:
             await self.workspaces.start()
         return self.workspaces
 
@@ -609,9 +603,3 @@ class Engine:
             if kind_of(candidate.provider, config) == "embedded":
                 self.embedded.start_pull(candidate.model)
                 return
-
-
-def _session(egress: Egress, *, trust_env: bool) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=Connector(egress), trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
-    )

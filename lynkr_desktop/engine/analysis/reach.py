@@ -39,7 +39,7 @@ def reach(successors: Sequence[Sequence[int]], marked: Sequence[bool]) -> Reach:
         marked: the nodes that are counted apart.
     """
     count = len(successors)
-    component_of, components = _components(successors)
+    component_of, components = strong_components(successors)
     below = _condense(successors, component_of, components)
     depths: list[int] = []
     for targets in below:  # a component comes after all that it depends on
@@ -56,8 +56,15 @@ def reach(successors: Sequence[Sequence[int]], marked: Sequence[bool]) -> Reach:
     return figures
 
 
-def _components(successors: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
-    """Strongly connected components (Tarjan 1972, without recursion), each after those that it reaches."""
+def strong_components(successors: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """Strongly connected components (Tarjan 1972, without recursion), each after those that it reaches.
+
+    Args:
+        successors: for each node those that it depends on.
+
+    Returns:
+        For each node the position of its component, and the nodes of each component.
+    """
     count = len(successors)
     number = [-1] * count
     low = [0] * count

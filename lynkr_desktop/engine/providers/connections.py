@@ -70,3 +70,10 @@ class Connector(aiohttp.TCPConnector):
         family, kind, protocol, _, address = info
         self._egress.check_address(address)
         return socket.socket(family, kind, protocol)
+
+
+def http_session(egress: Egress, *, trust_env: bool) -> aiohttp.ClientSession:
+    """A session for requests to providers; `trust_env` has proxies of the environment apply."""
+    return aiohttp.ClientSession(
+        connector=Connector(egress), trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
+    )
