@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from benchmarks.routing.baselines import by_length, cost_of, fit_lengths, length_of
 from benchmarks.routing.cases import MANY_TOOLS, SHAPES, Case, envelopes, load, rank_range, request_of
-from benchmarks.routing.train import TUNE_WEIGHT, Example, folds_of, own_examples, train
+from benchmarks.routing.train import TUNE_WEIGHT, Corpus, Example, folds_of, own_examples, train
 from lynkr_desktop.engine.analysis.index import Touched, WorkspaceIndex
 from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
@@ -164,12 +164,14 @@ def cross_validated(bench: Bench, *, own: bool = True, tune: bool = True) -> lis
     examples = examples_of(bench)
     folds = folds_of([example.group for example in examples])
     mine = own_examples() if own else []
-    models: dict[int, Model] = {}
-    for fold in sorted(set(folds)) if tune else [0]:
-        others = [example for example, of in zip(examples, folds, strict=True) if of != fold] if tune else []
-        models[fold] = train([*mine, *others])
+    if not tune:
+        models = dict.fromkeys(folds, train(mine))
+    else:
+        corpus = Corpus([*examples, *mine])
+        everyone = [*folds, *[-1] * len(mine)]
+        models = {fold: corpus.without(fold, everyone) for fold in sorted(set(folds))}
     position = iter(folds)
-    return [None if item.case.side else models[next(position) if tune else 0] for item in bench.items]
+    return [None if item.case.side else models[next(position)] for item in bench.items]
 
 
 # ---------------------------------------------------------------- judging

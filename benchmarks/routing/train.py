@@ -11,15 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from lynkr_desktop.engine.routing import model
-from lynkr_desktop.engine.routing.features import BITS, Features, features
+from lynkr_desktop.engine.routing.features import BITS, features
 from lynkr_desktop.engine.routing.model import Head, Model, Weights, dense_of, feature_names
 
 ASKS = Path(__file__).parent / "data" / "train" / "asks.jsonl"
@@ -49,60 +50,65 @@ def own_examples() -> list[Example]:
     return [Example(row["ask"], row["level"], row["fixed"]) for row in rows]
 
 
-def train(examples: Sequence[Example]) -> Model:
+def train(examples: Sequence[Example], shrink: float = SHRINK) -> Model:
     """A model from examples, with weights as the shipped one has them."""
-    return Model(weights_of(examples))
+    return Model(Corpus(examples).weights(range(len(examples)), shrink))
 
 
-def weights_of(examples: Sequence[Example]) -> Weights:
-    """The weights from examples."""
-    found = [features(example.text) for example in examples]
-    kernel = _kernel(found)
-    shares = np.array([example.weight for example in examples])
-    heads = [
-        _head(found, kernel, np.array(targets, float), shares)
-        for targets in ([example.level for example in examples], [example.fixed for example in examples])
-    ]
-    return Weights(level=heads[0], fixed=heads[1])
+class Corpus:
+    """Examples with the inner products of all pairs, for many models from parts of them."""
 
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+        self._found = [features(example.text) for example in examples]
+        self._dense = [dense_of(item) for item in self._found]
+        self._kernel = np.zeros((len(examples), len(examples)))
+        self._add([item.grams for item in self._found], model.GRAM)
+        self._add(self._dense, 1.0)
 
-def _kernel(found: Sequence[Features]) -> np.ndarray:
-    """The inner products of all pairs."""
-    size = len(found)
-    kernel = np.zeros((size, size))
-    for names in (
-        [{key: value * model.GRAM for key, value in item.grams.items()} for item in found],
-        [dense_of(item) for item in found],
-    ):
-        columns: dict[object, list[tuple[int, float]]] = defaultdict(list)
-        for row, item in enumerate(names):
-            for key, value in item.items():
-                columns[key].append((row, value))
+    def _add(self, rows: Sequence[Mapping[Any, float]], scale: float) -> None:
+        columns: dict[Any, list[tuple[int, float]]] = defaultdict(list)
+        for place, row in enumerate(rows):
+            for key, value in row.items():
+                columns[key].append((place, value * scale))
         for entries in columns.values():
-            rows = np.array([row for row, _ in entries])
+            places = np.array([place for place, _ in entries])
             values = np.array([value for _, value in entries])
-            kernel[np.ix_(rows, rows)] += np.outer(values, values)
-    return kernel
+            self._kernel[np.ix_(places, places)] += np.outer(values, values)
 
+    def without(self, fold: int, folds: Sequence[int], shrink: float = SHRINK) -> Model:
+        """The model from all examples of other folds."""
+        return Model(self.weights([place for place, of in enumerate(folds) if of != fold], shrink))
 
-def _head(found: Sequence[Features], kernel: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> Head:
-    bias = float(targets @ shares / shares.sum())
-    duals = np.linalg.solve(kernel + SHRINK * np.diag(1.0 / shares), targets - bias)
-    grams = np.zeros(1 << BITS)
-    dense: dict[str, float] = dict.fromkeys(feature_names(), 0.0)
-    for item, dual in zip(found, duals, strict=True):
-        for key, value in item.grams.items():
-            grams[key] += dual * value * model.GRAM
-        for name, value in dense_of(item).items():
-            dense[name] += dual * value
-    step = float(np.abs(grams).max() / 127) or 1.0
-    quantised = np.clip(np.rint(grams / step), -127, 127).astype(np.int8)
-    return Head(
-        bias=bias,
-        dense={name: round(float(weight), 5) for name, weight in dense.items()},
-        step=step / model.GRAM,
-        grams=quantised.tobytes(),
-    )
+    def weights(self, places: Sequence[int], shrink: float = SHRINK) -> Weights:
+        """The weights from some of the examples."""
+        chosen = [self._examples[place] for place in places]
+        shares = np.array([example.weight for example in chosen])
+        levels = np.array([example.level for example in chosen])
+        fixed = np.array([example.fixed for example in chosen], float)
+        return Weights(
+            level=self._head(places, levels, shares, shrink), fixed=self._head(places, fixed, shares, shrink)
+        )
+
+    def _head(self, places: Sequence[int], targets: np.ndarray, shares: np.ndarray, shrink: float) -> Head:
+        bias = float(targets @ shares / shares.sum())
+        kernel = self._kernel[np.ix_(places, places)]
+        duals = np.linalg.solve(kernel + shrink * np.diag(1.0 / shares), targets - bias)
+        grams = np.zeros(1 << BITS)
+        dense: dict[str, float] = dict.fromkeys(feature_names(), 0.0)
+        for place, dual in zip(places, duals, strict=True):
+            for key, value in self._found[place].grams.items():
+                grams[key] += dual * value * model.GRAM
+            for name, value in self._dense[place].items():
+                dense[name] += dual * value
+        step = float(np.abs(grams).max() / 127) or 1.0
+        quantised = np.clip(np.rint(grams / step), -127, 127).astype(np.int8)
+        return Head(
+            bias=bias,
+            dense={name: round(float(weight), 5) for name, weight in dense.items()},
+            step=step,
+            grams=quantised.tobytes(),
+        )
 
 
 def folds_of(groups: Sequence[str], seed: int = 0) -> list[int]:
@@ -124,7 +130,7 @@ def main() -> None:
     examples = own_examples()
     if not arguments.without_tune:
         examples += examples_of(Bench.of("tune"))
-    arguments.output.write_bytes(msgspec.msgpack.encode(weights_of(examples)))
+    arguments.output.write_bytes(msgspec.msgpack.encode(Corpus(examples).weights(range(len(examples)))))
     print(f"{len(examples)} asks -> {arguments.output} ({arguments.output.stat().st_size:,} bytes)")
 
 
