@@ -162,7 +162,7 @@ async def test_content_that_was_seen_before_is_not_parsed_again(
 def test_a_large_workspace_is_read_by_other_processes_with_the_same_result(tmp_path: Path) -> None:
     root = write(
         tmp_path / "shop",
-        SHOP | {f"lib/m{n}.py": f"import shop.cart\nx = {n}\n" + "# x\n" * 4000 for n in range(60)},
+        SHOP | {f"lib/m{n}.py": f"import shop.cart\nx = {n}\n" + "y = x\n" * 2500 for n in range(60)},
     )
     with indexing(root, tmp_path / "cache") as one:
         assert one._pool.pids
@@ -191,9 +191,9 @@ def test_without_worker_processes_the_files_are_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pooling, "_MODULE", "no.such.module")
-    root = write(tmp_path / "big", {f"m{n}.py": "def f(): pass\n" + "# x\n" * 8000 for n in range(30)})
+    root = write(tmp_path / "big", {f"m{n}.py": "def f(): pass\n" + "y = x\n" * 5000 for n in range(30)})
     with contextlib.closing(Pool(1)) as pool, pytest.raises(PoolError):
-        list(pool.read(str(root), [("m1.py", 32_000)], 10**6))
+        list(pool.read(str(root), [("m1.py", 30_000)], 10**6))
     with indexing(root, tmp_path / "cache") as one:
         assert one.status.files == 30
 

@@ -198,19 +198,19 @@ class Indexing:
             rescan, self._rescan = self._rescan, False
             changed, self._changed = self._changed, set()
         try:
-            if not rescan:
-                self._look(reader, store, changed)
-            elif self.view.graph is not None:
+            if self.view.graph is None:
+                self._first(reader, store)
+            elif rescan:
                 self._scan(reader, store)
             else:
-                self._first(reader, store)
+                self._look(reader, store, changed)
         except _Stopped:
             return False
         except OSError as error:
-            self._lose(error)
+            self._fail(f"The folder cannot be read: {error.strerror}." if self.root.is_dir() else GONE)
         except Exception:  # whatever a strange workspace brings about: the other workspaces go on
             log.exception("the index of %s failed", self.root)
-            self._say(state="failed", error="The index could not be made. The engine's log says why.")
+            self._fail("The index could not be made. The engine's log says why.")
         return True
 
     def _first(self, reader: Reader, store: FactStore) -> None:
@@ -276,6 +276,8 @@ class Indexing:
             self._skipped.pop(path, None)
         self._skipped.update((path, why.value) for path, why in now.skipped.items())
         settings_gone = (self._settings.keys() & known) - now.settings.keys()
+        if not (now.sources or now.settings or now.skipped or gone):
+            return
         self._update(reader, now.sources, gone, now.settings, settings_gone)
         store.forget(gone)
         self._settle(now, self.status.seconds)
@@ -377,12 +379,11 @@ class Indexing:
             error="",
         )
 
-    def _lose(self, error: OSError) -> None:
-        """The root cannot be read."""
+    def _fail(self, error: str) -> None:
+        """Knows nothing any more, and starts anew at the next change."""
         self._facts, self._stamps, self._settings, self._skipped = {}, {}, {}, {}
         self.view = View(Names(), self._facts, None)
-        why = f"The folder cannot be read: {error.strerror}." if self.root.is_dir() else GONE
-        self._say(state="failed", error=why, done=0, total=0, files=0, lines=0, languages={}, skipped={})
+        self._say(state="failed", error=error, done=0, total=0, files=0, lines=0, languages={}, skipped={})
 
     def _say(self, **changes: Any) -> None:
         self.status = replace(self.status, **changes)
