@@ -20,7 +20,18 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.analysis import corpora
-from benchmarks.analysis.oracles import LIZARD_GO, LIZARD_PYTHON, LIZARD_RUST, RADON, Measured, Oracle, Rules
+from benchmarks.analysis.eslint import ESLINT
+from benchmarks.analysis.oracles import (
+    LIZARD_CSHARP,
+    LIZARD_GO,
+    LIZARD_JAVA,
+    LIZARD_PYTHON,
+    LIZARD_RUST,
+    RADON,
+    Measured,
+    Oracle,
+    Rules,
+)
 from lynkr_desktop.engine.analysis.extract import Decision, find_decisions
 from lynkr_desktop.engine.analysis.facts import Function, Language
 from lynkr_desktop.engine.analysis.languages import spec_of
@@ -34,12 +45,22 @@ class Comparison:
     language: Language
     files: Callable[[], list[Path]]
     oracles: tuple[Oracle, ...]
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the code is called in the table: the language, unless it is only a part of it."""
+        return self.title or self.language
 
 
 COMPARISONS = (
     Comparison("python", corpora.standard_library, (RADON, LIZARD_PYTHON)),
     Comparison("go", corpora.go, (LIZARD_GO,)),
     Comparison("rust", corpora.rust, (LIZARD_RUST,)),
+    Comparison("typescript", corpora.typescript, (ESLINT,)),
+    Comparison("typescript", corpora.javascript, (ESLINT,), "javascript"),
+    Comparison("java", corpora.java, (LIZARD_JAVA,)),
+    Comparison("csharp", corpora.csharp, (LIZARD_CSHARP,)),
 )
 
 
@@ -200,7 +221,7 @@ def _count(unit: _Unit, number: int, path: Path, result: Result) -> None:
 @cache
 def _kinds(spec: LanguageSpec) -> frozenset[str]:
     """The kinds of decisions that we count."""
-    text = spec.query + spec.query_older + spec.query_newer
+    text = "".join((spec.query, spec.query_older, spec.query_newer, *spec.query_by_grammar.values()))
     return frozenset(re.findall(r"@decision\.(\w+)", text))
 
 
@@ -215,14 +236,14 @@ def main() -> int:
     print(f"| --- | --- |{' ---: |' * len(columns)}")
     worst, notes = 1.0, []
     for comparison in COMPARISONS:
-        if args.languages and comparison.language not in args.languages:
+        if args.languages and comparison.name not in args.languages:
             continue
         paths = comparison.files()
         for oracle in comparison.oracles:
             result = compare(comparison.language, oracle, paths)
             worst = min(worst, result.share)
-            print(f"| {comparison.language} | {oracle.name} {result.row()}", flush=True)
-            notes.append((f"{comparison.language}, {oracle.name}", result))
+            print(f"| {comparison.name} | {oracle.name} {result.row()}", flush=True)
+            notes.append((f"{comparison.name}, {oracle.name}", result))
     for title, result in notes:
         print(f"\n{title}: functions changed by a rule: {dict(result.rules.most_common())}; ", end="")
         print(f"misread by it: {dict(Counter(result.misread).most_common())}; ", end="")

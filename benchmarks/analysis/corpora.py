@@ -7,7 +7,7 @@ import io
 import sysconfig
 import tarfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,79 @@ GO_SOURCE = Archive(
     "2dfa82fe4f08f4e0193c532e561af4c91871f5235608f04f2bb8d57bb288df5a",
 )
 
+NPM = "https://registry.npmjs.org/"
+
+RXJS = Archive(
+    "rxjs-7.8.2",
+    NPM + "rxjs/-/rxjs-7.8.2.tgz",
+    "2312f8ffd9726ffd7bd53ea12c5f13663d09a3dc3326f448c70b88f5ef6fac82",
+)
+ZOD = Archive(
+    "zod-4.1.12",
+    NPM + "zod/-/zod-4.1.12.tgz",
+    "2ef9d7a7d822b059c9bd21f87caa4fdc48220d437353678984df942fb67b43fa",
+)
+TABLE_CORE = Archive(
+    "table-core-8.21.3",
+    NPM + "@tanstack/table-core/-/table-core-8.21.3.tgz",
+    "1e5b2f4f04c8c31100ebd0b966fae5eadbb1d11bd45517edb9fc15fbd6a8f2a0",
+)
+THEMES = Archive(
+    "themes-3.2.1",
+    NPM + "@radix-ui/themes/-/themes-3.2.1.tgz",
+    "348c8103dabac672f13b6c4354aba4df1984874ada0ce2816daa0e1e2b0aa1b4",
+)
+WEBPACK = Archive(
+    "webpack-5.102.0",
+    NPM + "webpack/-/webpack-5.102.0.tgz",
+    "f1f7c806f0e76556e3069bc901753b40197ee84485472449648592fe2fa3bc08",
+)
+LODASH = Archive(
+    "lodash-4.17.21",
+    NPM + "lodash/-/lodash-4.17.21.tgz",
+    "6a087ac9e5702a0c9d60fbcd48696012646ec8df1491dea472b150e79fcaf804",
+)
+EXPRESS = Archive(
+    "express-5.1.0",
+    NPM + "express/-/express-5.1.0.tgz",
+    "dd6bdb4d4e54d520c78443d5c35aa4ae552be1837e8650d2ec1641df99393e1b",
+)
+REACT_DOM = Archive(
+    "react-dom-18.3.1",
+    NPM + "react-dom/-/react-dom-18.3.1.tgz",
+    "031d4427a99f2f3f6cac18bbbf308594a67e4f47d10f4896fdec446505b040e0",
+)
+REACT_NATIVE = Archive(
+    "react-native-0.72.0",
+    NPM + "react-native/-/react-native-0.72.0.tgz",
+    "3df1638521221407e1eba8ffc0571f629bd3feaf401032c8c6fb15a7df94c628",
+)
+CORDOVA = Archive(
+    "cordova-android-14.0.1",
+    NPM + "cordova-android/-/cordova-android-14.0.1.tgz",
+    "67d7e8ec81bac8175c9e3d37c17abe3458492ea1c52edb87ae1a7c5ed132ce32",
+)
+CAPACITOR = Archive(
+    "android-7.4.4",
+    NPM + "@capacitor/android/-/android-7.4.4.tgz",
+    "73aff14ace0bc212adb101ce49c2fa58ce8743f836b0dbe5e5a433a060c149e1",
+)
+UNITASK = Archive(
+    "com.cysharp.unitask-2.2.5",
+    NPM + "com.cysharp.unitask/-/com.cysharp.unitask-2.2.5.tgz",
+    "dd89936982fc32a962ac09db926ee0bcc7ca2ab9a02c1553393031345aaf7d2f",
+)
+UNIRX = Archive(
+    "com.neuecc.unirx-7.1.0",
+    NPM + "com.neuecc.unirx/-/com.neuecc.unirx-7.1.0.tgz",
+    "df5dea1b6230cda196acebc148dc6ff44fb8c610652d89001c74172312cf2618",
+)
+REACT_NATIVE_WINDOWS = Archive(
+    "react-native-windows-0.75.0",
+    NPM + "react-native-windows/-/react-native-windows-0.75.0.tgz",
+    "05e2131bbd0c366be65339150defff36c14fc200ab55370014f5c390eabfae67",
+)
+
 
 def standard_library() -> list[Path]:
     """The Python files of the standard library, its tests among them."""
@@ -87,6 +160,32 @@ def go() -> list[Path]:
     """The Go distribution, as Debian packs it, without the inputs of its own compiler's tests."""
     folder = GO_SOURCE.folder() / "usr/share/go-1.19/src"
     return [path for path in source_files(folder, ".go") if "testdata" not in path.parts]
+
+
+def typescript() -> list[Path]:
+    """The sources of four npm packages that ship them, TSX among them."""
+    files = _files_of((RXJS, ZOD, TABLE_CORE, THEMES), ".ts", ".tsx")
+    return [path for path in files if not path.name.endswith(".d.ts")]
+
+
+def javascript() -> list[Path]:
+    """The JavaScript of four npm packages, but not what is minified."""
+    files = _files_of((WEBPACK, LODASH, EXPRESS, REACT_DOM), ".js", ".mjs", ".cjs")
+    return [path for path in files if ".min." not in path.name]
+
+
+def java() -> list[Path]:
+    """The Java of three npm packages for Android."""
+    return _files_of((REACT_NATIVE, CORDOVA, CAPACITOR), ".java")
+
+
+def csharp() -> list[Path]:
+    """The C# of three npm packages, two of them for Unity."""
+    return _files_of((UNITASK, UNIRX, REACT_NATIVE_WINDOWS), ".cs")
+
+
+def _files_of(archives: Iterable[Archive], *suffixes: str) -> list[Path]:
+    return [path for archive in archives for path in source_files(archive.folder(), *suffixes)]
 
 
 def source_files(root: Path, *suffixes: str) -> list[Path]:

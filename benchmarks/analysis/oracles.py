@@ -18,6 +18,8 @@ from lizard_languages.rust import RustReader
 from radon.visitors import Class, ComplexityVisitor
 from radon.visitors import Function as RadonFunction
 
+from lynkr_desktop.engine.analysis.grammar import MODERN
+
 Weight = int | Callable[[bytes], int]
 """How much a decision counts; where it is a function, it goes by the source of the decision."""
 
@@ -160,5 +162,41 @@ LIZARD_RUST = Oracle(
         (match_expression value: [(if_expression) (block)] @decision.brace_after_match)
         """,
         flaws=frozenset({"brace_after_match"}),
+    ),
+)
+
+LIZARD_JAVA = Oracle("lizard", by_lizard, Rules(weights={"guard": 0}))
+
+
+def _lizard_csharp(path: Path, source: str) -> list[Measured]:
+    """By lizard, without type parameters in names."""
+    return [
+        each._replace(name=each.name.partition("<")[0].split()[0])
+        for each in by_lizard(path, source)
+        if each.name.strip("< ")
+    ]
+
+
+_PREPROCESSOR = "[(preproc_if) (preproc_elif)]" if MODERN else "[(if_directive) (elif_directive)]"
+_RETURNED = "returns" if MODERN else "type"
+
+LIZARD_CSHARP = Oracle(
+    "lizard",
+    _lizard_csharp,
+    Rules(
+        weights={
+            **dict.fromkeys(("for_each", "guard", "arm", "default", "pattern"), 0),
+            **dict.fromkeys(("signature", "initializer"), 0),
+        },
+        query=f"""
+        (nullable_type) @decision.nullable
+        (goto_statement "case") @decision.goto_case
+        {_PREPROCESSOR} @decision.preprocessor
+        (method_declaration {_RETURNED}: (_) @decision.signature)
+        (method_declaration parameters: (_) @decision.signature)
+        (constructor_declaration parameters: (_) @decision.signature)
+        (constructor_initializer) @decision.initializer
+        """,
+        opaque=frozenset({"signature", "initializer"}),
     ),
 )

@@ -11,7 +11,9 @@ from lynkr_desktop.engine.analysis.facts import Import
 from lynkr_desktop.engine.analysis.grammar import MODERN
 from lynkr_desktop.engine.analysis.languages.spec import Captures, LanguageSpec
 
-# FUNCTION stands for function expressions, one of which the generations of grammars name differently.
+FUNCTIONS = f"[(arrow_function) (generator_function) ({'function_expression' if MODERN else 'function'})]"
+"""The nodes of function expressions; in the queries below, [FUNCTION] stands for them."""
+
 _QUERY = """
 (function_declaration name: (identifier) @function.name) @function
 (generator_function_declaration name: (identifier) @function.name) @function
@@ -31,6 +33,12 @@ _QUERY = """
   ]
   value: [FUNCTION]) @function
 (assignment_expression
+  left: [
+    (identifier) @function.name
+    (member_expression property: [(property_identifier) (private_property_identifier)] @function.name)
+  ]
+  right: [FUNCTION]) @function
+(augmented_assignment_expression
   left: [
     (identifier) @function.name
     (member_expression property: [(property_identifier) (private_property_identifier)] @function.name)
@@ -216,8 +224,7 @@ def _members(text: str, separator: str, module: str) -> list[Import]:
 
 
 def _text(query: str) -> str:
-    function = "function_expression" if MODERN else "function"
-    return query.replace("[FUNCTION]", f"[(arrow_function) (generator_function) ({function})]")
+    return query.replace("[FUNCTION]", FUNCTIONS)
 
 
 TYPESCRIPT = LanguageSpec(
