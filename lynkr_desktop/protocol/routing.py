@@ -212,8 +212,8 @@ class CutProposal(Struct, frozen=True, kw_only=True):
     Attributes:
         proposed: the value that would have served best; `current` where nothing better is certain.
         low: the least value that the log cannot tell from the best, with 95 percent confidence; None where
-            the log has nothing to compare below `current`.
-        high: the greatest such value; None where it has nothing to compare above.
+            it shows no lower one that is worse.
+        high: the greatest such value; None where it shows no higher one that is worse.
         outcomes: tasks near the threshold whose outcome is known.
         needed: how many more are needed before anything is proposed; 0 when there are enough.
         compared: those of them that took the tier on the other side of the threshold.

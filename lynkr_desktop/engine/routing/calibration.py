@@ -415,7 +415,7 @@ def _quantile_of_greatest(series: Sequence[Sequence[float]]) -> float:
 
 
 def _interval(cut: _Cut, weight: float) -> tuple[float | None, float | None]:
-    """The places that the log cannot tell from the best one; None where it ends before they do."""
+    """The places that the log cannot tell from the best one; None on a side where it shows no worse one."""
     places = {0: (0.0, [0.0] * _REPLICATES)} | {
         one.steps: (_loss(one, weight), one.losses(weight)) for one in cut.candidates
     }
@@ -431,11 +431,9 @@ def _interval(cut: _Cut, weight: float) -> tuple[float | None, float | None]:
     # Places between those and the next worse one have too few tasks of their own to be told apart.
     below = max((steps for steps in places if steps < min(alike)), default=None)
     above = min((steps for steps in places if steps > max(alike)), default=None)
-    low = min(alike) if below is None else below + 1
-    high = max(alike) if above is None else above - 1
     return (
-        None if min(places) == 0 == low else cut.place(low),
-        None if max(places) == 0 == high else cut.place(high),
+        None if below is None else cut.place(below + 1),
+        None if above is None else cut.place(above - 1),
     )
 
 
