@@ -20,8 +20,10 @@ from lynkr_desktop.protocol.code import CodeGraphReport, FileMetrics, IndexStatu
 NAMES = 200
 """Names that one look-up reads; the rest is not looked at."""
 
-_SPOT_BYTES = 12 * 1024
 _SPOT_SECONDS = 0.002
+_SPOT_BYTES = 8 * 1024
+"""What one look-up parses on the spot: about so many bytes in so many seconds."""
+
 _SPOT_KEPT = 200
 
 
@@ -74,7 +76,7 @@ class WorkspaceIndex:
             names: as they stand in requests: paths (relative, absolute, `a.py`, `src\\a.py`, with `:12` or
                 as URL), symbols (`UserService`, `parse_config()`, `foo.Bar.baz`, `Type::method`).
         """
-        view, complete = self._indexing.view, self._indexing.complete
+        complete, view = self._indexing.complete, self._indexing.view  # a view may be better than was said
         self._indexing.used = time.monotonic()
         names = names[:NAMES]
         found = view.names.find(names, roots=self._roots, prefix=self._prefix)
@@ -144,31 +146,33 @@ class _Spot:
         files: dict[str, FileMetrics],
     ) -> None:
         """Adds to `files` what is named by its path and not in it yet."""
-        deadline = time.perf_counter() + _SPOT_SECONDS
+        deadline, left = time.perf_counter() + _SPOT_SECONDS, _SPOT_BYTES
         for name in names:
             for path in known.paths_of(name, roots=roots, prefix=prefix) or candidates(name, roots, prefix):
-                if path in files or not is_source(path) or hidden(path):
-                    continue
-                if path not in self._kept and time.perf_counter() > deadline:
-                    return
-                metrics = self._metrics(path)
+                if path in files:
+                    break
+                if path not in self._kept:
+                    if time.perf_counter() > deadline:
+                        return
+                    left -= self._read(path, left)
+                metrics = self._kept.get(path)
                 if metrics is not None:
                     files[path] = metrics
                     break
 
-    def _metrics(self, path: str) -> FileMetrics | None:
-        if path in self._kept:
-            return self._kept[path]
-        if not readings.warm(path):
-            return None
-        metrics = None
+    def _read(self, path: str, limit: int) -> int:
+        """Parses a file if it is small enough; returns how many bytes that were."""
+        if not is_source(path) or hidden(path) or not readings.warm(path):
+            return 0
         absolute = os.path.join(self._root, *path.split("/"))
-        if os.path.realpath(absolute) == absolute:
-            content = read(absolute, _SPOT_BYTES)
-            if not isinstance(content, Reason):
-                reading = readings.parse(path, *content)
-                metrics = None if reading.reason else alone(path, readings.unpack(reading.facts))
+        content = read(absolute, limit) if os.path.realpath(absolute) == absolute else Reason.LINK
+        if content is Reason.LARGE and limit < _SPOT_BYTES:
+            return 0  # there may be time for it in the next request
         if len(self._kept) >= _SPOT_KEPT:
             self._kept.clear()
-        self._kept[path] = metrics
-        return metrics
+        if isinstance(content, Reason):
+            self._kept[path] = None
+            return 0
+        reading = readings.parse(path, *content)
+        self._kept[path] = None if reading.reason else alone(path, readings.unpack(reading.facts))
+        return len(content[0])

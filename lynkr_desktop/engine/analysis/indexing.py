@@ -241,6 +241,7 @@ class Indexing:
         if first:
             self._say(state="indexing", done=0, total=len(fresh), error="")
             self.view = View(Names().changed({}, dict.fromkeys(fresh)), self._facts, None)
+            readings.warm_up(fresh)
         self._update(reader, fresh, gone, tree.settings, self._settings.keys() - tree.settings.keys())
         store.forget(gone)
         self._settle(tree, time.perf_counter() - started if first else self.status.seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -55,6 +56,12 @@ def unpack(facts: bytes) -> FileFacts:
 def warm(path: str) -> bool:
     """Whether this process has read a file of this suffix before, so that the next one is quick."""
     return os.path.splitext(path)[1] in _warm
+
+
+def warm_up(paths: Iterable[str]) -> None:
+    """Loads the grammars of files, so that the first of them that is wanted at once is read at once."""
+    for suffix in sorted({os.path.splitext(path)[1] for path in paths} - _warm):
+        parse("a" + suffix, b"", Stamp(0, 0))
 
 
 def read_facts(root: str, path: str, limit: int) -> Reading:
