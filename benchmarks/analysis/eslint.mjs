@@ -41,7 +41,7 @@ function nameOf(node) {
     case "Property":
       return parent.value === node ? parent.key : null;
     case "AssignmentExpression":
-      if (parent.right !== node) return null;
+      if (parent.right !== node || parent.operator !== "=") return null;
       if (parent.left.type === "MemberExpression") return parent.left.computed ? null : parent.left.property;
       return parent.left.type === "Identifier" ? parent.left : null;
     case "ExportDefaultDeclaration":

@@ -61,6 +61,7 @@ _PARENTS = (
     "arguments",
     "array",
     "assignment_pattern",
+    "augmented_assignment_expression",
     "await_expression",
     "binary_expression",
     "call_expression",
@@ -85,7 +86,8 @@ ESLINT = Oracle(
     measure,
     Rules(
         query="".join(f"({parent} {FUNCTIONS} @decision.unnamed)\n" for parent in _PARENTS)
-        + f"(arrow_function body: {FUNCTIONS} @decision.unnamed)",
+        + f"(arrow_function body: {FUNCTIONS} @decision.unnamed)\n"
+        + f"(assignment_expression left: (subscript_expression) right: {FUNCTIONS} @decision.unnamed)",
         apart="unnamed",
     ),
 )

@@ -38,12 +38,6 @@ _QUERY = """
     (member_expression property: [(property_identifier) (private_property_identifier)] @function.name)
   ]
   right: [FUNCTION]) @function
-(augmented_assignment_expression
-  left: [
-    (identifier) @function.name
-    (member_expression property: [(property_identifier) (private_property_identifier)] @function.name)
-  ]
-  right: [FUNCTION]) @function
 (assignment_expression
   left: (member_expression object: (member_expression
     object: (identifier) @receiver.type property: (property_identifier) @_prototype))
