@@ -1,17 +1,18 @@
-"""How a download stands, for people: a bar on a terminal, lines elsewhere."""
+"""How a download or an index stands, for people: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from typing import TextIO
 
+from lynkr_desktop.protocol.code import IndexStatus
 from lynkr_desktop.protocol.control import LocalModel
 
 _BAR = 30
 _LINE_EVERY = 1.0
 
 
-class DownloadProgress:
+class Progress:
     """A bar that is drawn over on a terminal; elsewhere a line each second."""
 
     def __init__(self, out: TextIO) -> None:
@@ -20,17 +21,9 @@ class DownloadProgress:
         self._drawn = False
         self._last = 0.0
 
-    def show(self, model: LocalModel) -> None:
-        """Shows where the download stands."""
-        if model.state != "downloading" or not model.size:
-            return
-        share = model.received / model.size
-        text = f"{share:4.0%}  {size(model.received)} of {size(model.size)}"
-        if model.received >= model.size:
-            text += "  checking"
-        elif model.bytes_per_s:
-            left = (model.size - model.received) / model.bytes_per_s
-            text += f"  {size(model.bytes_per_s)}/s  {duration(left)} left"
+    def draw(self, share: float, text: str) -> None:
+        """Shows that `share` of 0..1 is done, with a text beside the bar."""
+        text = f"{share:4.0%}  {text}"
         if self._bar:
             filled = int(_BAR * share)
             self._out.write(f"\r[{'#' * filled}{' ' * (_BAR - filled)}] {text}\x1b[K")
@@ -44,6 +37,46 @@ class DownloadProgress:
         """Leaves the bar's line."""
         if self._drawn:
             self._out.write("\n")
+            self._drawn = False
+
+
+class DownloadProgress(Progress):
+    """How a download stands."""
+
+    def show(self, model: LocalModel) -> None:
+        """Shows where the download stands."""
+        if model.state != "downloading" or not model.size:
+            return
+        share = model.received / model.size
+        text = f"{size(model.received)} of {size(model.size)}"
+        if model.received >= model.size:
+            text += "  checking"
+        elif model.bytes_per_s:
+            left = (model.size - model.received) / model.bytes_per_s
+            text += f"  {size(model.bytes_per_s)}/s  {duration(left)} left"
+        self.draw(share, text)
+
+
+class IndexProgress(Progress):
+    """How the index of a workspace stands. Of one that is made in a moment nothing is left to see."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._last = time.monotonic()
+
+    def show(self, status: IndexStatus) -> None:
+        """Shows where the index stands, while it is made."""
+        if status.state == "waiting":
+            self.draw(0.0, "waiting for its turn to be indexed")
+        elif status.state == "indexing":
+            share = status.done / status.total if status.total else 0.0
+            self.draw(share, f"{status.done:,} of {status.total:,} files indexed")
+
+    def end(self) -> None:
+        """Takes the bar away."""
+        if self._drawn:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
             self._drawn = False
 
 

@@ -11,6 +11,7 @@ from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.paths import Paths
+    from lynkr_desktop.protocol.code import IndexStatus
     from lynkr_desktop.protocol.control import ConfigStatus, EngineStatus, TierStatus
 
 RUNNING, FAILED, NOT_RUNNING = 0, 1, 3
@@ -105,6 +106,8 @@ def describe(status: EngineStatus, now: float) -> str:
             for provider in status.providers
         ]
         parts.append("Providers\n" + table(rows, indent="  "))
+    if status.workspaces:
+        parts.append("Code\n" + table([_workspace(one) for one in status.workspaces], indent="  "))
     totals = status.totals
     if totals.requests:
         failed = f", {totals.errors:,} failed" if totals.errors else ""
@@ -135,6 +138,13 @@ def _configuration(config: ConfigStatus) -> str:
         return f"defaults ({config.path} does not exist)"
     inactive = f"; {len(config.inactive)} options in it are not active yet" if config.inactive else ""
     return f"{config.path}{inactive}"
+
+
+def _workspace(index: IndexStatus) -> tuple[str, str]:
+    from lynkr_desktop.cli.code_text import index_line
+
+    polled = "; changes are looked for, since the system does not tell of them" if index.polling else ""
+    return index.root, f"{index_line(index)}{polled}"
 
 
 def _tier(tier: TierStatus) -> str:
