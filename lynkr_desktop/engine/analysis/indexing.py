@@ -242,9 +242,11 @@ class Indexing:
             self._say(state="indexing", done=0, total=len(fresh), error="")
             self.view = View(Names().changed({}, dict.fromkeys(fresh)), self._facts, None)
             readings.warm_up(fresh)
+        view = self.view
         self._update(reader, fresh, gone, tree.settings, self._settings.keys() - tree.settings.keys())
         store.forget(gone)
-        self._settle(tree, time.perf_counter() - started if first else self.status.seconds)
+        seconds = time.perf_counter() - started if first else self.status.seconds
+        self._settle(tree, seconds, changed=self.view is not view)
 
     def _look(self, reader: Reader, store: FactStore, changed: Iterable[str]) -> None:
         """Reads paths again of which something said that they have changed."""
@@ -279,9 +281,10 @@ class Indexing:
         settings_gone = (self._settings.keys() & known) - now.settings.keys()
         if not (now.sources or now.settings or now.skipped or gone):
             return
+        view = self.view
         self._update(reader, now.sources, gone, now.settings, settings_gone)
         store.forget(gone)
-        self._settle(now, self.status.seconds)
+        self._settle(now, self.status.seconds, changed=self.view is not view)
 
     def _room(self) -> int:
         return max(0, self._limits.files - len(self._stamps))
@@ -315,6 +318,8 @@ class Indexing:
             for reading in reader.read(fresh):
                 self._check()
                 path, old, facts = reading.path, self._facts.get(reading.path), self._take(reading)
+                if facts == old and not first:
+                    continue
                 if old is not None or facts is None:
                     lost[path] = old
                 if facts is not None:
@@ -333,7 +338,8 @@ class Indexing:
                 graph = self.view.graph.update({**gone_now, **won}, changed_settings)
             else:
                 graph = self.view.graph
-        self.view = View(names, self._facts, graph)
+        if names is not self.view.names or graph is not self.view.graph:
+            self.view = View(names, self._facts, graph)
 
     def _take(self, reading: Reading) -> FileFacts | None:
         """Notes what a reading says; its facts, if it has any."""
@@ -361,12 +367,13 @@ class Indexing:
                 changed[path] = None if isinstance(content, Reason) else content[0]
         return changed
 
-    def _settle(self, tree: Tree, seconds: float) -> None:
-        """Says what the view holds now."""
+    def _settle(self, tree: Tree, seconds: float, *, changed: bool) -> None:
+        """Says what the view holds now, unless it is what was said before."""
         facts = self._facts.values()
         skipped = Counter(self._skipped.values())
         skipped[Reason.LIMIT.value] += self._beyond
-        self._say(
+        status = replace(
+            self.status,
             state="ready" if tree.complete else "limited",
             done=len(self._stamps),
             total=len(self._stamps),
@@ -375,10 +382,12 @@ class Indexing:
             languages=dict(Counter(one.language for one in facts)),
             skipped=dict(+skipped),
             seconds=seconds,
-            updated=time.time(),
             polling=self._watch is not None and self._watch.polling,
             error="",
         )
+        if changed or status != self.status:
+            self.status = replace(status, updated=time.time())
+            self._notify()
 
     def _fail(self, error: str) -> None:
         """Knows nothing any more, and starts anew at the next change."""

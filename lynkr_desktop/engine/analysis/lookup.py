@@ -297,8 +297,11 @@ def _keyed(files: Mapping[str, FileFacts | None], *, tests: bool) -> list[tuple[
         around = {*_module(path).rsplit("/", 2)[-2:], _SEPARATOR.split(facts.package)[-1]} - {""}
         for place in places_of(path, facts):
             owner, _, own = place.name.rpartition(".")
-            before = (owner.rpartition(".")[2],) if owner else around
-            keyed += [(own, place), *((f"{one}.{own}", place) for one in before)]
+            keyed.append((own, place))
+            if not owner:
+                keyed += [(f"{one}.{own}", place) for one in around]
+            else:
+                keyed.append((f"{owner.rpartition('.')[2]}.{own}" if "." in owner else place.name, place))
     return keyed
 
 
