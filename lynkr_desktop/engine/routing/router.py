@@ -139,7 +139,7 @@ class Router:
         if side is not None:
             return Grounds(ask=ask, side=side)
         workspace, touched = self._touched(asking, ask)
-        measured = score(request)
+        measured = score(ask, touched)
         wanted = self._tier_of(measured.value)
         return Grounds(ask=ask, score=measured, scored_tier=wanted, workspace=workspace, touched=touched)
 
