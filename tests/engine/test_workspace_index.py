@@ -114,7 +114,7 @@ async def test_until_it_is_ready_named_files_are_parsed_on_the_spot(tmp_path: Pa
     (root / "link").symlink_to(outside)
     reading.parse("a.py", b"", Stamp(0, 0))
     async with stage(tmp_path / "cache") as here:
-        with here.workspaces._turn:  # as if another workspace were in its first pass
+        with here.workspaces._turn, here.workspaces._turn:  # as if others were in their first passes
             index = here.workspaces.at(root)
             assert index is not None
             names = [

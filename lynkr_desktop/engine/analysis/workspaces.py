@@ -28,6 +28,9 @@ _TELL_EVERY = 0.25
 _REFUSED_FOR = 5.0
 """Seconds for which a refused folder is not looked at again."""
 
+FIRST_PASSES = 2
+"""Workspaces that are read for the first time at once: a small one need not wait for a huge one."""
+
 _SPELLINGS = 500
 _CLOSED = 20
 _JOIN = 5.0
@@ -48,7 +51,7 @@ class Workspaces:
         self._on_change = on_change
         self._roots = tuple(Path(os.path.realpath(root.expanduser())) for root in limits.roots)
         self._pool = Pool(limits.workers)
-        self._turn = threading.Semaphore(1)
+        self._turn = threading.Semaphore(FIRST_PASSES)
         self._watcher: TreeWatcher | None = None
         self._open: dict[Path, Indexing] = {}
         """By root, the one that was asked for latest at the end."""
@@ -109,9 +112,9 @@ class Workspaces:
         if len(self._seen) >= _SPELLINGS:
             self._seen.clear()
         indexing = self._around(root) or self._begin(root)
-        prefix = root.relative_to(indexing.root).as_posix()
+        inner = root.relative_to(indexing.root).as_posix() if root.is_relative_to(indexing.root) else "."
         index = WorkspaceIndex(
-            indexing, "" if prefix == "." else prefix, folder if folder.is_absolute() else None
+            indexing, "" if inner == "." else inner, folder if folder.is_absolute() else None
         )
         self._seen[spelling] = index
         return index
@@ -176,7 +179,11 @@ class Workspaces:
 
     def _around(self, root: Path) -> Indexing | None:
         """The open index whose walk enters a folder, the folder's own first."""
-        around = self._open.get(root) or next((one for one in self._open.values() if one.covers(root)), None)
+        around = (
+            self._open.get(root)
+            or next((one for one in self._open.values() if _same(one.root, root)), None)
+            or next((one for one in self._open.values() if one.covers(root)), None)
+        )
         if around is not None:
             self._open[around.root] = self._open.pop(around.root)
         return around
@@ -225,3 +232,11 @@ class Workspaces:
         if self._loop is not None:
             self._told = self._loop.time()
             self._on_change()
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are one folder: some file systems take names in either case."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
