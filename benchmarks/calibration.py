@@ -19,8 +19,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lynkr_desktop.engine.routing.calibration import REACH, STEP, Task, calibrate
+from lynkr_desktop.engine.routing.calibration import calibrate
 from lynkr_desktop.engine.routing.experiment import draw
+from lynkr_desktop.engine.routing.replay import REACH, STEP, Task
 from lynkr_desktop.protocol.tiers import TIERS
 
 WIDTH = 0.04

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lynkr_desktop.engine.routing.calibration import MINIMUM, Task, calibrate
+from lynkr_desktop.engine.routing.calibration import MINIMUM, calibrate
 from lynkr_desktop.engine.routing.experiment import draw
+from lynkr_desktop.engine.routing.replay import Task
 from lynkr_desktop.protocol.routing import CalibrationReport, TierMove
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 

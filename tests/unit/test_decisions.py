@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lynkr_desktop.engine.routing.calibration import Task
 from lynkr_desktop.engine.routing.outcomes import Seen
+from lynkr_desktop.engine.routing.replay import Task
 from lynkr_desktop.engine.telemetry import store
 from lynkr_desktop.engine.telemetry.database import _MIGRATIONS, RecordsError
 from lynkr_desktop.engine.telemetry.decisions import Amendment, DecisionLog

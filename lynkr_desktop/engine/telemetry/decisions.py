@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from lynkr_desktop.engine.routing.calibration import Task
 from lynkr_desktop.engine.routing.outcomes import Outcomes, Seen, verdict
+from lynkr_desktop.engine.routing.replay import Task
 from lynkr_desktop.engine.telemetry.database import DECISION_COLUMNS, FROM_RECORD
 from lynkr_desktop.protocol.routing import (
     CandidateRow,
