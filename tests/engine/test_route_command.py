@@ -343,7 +343,7 @@ async def test_without_a_log_and_with_a_wrong_file(tmp_path: Path) -> None:
     code, out = await lynkr_route(home, "calibrate", "--since", "1ms", "--weight", "2")
     assert code == 0
     assert "0 tasks since" in out
-    assert "100 more tasks with a known outcome near 0.35 are needed" in out
+    assert "100 more tasks with a known outcome near 0.35 must be seen" in out
     for arguments in (
         ("calibrate", "--since", "soon"),
         ("calibrate", "--weight", "-1"),

@@ -191,11 +191,14 @@ def _proposal(cut: Cut, best: Candidate | None, weight: float) -> CutProposal:
 def _why(cut: Cut, best: Candidate | None, needed: int) -> str:
     near = f"near {cut.value:g}"
     if needed:
+        tasks = "task" if needed == 1 else "tasks"
         other = "" if cut.known < MINIMUM else " of other conversations"
-        return f"{needed} more tasks{other} with a known outcome {near} are needed"
+        return f"{needed} more {tasks}{other} with a known outcome {near} must be seen"
     if best is None:
         if not cut.candidates:
             return f"too few tasks {near} took the other tier or were marked; see routing.experiment.share"
+        if all(candidate.steps < 0 for candidate in cut.candidates):
+            return f"no lower one is surely better; if {cut.low} can do more, routing.experiment.share shows"
         return "no other value is better beyond doubt"
     if best.evidence == "marks":
         return f"people marked enough of the tasks above it as too high for {cut.low}"
