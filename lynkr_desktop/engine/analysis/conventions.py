@@ -32,7 +32,6 @@ def is_test(path: str) -> bool:
     if _TEST_NAME.match(name):
         return True
     if not TEST_FOLDERS.isdisjoint(folders):
-        # A crate or package that is *about* tests keeps its sources in src/ or lib/ below such a folder.
         return True
     return name.endswith(".cs") and any(_TEST_PROJECT.search(folder) for folder in folders)
 

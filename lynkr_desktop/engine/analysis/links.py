@@ -15,6 +15,12 @@ from typing import NamedTuple
 from lynkr_desktop.engine.analysis.facts import FileFacts
 from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Resolver, Scope, is_package
 
+_FARTHEST = 48
+"""Files over which a name is followed at most. Bounds the work on files that pass on each other's names."""
+
+_LONGEST = 16
+"""Parts of a qualified name. Longer ones are no names of this world."""
+
 _REFERENCE = attrgetter("name", "qualifier", "function")
 
 
@@ -160,6 +166,8 @@ class _Linking:
         if qualifier.partition(".")[0] in self._resolver.receivers:
             return (self._path,) if name in self._within and "." not in qualifier else ()
         segments = [*qualifier.replace("::", ".").split("."), name]
+        if len(segments) > _LONGEST:
+            return ()
         for length in range(len(segments) - 1, 0, -1):
             places = self._scope.names.get(".".join(segments[:length]))
             if places is not None:
@@ -224,7 +232,7 @@ class _Linking:
             return files
         defined = self._index.defined.get(container)
         place = Place(container, name)
-        if defined is None or place in seen:
+        if defined is None or place in seen or len(seen) >= _FARTHEST:
             return ()
         if name in defined:
             return (container,)
@@ -238,7 +246,12 @@ class _Linking:
     def _visible(self, scope: Scope, name: str, seen: set[Place]) -> Sequence[str]:
         """What a name means that nothing binds; nothing where two containers of one rank disagree."""
         for group in scope.visible:
-            answers = {tuple(files) for container in group if (files := self._find(container, name, seen))}
+            answers: set[tuple[str, ...]] = set()
+            for container in group:
+                if len(seen) >= _FARTHEST:
+                    return ()
+                if files := self._find(container, name, seen):
+                    answers.add(tuple(files))
             if answers:
                 return answers.pop() if len(answers) == 1 else ()
         return ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lynkr_desktop.engine.analysis.conventions import is_vendored
 from lynkr_desktop.engine.analysis.facts import FileFacts
-from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Scope, nearest, package
+from lynkr_desktop.engine.analysis.resolve.scope import DEEPEST, Place, Places, Scope, nearest, package
 
 _PARTS = 8
 """More files than these are no parts of one type, but types of the same name in several programs."""
@@ -66,5 +66,5 @@ class CSharpResolver:
 
 def _outwards(namespace: str) -> list[str]:
     """`a.b`, `a`, and the global namespace."""
-    parts = namespace.split(".") if namespace else []
+    parts = namespace.split(".")[:DEEPEST] if namespace else []
     return [".".join(parts[:length]) for length in range(len(parts), -1, -1)]

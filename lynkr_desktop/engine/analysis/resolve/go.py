@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from lynkr_desktop.engine.analysis.facts import FileFacts
 from lynkr_desktop.engine.analysis.resolve.scope import (
+    DEEPEST,
     Place,
     Places,
     Scope,
@@ -17,8 +18,10 @@ from lynkr_desktop.engine.analysis.resolve.scope import (
 )
 
 _COMMENT = re.compile(r"//[^\n]*")
-_MODULE = re.compile(r'^\s*module\s+"?([^\s"]+)"?', re.MULTILINE)
-_REPLACE = re.compile(r"^\s*(?:replace\s+)?([^\s(]+)(?:\s+v\S+)?\s+=>\s+(\.\.?/?\S*)", re.MULTILINE)
+_MODULE = re.compile(r'^[ \t]*module[ \t]+"?([^\s"]+)"?', re.MULTILINE)
+_REPLACE = re.compile(
+    r"^[ \t]*(?:replace[ \t]+)?([^\s(]+)(?:[ \t]+v\S+)?[ \t]+=>[ \t]+(\.\.?/?\S*)", re.MULTILINE
+)
 _TEST = "_test.go"
 
 
@@ -101,7 +104,7 @@ class GoResolver:
 
 def _prefixes(name: str) -> list[str]:
     """`a/b/c`, `a/b`, `a`."""
-    parts = name.split("/")
+    parts = name.split("/")[:DEEPEST]
     return ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 

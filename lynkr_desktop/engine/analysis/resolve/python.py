@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from lynkr_desktop.engine.analysis.conventions import is_vendored
 from lynkr_desktop.engine.analysis.facts import FileFacts, Import
 from lynkr_desktop.engine.analysis.resolve.scope import (
+    DEEPEST,
     Place,
     Places,
     Scope,
@@ -46,6 +47,8 @@ class PythonResolver:
         names: dict[str, Places] = {}
         visible: dict[str, None] = {}
         for imported in facts.imports:
+            if imported.module.count(".") > DEEPEST:
+                continue
             container = self._module(path, imported.module)
             if not container:
                 continue

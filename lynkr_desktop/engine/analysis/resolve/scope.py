@@ -15,6 +15,9 @@ from lynkr_desktop.engine.analysis.facts import FileFacts
 
 _PACKAGE = "\0"
 
+DEEPEST = 32
+"""Parts of the name of a module or package. Longer ones resolve to nothing."""
+
 
 class Place(NamedTuple):
     """Where a name stands: `name` in `container`, or the container itself where `name` is empty."""

@@ -7,8 +7,10 @@ import re
 import tomllib
 from typing import Any
 
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
-_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+# What is never closed reaches to the end: to look for its end again and again would take quadratic time.
+_STRING = r'"(?:\\.|[^"\\])*(?:"|\\?\Z)'
+_TOKEN = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 
 
 def read_json(content: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from lynkr_desktop.engine.analysis.resolve.scope import ancestors, folder_of, join
+from lynkr_desktop.engine.analysis.resolve.scope import DEEPEST, ancestors, folder_of, join
 from lynkr_desktop.engine.analysis.resolve.settings import items, read_json, strings, table
 
 
@@ -72,7 +72,7 @@ class TsConfigs:
         return options
 
     def _read(self, path: str, seen: frozenset[str]) -> Options:
-        if path not in self._contents or path in seen:
+        if path not in self._contents or path in seen or len(seen) > DEEPEST:
             return Options()
         content = self._contents[path]
         options = Options()
