@@ -7,6 +7,7 @@ person; where these only say yes, go on, or that it still fails, by the words th
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -131,6 +132,7 @@ def read_ask(request: Request) -> Ask:
     )
 
 
+@lru_cache(maxsize=512)
 def follow_up(text: str) -> FollowUp:
     """Whether a text only answers or continues an earlier one, by what it says as a whole."""
     start = text[:600].strip()

@@ -7,6 +7,7 @@ output of local commands, other people's instructions. None of it says how hard 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lynkr_desktop.engine.routing.words import read_words
 from lynkr_desktop.engine.wire.canonical import Message, Text
@@ -57,8 +58,18 @@ def clean_text(message: Message) -> str:
 def clean(text: str) -> str:
     """One text without what a harness put into it.
 
-    A text that is longer than can be looked at keeps its beginning and its end.
+    A text that is longer than can be looked at keeps its beginning and its end. Conversations repeat all that
+    was said with each turn, so the latest texts are remembered.
     """
+    return _remembered(text) if len(text) <= _HEAD + _TAIL else _cleaned(text)
+
+
+@lru_cache(maxsize=512)
+def _remembered(text: str) -> str:
+    return _cleaned(text)
+
+
+def _cleaned(text: str) -> str:
     start = text[:1000].lstrip()
     if start.startswith(_MESSAGES) or is_result(start):
         return _said_in_a_result(text)

@@ -8,6 +8,8 @@ worked on.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 
 from lynkr_desktop.engine.routing.ask import Ask
 from lynkr_desktop.engine.routing.calls import command_of, ends_of
@@ -45,6 +47,12 @@ _SNAKE = re.compile(r"(?<![\w.`/\\-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?![\w/\\])"
 _DEFINED = re.compile(
     r"(?m)^[+ ]?\s*(?:async )?(?:def|class|func|fn|interface|struct|trait)\s+([A-Za-z_]\w+)"
 )
+_POINTED_AT = re.compile(
+    r"\b(?:file|module|function|method|class|datei|fichier|fonction|archivo|fichero|función|arquivo|função|bestand|"
+    r"funzione|plik|dosya|tệp|fil)(?:s|es|en|n)?\b|файл|функци|модул|класс|ファイル|関数|モジュール|クラス|文件|函数|模块|"
+    r"파일|함수|클래스|फ़ाइल|फ़ंक्शन|ملف|دالة",
+    re.IGNORECASE,
+)
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 
@@ -66,14 +74,20 @@ def names(request: Request, ask: Ask) -> tuple[str, ...]:
     return tuple(found)[:MAX_NAMES]
 
 
-def _add(found: dict[str, None], more: list[str], limit: int) -> None:
+def _add(found: dict[str, None], more: Sequence[str], limit: int) -> None:
     for name in more:
         if len(found) >= limit:
             return
         found.setdefault(name)
 
 
-def _in_text(text: str) -> list[str]:
+def named_in(text: str) -> bool:
+    """Whether the words of a person name a file or a symbol, or point at the one that is being spoken of."""
+    return bool(_in_text(text)) or _POINTED_AT.search(text[:_MAX_TEXT]) is not None
+
+
+@lru_cache(maxsize=256)
+def _in_text(text: str) -> tuple[str, ...]:
     """Names in the words of a person: paths first, since a symbol may stand in many files."""
     if len(text) > 2 * _MAX_TEXT:
         text = f"{text[:_MAX_TEXT]}\n{text[-_MAX_TEXT:]}"
@@ -100,7 +114,7 @@ def _in_text(text: str) -> list[str]:
         symbols += _SNAKE.findall(prose)
     if prose is not text:
         symbols += _DEFINED.findall(text)
-    return [*dict.fromkeys(paths), *dict.fromkeys(symbols)]
+    return (*dict.fromkeys(paths), *dict.fromkeys(symbols))
 
 
 def _paths(text: str) -> list[str]:

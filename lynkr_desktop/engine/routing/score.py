@@ -12,13 +12,14 @@ the same ask scores the same bare and inside an agent's envelope.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
 from lynkr_desktop.engine.analysis.index import Touched
 from lynkr_desktop.engine.routing.ask import Ask
 from lynkr_desktop.engine.routing.features import features
-from lynkr_desktop.engine.routing.model import Model, shipped
+from lynkr_desktop.engine.routing.model import Model, Reading, shipped
 from lynkr_desktop.engine.routing.structure import structure_of
 from lynkr_desktop.protocol.routing import ContributionGroup
 
@@ -73,8 +74,7 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         touched: the code that it names, None where no workspace is known.
         model: the learned part, None for the one that comes with the package.
     """
-    found = features(ask.subject)
-    reading = (model or shipped()).read(found)
+    concepts, reading = _read(ask.subject, model or shipped())
     tally = _Tally()
     for part in reading.parts:
         tally.add("risk" if part.risk else "ask", part.name, part.value, part.effect, part.reason)
@@ -94,9 +94,16 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         tally.add("work", "results", ask.results, 0.0, f"{ask.results} tool results so far")
     if ask.tools:
         tally.add("work", "tools", ask.tools, 0.0, f"{ask.tools} tools on offer")
-    if touched is not None and _writes_protected(ask, touched, found.concepts, reading.fixed):
+    if touched is not None and _writes_protected(ask, touched, concepts, reading.fixed):
         tally.add("risk", "protected path", 1.0, _PROTECTED_EFFECT, "changes code that guards something")
     return tally.score(reading.fixed)
+
+
+@lru_cache(maxsize=512)
+def _read(text: str, model: Model) -> tuple[dict[str, str], Reading]:
+    """What the words say. An ask stays the same over all turns of its task, which may be hundreds."""
+    found = features(text)
+    return found.concepts, model.read(found)
 
 
 def _sensitivity(fixed: float) -> float:

@@ -8,6 +8,7 @@ tools. A person who wants a title asks within the harness's own prompt and tools
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -126,6 +127,7 @@ def _by_its_making(request: Request, opening: str, asked: str) -> Side | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def _wanted(opening: str) -> _Kind | None:
     """The kind that is asked for first; what is short by nature is asked for at once."""
     found = [(match.start(), kind) for kind in _KINDS if (match := kind.asks.search(opening))]
