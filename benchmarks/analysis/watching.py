@@ -24,6 +24,9 @@ from lynkr_desktop.engine.analysis.index import WorkspaceIndex
 from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
 
+Change = tuple[str, Callable[[], object], Callable[[WorkspaceIndex], bool]]
+"""What it is called, what makes it, and whether a view has it."""
+
 FILES = 1000
 PLAIN = "import p0.m0\n\n\ndef f(x):\n    return x\n" * 10
 BRANCHED = "import p0.m0\n\n\ndef f(x):\n    return 1 if x else 2\n" * 10
@@ -54,9 +57,7 @@ class Bench:
     def _changed(self) -> None:
         self.told += 1
 
-    async def run(
-        self, changes: list[tuple[str, Callable[[], object], Callable[[WorkspaceIndex], bool]]]
-    ) -> None:
+    async def run(self, changes: list[Change]) -> None:
         """Makes the changes one after the other and prints what became of each."""
         await self._workspaces.start()
         index = self._workspaces.at(self._root)
@@ -67,7 +68,7 @@ class Bench:
             told = self.told
             await asyncio.to_thread(change)
             started = time.perf_counter()
-            await self._until(lambda seen=seen: seen(index))  # type: ignore[misc]
+            await self._until(lambda seen=seen: seen(index))
             seconds = time.perf_counter() - started
             await asyncio.sleep(1.5)
             print(f"{name}: {seconds * 1000:.0f} ms, told {self.told - told} times")
@@ -107,11 +108,11 @@ def main() -> None:
         write(root, BRANCHED)
         git(root, "commit", "-am", "branched")
         first, moved = root / "p1" / "m1.py", root / "q1"
-        saves = [
+        saves: list[Change] = [
             ("a save", lambda: first.write_text(PLAIN), lambda index: worst(index, "p1/m1.py") == 1),
             ("an atomic save", lambda: atomic(first, BRANCHED), lambda index: worst(index, "p1/m1.py") == 2),
         ]
-        rest = [
+        rest: list[Change] = [
             (
                 "a folder of 50 files renamed",
                 lambda: (root / "p1").rename(moved),
@@ -133,14 +134,14 @@ def main() -> None:
             ("its return", lambda: write(root, PLAIN), everywhere(1)),
         ]
         print("with the system's events:")
-        asyncio.run(Bench(root, Path(folder) / "cache").run([*saves, *rest]))  # type: ignore[list-item]
+        asyncio.run(Bench(root, Path(folder) / "cache").run([*saves, *rest]))
 
         def exhausted(*_: object) -> NoReturn:
             raise OSError(errno.ENOSPC, "inotify watch limit reached")
 
         with mock.patch("watchdog.observers.inotify_c.InotifyFD.add_callback", exhausted):
             print("without watches left, by looking again and again:")
-            asyncio.run(Bench(root, Path(folder) / "cache").run(saves[::-1]))  # type: ignore[arg-type]
+            asyncio.run(Bench(root, Path(folder) / "cache").run(saves[::-1]))
 
 
 if __name__ == "__main__":
