@@ -252,12 +252,18 @@ def test_references() -> None:
 def test_both_branches_of_a_directive_are_read() -> None:
     source = """
         class A {
-        #if DEBUG
+        #if DEBUG && !NET || UNITY
             void F() { if (a) b(); }
         #else
             void G() { }
         #endif
-            void H() { }
+            void H() {
+        #if DEBUG || TEST
+                a();
+        #elif OTHER && ANOTHER
+                b();
+        #endif
+            }
         }
     """
     assert complexities(source) == {"A.F": 2, "A.G": 1, "A.H": 1}

@@ -56,8 +56,8 @@ _QUERY = """
 (switch_expression_arm) @decision.arm
 (switch_expression_arm . (discard) . "=>") @decision.default
 [(and_pattern) (or_pattern)] @decision.pattern
-(binary_expression operator: ["&&" "||"] @decision.logical)
-(binary_expression operator: "??" @decision.coalescing)
+["&&" "||"] @decision.logical
+"??" @decision.coalescing
 "??=" @decision.coalescing_assignment
 (conditional_access_expression) @decision.conditional_access
 
@@ -91,6 +91,8 @@ _OLDER = """
 (case_switch_label) @decision.case
 (case_pattern_switch_label) @decision.case
 (implicit_parameter_list (parameter name: (identifier) @local))
+(if_directive (_) @tokens)
+(elif_directive (_) @tokens)
 """
 
 _NEWER = """
@@ -100,6 +102,8 @@ _NEWER = """
 (foreach_statement left: (identifier) @local)
 (switch_section "case" @decision.case)
 (implicit_parameter) @local
+(preproc_if condition: (_) @tokens)
+(preproc_elif condition: (_) @tokens)
 (method_declaration
   returns: [(identifier) (qualified_name) (generic_name) (nullable_type) (array_type) (tuple_type)] @type)
 """
@@ -138,5 +142,6 @@ CSHARP = LanguageSpec(
     query_newer=_NEWER,
     imports=_imports,
     weights={"default": -1},
+    read_tokens=lambda _source, _start, _end: (),  # conditions of directives are no code
     ignored_types=frozenset(_BUILT_IN.split()),
 )
