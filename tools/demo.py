@@ -5,17 +5,30 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from lynkr_desktop.protocol.code import CodeEdge, CodeGraphReport, FileMetrics, IndexStatus
 from lynkr_desktop.protocol.control import (
     Candidate,
     CandidateState,
     ConfigStatus,
     EngineStatus,
     LocalModel,
+    ProfileStatus,
     RequestRow,
     TierStatus,
     UsageTotals,
 )
-from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.protocol.routing import (
+    CandidateRow,
+    ContributionGroup,
+    ContributionRow,
+    DecisionRow,
+    ExplainRequest,
+    Mark,
+    Outcome,
+    RouteExplanation,
+    Threshold,
+)
+from lynkr_desktop.protocol.tiers import TIERS, Tier
 from lynkr_desktop.ui.engine_model import Remedy
 
 TOKEN = "lk_q7Zr0mC2nV5xT8wE1yUb3f9c"
@@ -23,8 +36,33 @@ TOKEN = "lk_q7Zr0mC2nV5xT8wE1yUb3f9c"
 _SPEND = (0.003, 0, 0, 0, 0, 0, 0, 0.03, 0.12, 0.23, 0.16, 0.28, 0.14, 0.06, 0.22, 0.19, 0.14)
 
 
+class NoRouting:
+    """Nothing is fetched for a picture."""
+
+    def watch(self, seen: bool) -> None:
+        """Nothing."""
+
+    def list_decisions(self, *, misrouted: bool) -> None:
+        """Nothing."""
+
+    def load_older(self) -> None:
+        """Nothing."""
+
+    def mark(self, decision_id: str, mark: Mark) -> None:
+        """Nothing."""
+
+    def explain(self, request: ExplainRequest) -> None:
+        """Nothing."""
+
+    def show_code(self, workspace: str) -> None:
+        """Nothing."""
+
+
 class NoActions:
     """Actions that do nothing: a picture is not clicked."""
+
+    def __init__(self) -> None:
+        self.routing = NoRouting()
 
     def start(self) -> None:
         """Nothing."""
@@ -39,6 +77,9 @@ class NoActions:
         """Nothing."""
 
     def set_tier(self, tier: Tier, enabled: bool) -> None:
+        """Nothing."""
+
+    def set_profile(self, name: str) -> None:
         """Nothing."""
 
     def pull_model(self, model_id: str) -> None:
@@ -119,6 +160,12 @@ def status(config: Path) -> EngineStatus:
         ),
         hours=hours,
         config=ConfigStatus(path=str(config), exists=True, loaded_at=time.time()),
+        profiles=(
+            ProfileStatus(name="default", active=True),
+            ProfileStatus(name="secure", local_only=True),
+            ProfileStatus(name="cheap"),
+        ),
+        workspaces=(index(),),
     )
 
 
@@ -155,6 +202,162 @@ def requests() -> list[RequestRow]:
         )
         for seconds, title, tier, model, error in rows
     ]
+
+
+WORKSPACE = "/home/ada/orbit-api"
+
+_FILES = (
+    ("src/store/store.ts", 1240, 41, 63, 9, 6),
+    ("src/store/lock.ts", 410, 22, 38, 4, 1),
+    ("src/store/pool.py", 520, 8, 12, 3, 2),
+    ("src/wire/stream.ts", 980, 19, 24, 6, 1),
+    ("src/wire/router.ts", 860, 24, 31, 7, 3),
+    ("src/wire/send.ts", 440, 4, 6, 4, 1),
+    ("src/wire/retry.ts", 210, 7, 9, 2, 1),
+    ("src/replay/fold.py", 720, 33, 17, 5, 4),
+    ("src/replay/load.py", 390, 5, 21, 3, 1),
+    ("src/replay/replay.py", 300, 14, 4, 6, 1),
+    ("src/view/chart.tsx", 560, 9, 0, 5, 1),
+    ("src/view/table.tsx", 640, 5, 2, 5, 1),
+    ("src/view/axis.tsx", 180, 3, 1, 4, 1),
+    ("src/webhook.ts", 240, 11, 3, 5, 1),
+    ("tests/store.test.ts", 620, 3, 0, 10, 0),
+    ("tests/replay_test.py", 330, 2, 0, 7, 0),
+)
+
+
+def index(state: str = "ready") -> IndexStatus:
+    """The index of a workspace of some hundred files, ready or half-way."""
+    if state == "ready":
+        return IndexStatus(root=WORKSPACE, state="ready", done=86, total=86, files=86, updated=time.time())
+    return IndexStatus(root="/home/ada/shop", state="indexing", done=312, total=1020)
+
+
+def code() -> CodeGraphReport:
+    """A workspace with two hot spots and many small files."""
+    small = tuple(
+        FileMetrics(
+            path=f"src/{folder}/{name}{number}.ts",
+            language="typescript",
+            lines=24 + 31 * number % 70,
+            functions=2,
+            cyclomatic_max=1 + number % 4,
+            cyclomatic_sum=3 + number % 4,
+            blast=number % 3,
+        )
+        for folder, name in (("wire", "codec"), ("view", "part"), ("store", "row"))
+        for number in range(20)
+    )
+    named = tuple(
+        FileMetrics(
+            path=path,
+            language="python" if path.endswith(".py") else "typescript",
+            lines=lines,
+            functions=lines // 30,
+            cyclomatic_max=worst,
+            cyclomatic_sum=lines // 9,
+            blast=blast,
+            blast_1=blast // 3,
+            blast_2=blast // 2,
+            blast_tests=blast // 5,
+            depth=depth,
+            lcom4=lcom4,
+            cohesion=round(1 / (1 + blast / 40), 2),
+            test=path.startswith("tests/"),
+        )
+        for path, lines, worst, blast, depth, lcom4 in _FILES
+    )
+    return CodeGraphReport(status=index(), files=named + small, edges=(CodeEdge(1, 0, "import"),))
+
+
+_PARTS: tuple[tuple[str, float, float, str, ContributionGroup], ...] = (
+    ("cyclomatic_complexity", 41, 0.17, "41 in store.ts", "code"),
+    ("blast_radius", 63, 0.15, "63 files", "code"),
+    ("restructure", 1, 0.14, "asks to restructure code", "ask"),
+    ("work", 14, 0.09, "14 tool results so far", "work"),
+    ("risk", 1, 0.08, "lock order", "risk"),
+    ("dependency_depth", 9, 0.07, "9 levels", "code"),
+    ("module_cohesion", 6, 0.06, "LCOM4 6", "code"),
+    ("failures", 2, 0.05, "2 of them failed", "work"),
+    ("named_narrowly", 1, -0.10, "one symbol", "ask"),
+)
+
+
+def decisions() -> list[DecisionRow]:
+    """Decisions of the last twenty minutes."""
+    store = ("src/store/store.ts", "src/store/lock.ts", "src/store/pool.py", "src/wire/router.ts", "src/a.ts")
+    rows = (
+        (12, "", 0.0, Tier.SIMPLE, "session title", (), "ollama/qwen2.5-coder:7b"),
+        (48, "Untangle locking in the session store", 0.71, Tier.COMPLEX, "Tangled code, wide blast radius",
+         store, "anthropic/claude-opus-4"),
+        (120, "Untangle locking in the session store", 0.71, Tier.COMPLEX, "Tool result, same task", store,
+         "anthropic/claude-opus-4"),
+        (420, "Add retries to the webhook sender", 0.44, Tier.MEDIUM, "One function and its tests",
+         ("src/webhook.ts",), "anthropic/claude-sonnet-4.5"),
+        (660, "Why replay diverges at event 412", 0.91, Tier.REASONING, "Unknown cause, 2 failures",
+         ("src/replay/replay.py", "src/replay/fold.py", "src/replay/load.py"), "openai/o3-mini"),
+        (720, "Rename the flag in the docs", 0.21, Tier.SIMPLE, "Wording, nothing uses it", ("README.md",),
+         "ollama/qwen2.5-coder:7b"),
+        (900, "Make the pool size an option", 0.52, Tier.MEDIUM, "Config that CI reads",
+         ("src/store/pool.py", "ci.yml"), "anthropic/claude-sonnet-4.5"),
+        (1080, "Chart axis labels", 0.12, Tier.SIMPLE, "A leaf that nothing depends on",
+         ("src/view/chart.tsx",), "deepseek/deepseek-chat"),
+    )  # fmt: skip
+    found = []
+    for seconds, title, score, tier, reason, files, name in rows:
+        provider, _, model = name.partition("/")
+        side = not title
+        found.append(
+            DecisionRow(
+                id=f"demo-{seconds}",
+                at=time.time() - seconds,
+                client="Claude Code",
+                workspace=WORKSPACE,
+                title=title,
+                files=files,
+                score=None if side else score,
+                contributions=()
+                if side
+                else tuple(
+                    ContributionRow(
+                        name=part, value=value, points=points * score / 0.71, reason=why, group=group
+                    )
+                    for part, value, points, why, group in _PARTS
+                ),
+                scored_tier=None if side else tier,
+                tier=tier,
+                reason=f"side request: {reason}" if side else f"score {score:.2f}: {reason}",
+                profile="default",
+                side=side,
+                candidates=(
+                    CandidateRow(provider=provider, model=model, tier=tier),
+                    CandidateRow(
+                        provider="openai", model="gpt-4o", tier=tier, skipped="OPENAI_API_KEY is not set"
+                    ),
+                ),
+                outcome=Outcome(results=14, errors=2, tests="passed", tests_passed=61, followed=True),
+                verdict="good",
+                provider=provider,
+                model=model,
+                cost=0.042,
+                status=200,
+            )
+        )
+    return found
+
+
+def explanation() -> RouteExplanation:
+    """What would be decided for the second of the decisions."""
+    row = decisions()[1]
+    return RouteExplanation(
+        decision=row,
+        files=code().files[:3],
+        index=index(),
+        thresholds=tuple(
+            Threshold(tier=tier, max_complexity=limit)
+            for tier, limit in zip(TIERS, (0.35, 0.65, 0.85, 1.0), strict=True)
+        ),
+    )
 
 
 def log_lines() -> str:

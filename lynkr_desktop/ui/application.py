@@ -121,6 +121,7 @@ class Desktop(QObject):
         )
         menu = self._tray.add_menu(self._controller)
         menu.overview_requested.connect(self.show_overview)
+        menu.routing_requested.connect(self.show_routing)
         menu.logs_requested.connect(self.show_logs)
         self._model.notice.connect(self._notice)
         instance.show_requested.connect(self.show_overview)
@@ -157,6 +158,10 @@ class Desktop(QObject):
     def show_overview(self) -> None:
         """Brings up the window on its first page."""
         self._main_window().bring_up("overview")
+
+    def show_routing(self) -> None:
+        """Brings up the window on the routing decisions."""
+        self._main_window().bring_up("routing")
 
     def show_logs(self) -> None:
         """Brings up the window on the log."""

@@ -7,22 +7,32 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
 
+from lynkr_desktop.protocol.code import FileMetrics, IndexStatus, WorkspaceList
 from lynkr_desktop.protocol.control import (
     ControlError,
     EngineStatus,
     Health,
     PauseRequest,
+    ProfilePatch,
     RequestRow,
     ShutdownReply,
     ShutdownRequest,
     TierPatch,
 )
 from lynkr_desktop.protocol.events import EngineEvent
+from lynkr_desktop.protocol.routing import (
+    DecisionList,
+    DecisionRow,
+    ExplainRequest,
+    Mark,
+    MarkRequest,
+    RouteExplanation,
+)
 from lynkr_desktop.protocol.tiers import Tier
 
 log = logging.getLogger(__name__)
@@ -50,6 +60,13 @@ class ControlFailure(Exception):
 
 class _Requests(msgspec.Struct):
     requests: list[RequestRow]
+
+
+class CodeFiles(msgspec.Struct, frozen=True):
+    """A `CodeGraphReport` without its edges, which nothing here shows and which take most of its time."""
+
+    status: IndexStatus
+    files: tuple[FileMetrics, ...] = ()
 
 
 class ControlClient:
@@ -90,6 +107,40 @@ class ControlClient:
     async def set_tier(self, tier: Tier, enabled: bool) -> None:
         """Switches a tier on or off, at once."""
         await self._send("PATCH", f"/tiers/{tier.value}", TierPatch(enabled=enabled))
+
+    async def set_profile(self, name: str) -> None:
+        """Puts another routing profile into force."""
+        await self._send("PATCH", "/profile", ProfilePatch(name=name))
+
+    async def decisions(self, limit: int, before: str = "", *, misrouted: bool = False) -> list[DecisionRow]:
+        """Recorded routing decisions, newest first; `before` is the id that they are older than."""
+        query = {"limit": str(limit)}
+        if before:
+            query["before"] = before
+        if misrouted:
+            query["misrouted"] = "true"
+        return list((await self._ask("GET", f"/routes?{urlencode(query)}", DecisionList)).decisions)
+
+    async def decision(self, decision_id: str) -> DecisionRow:
+        """One recorded decision."""
+        return await self._ask("GET", f"/routes/{quote(decision_id, safe='')}", DecisionRow)
+
+    async def mark(self, decision_id: str, mark: Mark) -> DecisionRow:
+        """Says how a decision was; the decision with its mark."""
+        path = f"/routes/{quote(decision_id, safe='')}/mark"
+        return await self._ask("POST", path, DecisionRow, MarkRequest(mark=mark))
+
+    async def explain(self, request: ExplainRequest) -> RouteExplanation:
+        """What would be decided for a request now; nothing is sent to a model."""
+        return await self._ask("POST", "/routes/explain", RouteExplanation, request)
+
+    async def workspaces(self) -> tuple[IndexStatus, ...]:
+        """Every workspace whose code was asked about, the latest first."""
+        return (await self._ask("GET", "/code", WorkspaceList)).workspaces
+
+    async def code(self, workspace: str) -> CodeFiles:
+        """The files of a workspace with their metrics; the first call begins to index it."""
+        return await self._ask("GET", f"/code/graph?{urlencode({'workspace': workspace})}", CodeFiles)
 
     async def pause(self, seconds: float | None) -> None:
         """Pauses routing for some seconds, or until `resume`."""
@@ -172,10 +223,10 @@ class ControlClient:
             raise RuntimeError("ControlClient is used outside its context")
         return self._session
 
-    async def _ask(self, method: str, path: str, kind: type[T]) -> T:
-        body = await self._send(method, path)
+    async def _ask(self, method: str, path: str, kind: type[T], body: msgspec.Struct | None = None) -> T:
+        answer = await self._send(method, path, body)
         try:
-            return msgspec.json.decode(body, type=kind)
+            return msgspec.json.decode(answer, type=kind)
         except msgspec.DecodeError as error:
             raise ControlFailure("invalid", f"The engine's answer was not understood: {error}") from error
 

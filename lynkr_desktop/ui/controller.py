@@ -15,13 +15,14 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Signal
 
 from lynkr_desktop.paths import Paths
-from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
+from lynkr_desktop.protocol.events import EngineEvent, RequestFinished, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure, read_token
 from lynkr_desktop.ui.engine_model import KEPT_REQUESTS, EngineModel, Phase, Problem, Remedy
 from lynkr_desktop.ui.engine_process import EngineHandle, StartFailure
 from lynkr_desktop.ui.problems import crashed, failed_to_start, not_answering, refused
+from lynkr_desktop.ui.routing.routing_controller import RoutingActions, RoutingController
 from lynkr_desktop.ui.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,10 @@ _KILL_AFTER_S = 3.0
 
 class Actions(Protocol):
     """Everything that a view may ask for. Each returns at once; the model tells what became of it."""
+
+    @property
+    def routing(self) -> RoutingActions:
+        """What the Routing page may ask for."""
 
     def start(self) -> None:
         """Starts the engine and keeps it running."""
@@ -50,6 +55,9 @@ class Actions(Protocol):
 
     def set_tier(self, tier: Tier, enabled: bool) -> None:
         """Switches a tier."""
+
+    def set_profile(self, name: str) -> None:
+        """Puts another routing profile into force."""
 
     def pull_model(self, model_id: str) -> None:
         """Downloads a local model."""
@@ -98,6 +106,7 @@ class Controller(QObject):
         self._stopping: asyncio.Task[None] | None = None
         self._forced = asyncio.Event()
         self._last_details = ""
+        self._routing = RoutingController(model.routing, tasks, lambda: self._client, model.notice.emit, self)
         self._supervisor = Supervisor(
             paths,
             command,
@@ -107,6 +116,11 @@ class Controller(QObject):
             on_down=self._on_down,
             on_failed=self._on_failed,
         )
+
+    @property
+    def routing(self) -> RoutingController:
+        """What the Routing page may ask for."""
+        return self._routing
 
     async def adopt_running(self) -> bool:
         """Takes over an engine that already serves this home."""
@@ -143,6 +157,10 @@ class Controller(QObject):
     def reload_config(self) -> None:
         """Reads the configuration file again."""
         self._ask("reload", lambda client: client.reload())
+
+    def set_profile(self, name: str) -> None:
+        """Puts another routing profile into force."""
+        self._ask("profile", lambda client: client.set_profile(name))
 
     def pull_model(self, model_id: str) -> None:
         """Downloads a local model."""
@@ -209,6 +227,7 @@ class Controller(QObject):
 
     def _drop_client(self) -> None:
         self._client = None
+        self._routing.engine_down()
         if self._follower is not None:
             self._follower.cancel()
             self._follower = None
@@ -233,6 +252,7 @@ class Controller(QObject):
                             # Only now: a request between list and stream would be missed.
                             listed = True
                             self._model.set_requests(await client.requests(KEPT_REQUESTS))
+                            self._routing.engine_up()
                         last_id, answered = event_id or last_id, time.monotonic()
                         self._apply(event)
                     answered = time.monotonic()
@@ -247,7 +267,10 @@ class Controller(QObject):
 
     def _apply(self, event: EngineEvent) -> None:
         self._model.apply(event)
-        if isinstance(event, StatusEvent):
+        if isinstance(event, RequestFinished):
+            self._routing.request_finished(event.request.id)
+        elif isinstance(event, StatusEvent):
+            self._routing.status_changed(event.status)
             self._model.set_token(self._model.token or read_token(self._paths.token))
 
     def _problem_while_running(self, problem: Problem) -> None:

@@ -19,6 +19,7 @@ from lynkr_desktop.protocol.events import (
     StatusEvent,
 )
 from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.ui.routing.routing_model import RoutingModel
 from lynkr_desktop.ui.theme.tokens import Motion
 
 KEPT_REQUESTS = 50
@@ -66,6 +67,7 @@ class EngineModel(QObject):
         status: what the engine that runs said last; None when none does.
         port: where the engine listens; known before its first status.
         history: the last status of any engine; its totals stay true when the engine is gone.
+        routing: decisions and code; it has signals of its own.
 
     Signals:
         changed: something that a view shows may be different.
@@ -83,6 +85,7 @@ class EngineModel(QObject):
         self.port: int | None = None
         self.problem: Problem | None = None
         self.token = ""
+        self.routing = RoutingModel(self)
         self._requests: dict[str, RequestRow] = {}
         self._pending: dict[Tier, bool] = {}
         self._timer = QTimer(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
+from lynkr_desktop.protocol.control import ProfileStatus
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.engine_model import EngineModel, Phase
@@ -38,14 +39,14 @@ def phase_word(model: EngineModel) -> str:
 
 
 def phase_detail(model: EngineModel) -> str:
-    """What stands under the word: the port, until when it pauses, what it still finishes."""
+    """What stands under the word: profile or port, until when it pauses, what it still finishes."""
     status = model.status
     if model.phase is Phase.PAUSED and status is not None and status.paused_until is not None:
         return _tr("until {time}").format(time=fmt.clock(status.paused_until))
     if model.phase is Phase.STOPPING:
         return finishing(0 if status is None else status.active)
     if model.port is not None and model.phase is not Phase.PROBLEM:
-        return _tr("Port {port}").format(port=model.port)
+        return profile_word(model) or _tr("Port {port}").format(port=model.port)
     if model.phase is Phase.PROBLEM and model.problem is not None:
         return model.problem.title
     return ""
@@ -56,7 +57,8 @@ def phase_sentence(model: EngineModel) -> str:
     status = model.status
     match model.phase:
         case Phase.RUNNING if model.port is not None:
-            return _tr("Running on port {port}").format(port=model.port)
+            running = _tr("Running on port {port}").format(port=model.port)
+            return f"{running}, {profile}" if (profile := profile_word(model)) else running
         case Phase.PAUSED if status is not None and status.paused_until is not None:
             return _tr("Paused until {time}").format(time=fmt.clock(status.paused_until))
         case Phase.STOPPING if status is not None and status.active:
@@ -64,6 +66,23 @@ def phase_sentence(model: EngineModel) -> str:
         case Phase.PROBLEM if model.problem is not None:
             return model.problem.title
     return phase_word(model)
+
+
+def profile_word(model: EngineModel) -> str:
+    """The profile in force where it is not the usual one, in a word or two; else nothing."""
+    if model.status is None:
+        return ""
+    profile = model.status.profile
+    if profile.name == "default":
+        return _tr("local only") if profile.local_only else ""
+    return profile.name
+
+
+def profile_sentence(profile: ProfileStatus) -> str:
+    """A profile with what it means, as a menu shows it."""
+    if profile.local_only:
+        return _tr("{profile}: nothing leaves this machine").format(profile=profile.name)
+    return profile.name
 
 
 def finishing(active: int) -> str:

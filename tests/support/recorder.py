@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lynkr_desktop.protocol.routing import ExplainRequest, Mark
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui.engine_model import Remedy
 
@@ -11,6 +12,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
+        self.routing = RoutingRecorder(self.calls)
 
     def start(self) -> None:
         self.calls.append(("start",))
@@ -26,6 +28,9 @@ class Recorder:
 
     def set_tier(self, tier: Tier, enabled: bool) -> None:
         self.calls.append(("set_tier", tier, enabled))
+
+    def set_profile(self, name: str) -> None:
+        self.calls.append(("set_profile", name))
 
     def pull_model(self, model_id: str) -> None:
         self.calls.append(("pull_model", model_id))
@@ -44,3 +49,28 @@ class Recorder:
 
     def quit(self) -> None:
         self.calls.append(("quit",))
+
+
+class RoutingRecorder:
+    """What the Routing page asks for; that it is looked at is not an act."""
+
+    def __init__(self, calls: list[tuple[object, ...]]) -> None:
+        self._calls = calls
+
+    def watch(self, seen: bool) -> None:
+        pass
+
+    def list_decisions(self, *, misrouted: bool) -> None:
+        self._calls.append(("list_decisions", misrouted))
+
+    def load_older(self) -> None:
+        self._calls.append(("load_older",))
+
+    def mark(self, decision_id: str, mark: Mark) -> None:
+        self._calls.append(("mark", decision_id, mark))
+
+    def explain(self, request: ExplainRequest) -> None:
+        self._calls.append(("explain", request))
+
+    def show_code(self, workspace: str) -> None:
+        self._calls.append(("show_code", workspace))

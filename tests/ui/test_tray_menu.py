@@ -53,6 +53,7 @@ def test_running(menu: TrayMenu, model: EngineModel, status: EngineStatus) -> No
         "Medium, 27 %",
         "Complex, 11 %",
         "Reasoning, 4 %",
+        "Profile: default",
         "Spent today: $1.84",
         "Copy endpoint",
         "Logs",

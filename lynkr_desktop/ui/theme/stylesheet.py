@@ -27,6 +27,7 @@ QPushButton {{
 QPushButton[dense="true"] {{ min-height: {dense}px; padding: 0 {Space.M - 2}px; }}
 QPushButton:hover {{ background: {c.hover}; }}
 QPushButton:pressed {{ background: {c.selected}; }}
+QPushButton:checked {{ background: {c.selected}; border-color: {c.accent}; }}
 QPushButton:focus {{ border: {focus}; padding: 0 {Space.M - trim}px; min-height: {inner - 2 * trim}px; }}
 QPushButton[dense="true"]:focus {{ padding: 0 {Space.M - 2 - trim}px; min-height: {dense - 2 * trim}px; }}
 QPushButton:disabled {{ color: {c.muted}; background: {c.track}; border-color: {c.track}; }}
@@ -42,6 +43,13 @@ QLineEdit {{
 }}
 QLineEdit:focus {{ border: {focus}; padding: 0 {Space.S - trim}px; min-height: {inner - 2 * trim}px; }}
 
+QPlainTextEdit {{
+    background: {c.surface}; color: {c.text}; border: {line} {c.control}; border-radius: {Size.RADIUS}px;
+    padding: 0 {Space.XS}px; selection-background-color: {c.accent}; selection-color: {c.on_accent};
+    placeholder-text-color: {c.muted};
+}}
+QPlainTextEdit:focus {{ border: {focus}; padding: 0 {Space.XS - trim}px; }}
+
 QComboBox {{
     background: {c.surface}; color: {c.text}; border: {line} {c.control}; border-radius: {Size.RADIUS}px;
     padding: 0 {Space.M}px; min-height: {inner}px;
@@ -53,8 +61,13 @@ QComboBox QAbstractItemView {{
     selection-background-color: {c.selected}; selection-color: {c.text}; outline: none;
 }}
 
+QComboBox[dense="true"] {{ min-height: {dense}px; padding: 0 {Space.M - 2}px; }}
+QComboBox[dense="true"]:focus {{ padding: 0 {Space.M - 2 - trim}px; min-height: {dense - 2 * trim}px; }}
+
 QScrollArea, QScrollArea > QWidget > QWidget#page {{ background: transparent; border: none; }}
 QListView {{ background: transparent; border: none; color: {c.text}; outline: none; }}
+QTableView {{ background: transparent; border: none; color: {c.text}; outline: none; }}
+QHeaderView {{ background: transparent; border: none; }}
 QListView::item:selected {{ background: {c.selected}; color: {c.text}; }}
 QAbstractScrollArea::corner {{ background: transparent; border: none; }}
 QScrollBar:vertical {{ background: transparent; width: {Size.SCROLL_BAR}px; margin: 0; }}

@@ -19,7 +19,7 @@ class Colors:
         track: ground of bars; `code` that of code and logs.
         tier_edges: 1 px outline of a mark; it, not the fill, carries the contrast.
         warning / risk: fills of medium and high risk, alike in both themes.
-        ramp: five steps from nothing to everything.
+        ramp: five steps from nothing to everything; `on_ramp` is the text on each.
     """
 
     dark: bool
@@ -43,6 +43,7 @@ class Colors:
     diff_add_sign: str
     diff_delete_sign: str
     ramp: tuple[str, str, str, str, str]
+    on_ramp: tuple[str, str, str, str, str]
     tier_edges: Mapping[Tier, str]
     warning: str = "#E69F00"
     risk: str = "#D55E00"
@@ -80,6 +81,7 @@ LIGHT = Colors(
     diff_add_sign="#006B4E",
     diff_delete_sign="#A34200",
     ramp=("#EEF1F4", "#D3E6E3", "#A3CEC8", "#559E96", "#0F766E"),
+    on_ramp=("#1B1F24", "#1B1F24", "#1B1F24", "#1B1F24", "#FFFFFF"),
     tier_edges=MappingProxyType(
         {
             Tier.SIMPLE: "#007A59",
@@ -112,6 +114,7 @@ DARK = Colors(
     diff_add_sign="#5FD3AE",
     diff_delete_sign="#FF9E66",
     ramp=("#262C33", "#1F4541", "#1C6660", "#1F958A", "#2DD4BF"),
+    on_ramp=("#E6EAEE", "#E6EAEE", "#E6EAEE", "#0B1F1C", "#0B1F1C"),
     tier_edges=MappingProxyType(
         {
             Tier.SIMPLE: "#1FBF92",
@@ -182,15 +185,41 @@ class Size:
     TRAY_SIZES = (16, 22, 24, 32, 44, 48, 64)
     LOG_ROW = 18
     SCROLL_BAR = 10
+    SCORE_BAR = 8
+    SCORE_CUT = 2
+    SCORE_LEGEND = 16
+    REASON_ROW = 24
+    MAP = 208
+    MAP_TILE = 8
+    MAP_GAP = 1
+    MAP_CAPTION = 16
+    MAP_GROUP = (48, 40)
+    MAP_FOLDER = (20, 20)
+    MAP_TEXT = (44, 24)
+    MAP_OUTLINES = (1.0, 1.0, 2.0, 3.0)
+    LEGEND = (14, 12)
+    PROMPT_LINES = 6
+    DECISION_ROWS = 6
+    FILE_ROWS = 10
 
 
 class Column:
-    """Column widths of the tier table and of the event list."""
+    """Column widths of tables and of the event list."""
 
     TIER = 108
     HEALTH = 86
     SHARE = 64
     TIME = 46
+    AGE = 68
+    SCORE = 116
+    SCORE_VALUE = 40
+    TIER_NAME = 102
+    MODEL = 124
+    FIGURE = 88
+    POINTS = 44
+    BARS = 108
+    CHOICE = 160
+    FIND = 200
     SIDE = 267
     MAIN = 468
 
@@ -229,4 +258,5 @@ class Motion:
     PANEL = 150
     COPIED = 1500
     COALESCE = 100
+    LIVE = 1000
     NOTICE = 20_000

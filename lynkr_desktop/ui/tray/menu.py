@@ -1,18 +1,19 @@
-"""The tray's menu: state, start and stop, pause, tiers, spend, endpoint, logs, quit."""
+"""The tray's menu: state, start and stop, pause, tiers, profile, spend, endpoint, logs, quit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtGui import QAction, QActionGroup, QGuiApplication
 from PySide6.QtWidgets import QMenu
 
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel, Phase
-from lynkr_desktop.ui.state_words import phase_icon, phase_sentence, tier_name
+from lynkr_desktop.ui.routing.decision_words import indexing
+from lynkr_desktop.ui.state_words import phase_icon, phase_sentence, profile_sentence, tier_name
 from lynkr_desktop.ui.theme import icons
 from lynkr_desktop.ui.theme.theme import theme
 from lynkr_desktop.ui.tray.painted_menu import PaintedMenu
@@ -26,17 +27,19 @@ class TrayMenu(QObject):
     """Builds the menu once and then only changes its entries: it may be open while things change.
 
     Signals:
-        overview_requested / logs_requested: a page should be shown.
+        overview_requested / routing_requested / logs_requested: a page should be shown.
     """
 
     overview_requested = Signal()
+    routing_requested = Signal()
     logs_requested = Signal()
 
     def __init__(self, model: EngineModel, actions: Actions) -> None:
         super().__init__()
         self._model, self._actions = model, actions
         self.menu = PaintedMenu()
-        self._shown: tuple[Phase, bool] | None = None
+        self._shown: tuple[Phase, bool, bool] | None = None
+        self._profile_entries: dict[str, QAction] = {}
 
         self._state = self._add(self.menu, "", self.overview_requested.emit)
         self.menu.setDefaultAction(self._state)
@@ -45,7 +48,9 @@ class TrayMenu(QObject):
         self._resume = self._add(self.menu, self.tr("&Resume"), actions.resume)
         self.menu.addSeparator()
         self._tiers = {tier: self._build_tier(tier) for tier in TIERS}
+        self._profiles = self._build_profiles()
         self.menu.addSeparator()
+        self._indexing = self._add(self.menu, "", self.routing_requested.emit)
         self._spent = self._add(self.menu, "", self.overview_requested.emit)
         self.menu.addSeparator()
         self._copy = self._build_copy()
@@ -75,12 +80,16 @@ class TrayMenu(QObject):
             _set_text(action, tier_name(tier) + share)
             action.setChecked(row is not None and row.enabled)
             action.setEnabled(row is not None and running)
+        self._refresh_profiles(running)
+        indexed = indexing(() if status is None else status.workspaces)
+        self._indexing.setVisible(bool(indexed))
+        _set_text(self._indexing, indexed)
         spent = 0.0 if model.history is None else model.history.totals.cost
         _set_text(self._spent, self.tr("Spent today: {amount}").format(amount=fmt.money(spent)))
         self._copy.menuAction().setEnabled(status is not None)
         stopping = phase is Phase.STOPPING
         _set_text(self._quit, self.tr("Quit &now") if stopping else self.tr("&Quit"))
-        drawn = (phase, model.startable)
+        drawn = (phase, model.startable, self._local_only)
         if drawn != self._shown:
             self._shown = drawn
             self._draw_icons()
@@ -115,6 +124,48 @@ class TrayMenu(QObject):
         # What the entry shows is the model's to say: Qt has toggled it already.
         self.refresh()
 
+    def _build_profiles(self) -> QMenu:
+        menu = PaintedMenu("", self.menu)
+        self._profile_group = QActionGroup(menu)
+        self.menu.addMenu(menu)
+        return menu
+
+    def _refresh_profiles(self, running: bool) -> None:
+        """One entry per profile, made anew only when others are configured."""
+        status = self._model.status
+        profiles = () if status is None else status.profiles
+        if profiles and [profile.name for profile in profiles] != list(self._profile_entries):
+            self._profiles.clear()
+            self._profile_entries = {profile.name: self._build_profile(profile.name) for profile in profiles}
+        for profile in profiles:
+            entry = self._profile_entries[profile.name]
+            _set_text(entry, profile_sentence(profile).replace("&", "&&"))
+            entry.setChecked(profile.active)
+        self._profiles.menuAction().setEnabled(running and bool(profiles))
+        self._profiles.menuAction().setVisible(bool(self._profile_entries))
+        name = "" if status is None or not profiles else status.profile.name
+        words = (
+            self.tr("P&rofile: {name}").format(name=name.replace("&", "&&")) if name else self.tr("P&rofile")
+        )
+        _set_text(self._profiles.menuAction(), words)
+
+    def _build_profile(self, name: str) -> QAction:
+        action = self._profiles.addAction("")
+        action.setCheckable(True)
+        self._profile_group.addAction(action)
+        action.triggered.connect(lambda: self._choose_profile(name))
+        return action
+
+    def _choose_profile(self, name: str) -> None:
+        self._actions.set_profile(name)
+        # What the entries show is the engine's to say: Qt has moved the mark already.
+        self.refresh()
+
+    @property
+    def _local_only(self) -> bool:
+        status = self._model.status
+        return status is not None and status.profile.local_only
+
     def _build_copy(self) -> QMenu:
         menu = PaintedMenu(self.tr("&Copy endpoint"), self.menu)
         self._add(menu, self.tr("&OpenAI URL"), lambda: self._copy_text("openai"))
@@ -137,6 +188,8 @@ class TrayMenu(QObject):
     def _draw_icons(self) -> None:
         text = theme.colors.text
         name, role = phase_icon(self._model.phase)
+        if self._model.phase is Phase.RUNNING and self._local_only:
+            name = "approvals"
         self._state.setIcon(icons.icon(name, role_color(role)))
         starts = self._model.startable
         self._start.setIcon(icons.icon("start" if starts else "stop", text))
@@ -144,6 +197,8 @@ class TrayMenu(QObject):
         self._resume.setIcon(icons.icon("start", text))
         for tier, action in self._tiers.items():
             action.setIcon(icons.tier_icon(tier, theme.colors))
+        self._profiles.setIcon(icons.icon("approvals" if self._local_only else "settings", text))
+        self._indexing.setIcon(icons.icon("routing", text))
         self._spent.setIcon(icons.icon("spend", text))
         self._copy.setIcon(icons.icon("copy", text))
         self._logs.setIcon(icons.icon("logs", text))

@@ -41,15 +41,23 @@ class IconLabel(QWidget):
 
 
 class TierMark(QWidget):
-    """The mark of a tier."""
+    """The mark of a tier, or nothing."""
 
-    def __init__(self, tier: Tier, size: int = Size.MARK) -> None:
+    def __init__(self, tier: Tier | None, size: int = Size.MARK) -> None:
         super().__init__()
         self._tier, self._size = tier, size
         self.setFixedSize(size, size)
 
+    def set_tier(self, tier: Tier | None) -> None:
+        """Shows another one."""
+        if tier is not self._tier:
+            self._tier = tier
+            self.update()
+
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         """Draws the mark."""
+        if self._tier is None:
+            return
         mark = icons.tier_pixmap(self._tier, theme.colors, self._size, self.devicePixelRatioF())
         QPainter(self).drawPixmap(0, 0, mark)
 

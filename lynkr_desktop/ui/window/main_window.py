@@ -12,6 +12,7 @@ from lynkr_desktop.paths import Paths
 from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel
 from lynkr_desktop.ui.logs.page import LogsPage
+from lynkr_desktop.ui.routing.page import RoutingPage
 from lynkr_desktop.ui.theme.tokens import Size
 from lynkr_desktop.ui.widgets.card import Line
 from lynkr_desktop.ui.window.navigation import Navigation
@@ -19,8 +20,8 @@ from lynkr_desktop.ui.window.overview import OverviewPage
 
 _GEOMETRY = "window/geometry"
 
-Page = Literal["overview", "logs"]
-_PAGES: tuple[Page, ...] = ("overview", "logs")
+Page = Literal["overview", "routing", "logs"]
+_PAGES: tuple[Page, ...] = ("overview", "routing", "logs")
 
 
 class MainWindow(QMainWindow):
@@ -41,8 +42,10 @@ class MainWindow(QMainWindow):
         self._navigation = Navigation(model, actions)
         self._pages = QStackedWidget()
         self._pages.addWidget(OverviewPage(model, actions))
+        self._pages.addWidget(RoutingPage(model, actions, settings))
         self._pages.addWidget(LogsPage(model, actions, paths.engine_log))
         self._navigation.add_page("overview", self.tr("&Overview"))
+        self._navigation.add_page("routing", self.tr("Rout&ing"))
         self._navigation.add_page("logs", self.tr("&Logs"), new_group=True)
         self._navigation.chosen.connect(lambda index: self.show_page(_PAGES[index]))
         central = QWidget()

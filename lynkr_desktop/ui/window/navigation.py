@@ -126,6 +126,10 @@ class EngineFoot(QWidget):
     def refresh(self) -> None:
         """Shows the state."""
         name, role = phase_icon(self._model.phase)
+        status = self._model.status
+        # A shield in place of the dot: that nothing leaves the machine is seen before it is read.
+        if self._model.phase is Phase.RUNNING and status is not None and status.profile.local_only:
+            name = "approvals"
         self._icon.show_icon(name, role)
         self._word.set_text(phase_word(self._model))
         self._detail.set_text(phase_detail(self._model))

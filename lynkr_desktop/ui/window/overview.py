@@ -17,6 +17,7 @@ from lynkr_desktop.ui.window.figures_card import FiguresCard
 from lynkr_desktop.ui.window.messages import Messages
 from lynkr_desktop.ui.window.models_card import ModelsCard
 from lynkr_desktop.ui.window.recent_card import RecentCard
+from lynkr_desktop.ui.window.state_strip import StateStrip
 from lynkr_desktop.ui.window.tier_card import TierCard
 
 
@@ -54,6 +55,7 @@ class OverviewPage(QScrollArea):
         body.setSpacing(Space.M)
         body.addWidget(Messages(model, actions))
         body.addWidget(self._strip)
+        body.addWidget(StateStrip(model))
         body.addLayout(self._grid, 1)
         column.addLayout(body, 1)
         self.setWidget(page)
