@@ -130,6 +130,10 @@ async def test_a_network_mount_is_polled(tmp_path: Path, monkeypatch: pytest.Mon
         assert index.status.polling
         write(root, {"new/b.py": BRANCHES})
         await here.until(lambda: complexity(index, "new/b.py") == 7)
+        root.rename(tmp_path / "away")
+        await here.until(lambda: index.status.state == "failed")
+        (tmp_path / "away").rename(root)
+        await here.until(lambda: complexity(index, "new/b.py") == 7)
 
 
 async def test_folders_that_are_not_indexed_are_not_watched(tmp_path: Path) -> None:

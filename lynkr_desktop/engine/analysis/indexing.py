@@ -229,9 +229,11 @@ class Indexing:
     def _scan(self, reader: Reader, store: FactStore) -> None:
         """Walks the whole workspace and reads what is not known yet."""
         started = time.perf_counter()
-        tree = self._walker.walk()
-        if self._watch is not None:
-            self._watch.retain(self._walker.folders.keys())
+        try:
+            tree = self._walker.walk()
+        finally:
+            if self._watch is not None:
+                self._watch.retain(self._walker.folders.keys())
         self._beyond = tree.beyond
         self._skipped = {path: why for path, why in self._skipped.items() if path in tree.sources}
         self._skipped.update((path, why.value) for path, why in tree.skipped.items())
@@ -396,8 +398,10 @@ class Indexing:
         self._say(state="failed", error=error, done=0, total=0, files=0, lines=0, languages={}, skipped={})
 
     def _say(self, **changes: Any) -> None:
-        self.status = replace(self.status, **changes)
-        self._notify()
+        status = replace(self.status, **changes)
+        if status != self.status:
+            self.status = status
+            self._notify()
 
     def _entering(self, folder: str) -> None:
         self._check()

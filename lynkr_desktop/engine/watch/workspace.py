@@ -138,7 +138,8 @@ class TreeWatch:
         self._identity = _identity(self.root)
         self._look_at = time.monotonic() + _LOOK_EVERY
         self._walk_began = 0.0
-        self._poll_at = 0.0
+        self._walk_ended = 0.0
+        self._walking = False
         self._polling = False
         self._git: str | None = None
         self.fresh = False
@@ -170,9 +171,8 @@ class TreeWatch:
 
     def retain(self, folders: Collection[str]) -> None:
         """Ends a walk: watches no other folders than these any more."""
-        self._poll_at = time.monotonic() + max(
-            _POLL_EVERY, _POLL_SHARE * (time.monotonic() - self._walk_began)
-        )
+        self._walk_ended = time.monotonic()
+        self._walking = False
         if not self._polling:
             with contextlib.suppress(OSError):
                 self._watcher.observer().retain(self, folders)
@@ -234,21 +234,28 @@ class TreeWatch:
     def attend(self, now: float) -> float:
         """Tells what is due, and returns when to look again. For the watcher's thread."""
         self.fresh = False
+        if self._polling:
+            return min(self._poll(now), self._tell(now))
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
             identity = _identity(self.root)
             if identity != self._identity:
                 self._identity = identity
-                if not self._polling:
-                    with contextlib.suppress(OSError):
-                        self._watcher.observer().retain(self, ())
+                with contextlib.suppress(OSError):
+                    self._watcher.observer().retain(self, ())
                 self.note_all()
-        if self._polling and now >= self._poll_at:
-            unused = now - self._used() > _UNUSED_AFTER
-            self._poll_at = now + (_POLL_UNUSED if unused else _POLL_EVERY)
+        return min(self._tell(now), self._look_at)
+
+    def _poll(self, now: float) -> float:
+        """Has everything looked at when it is time. Never touches the folder: a network may be slow."""
+        rest = max(_POLL_EVERY, _POLL_SHARE * (self._walk_ended - self._walk_began))
+        if now - self._used() > _UNUSED_AFTER:
+            rest = max(rest, _POLL_UNUSED)
+        due = self._walk_ended + rest
+        if not self._walking and now >= due:
+            self._walking = True
             self._refresh(None)
-        due = self._tell(now)
-        return min(due, self._look_at, self._poll_at if self._polling else due)
+        return now + _POLL_EVERY if self._walking else min(due, now + _LOOK_EVERY)
 
     def _tell(self, now: float) -> float:
         with self._lock:
