@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 OK, FAILED = 0, 1
 _BAR = 50
 _MOST = 20
-"""Files, symbols and models that are listed."""
+"""Files and symbols that are listed."""
+
+_MOST_READ = 4_000_004
+"""Bytes of standard input; the engine takes less."""
 
 _GROUPS = {"ask": "asked", "code": "code", "work": "work", "risk": "risk"}
 
@@ -59,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
     from lynkr_desktop.cli.progress import IndexProgress
     from lynkr_desktop.protocol.routing import ExplainRequest
 
-    prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
     # What is no text, in a pipe or an argument, must not end the command.
-    prompt = prompt.encode("utf-8", "replace").decode()
+    given = sys.stdin.buffer.read(_MOST_READ) if args.prompt == "-" else os.fsencode(args.prompt)
+    prompt = given.decode("utf-8", "replace")
     asked = ExplainRequest(
         prompt=prompt,
         workspace=str(Path(args.workspace or ".").expanduser().absolute()),

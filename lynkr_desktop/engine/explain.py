@@ -27,6 +27,9 @@ from lynkr_desktop.protocol.tiers import TIERS
 _TOOLS = tuple(Tool(name) for name in ("Bash", "Edit", "Glob", "Grep", "Read", "Write"))
 """What an agent offers at least. Their names are those of Claude Code; the score goes by their number."""
 
+MAX_PROMPT = 1_000_000
+"""Characters. Prompts carry logs and code with them; what is longer was hardly meant."""
+
 _TITLE = 100
 
 
@@ -48,10 +51,13 @@ async def explain(
 
     Raises:
         WireError: 400 for an empty prompt, a tier or profile that does not exist, and a folder that may not
-            be indexed; 503 when every tier is switched off.
+            be indexed; 413 for a prompt that is too long; 503 when every tier is switched off.
     """
     if not asked.prompt.strip():
         raise _invalid("The prompt is empty. Give the words that you would ask an agent.", "prompt")
+    if len(asked.prompt) > MAX_PROMPT:
+        message = f"The prompt is longer than {MAX_PROMPT:,} characters. Leave out some of what it quotes."
+        raise WireError(message, status=413, kind="too_large", param="prompt")
     given = {**(headers or {})}
     if asked.workspace:
         given[HEADER] = _folder(asked.workspace, workspaces)

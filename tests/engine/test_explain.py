@@ -205,7 +205,8 @@ async def test_what_cannot_be_explained_is_refused_with_the_reason(lynkr: Runnin
         ({"prompt": "hi", "workspace": "/\0"}, 400, "cannot be read"),
         ({"prompt": "hi", "workspace": "/" + "x" * 3000}, 400, "cannot be read"),
         ({"prompt": "hi", "model": "tier:huge"}, 400, "The tiers are"),
-        ({"prompt": "x" * (1024 * 1024 + 1)}, 413, "larger than 1024 kB"),
+        ({"prompt": "x" * 1_000_001}, 413, "longer than 1,000,000 characters"),
+        ({"prompt": "x" * 6_000_000}, 413, "The body is larger than"),
     ):
         got, message = await refused(lynkr, body)
         assert (got, told in message) == (status, True), message

@@ -6,11 +6,11 @@ from aiohttp import web
 
 from lynkr_desktop.engine.endpoints.control import Call, decoded, reply
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.explain import explain
+from lynkr_desktop.engine.explain import MAX_PROMPT, explain
 from lynkr_desktop.protocol.routing import ExplainRequest, RouteExplanation
 
-MAX_EXPLAIN_BODY = 1024 * 1024
-"""Prompts carry logs and code with them."""
+_MAX_BODY = 4 * MAX_PROMPT + 64 * 1024
+"""Bytes: characters take up to four, and most of what JSON escapes is in no prompt."""
 
 _HEADERS = ("x-lynkr-tier", "x-lynkr-profile")
 
@@ -28,7 +28,7 @@ class ExplainCalls:
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """What would be decided for a prompt, and why. Nothing is sent to a model, and nothing recorded."""
-        asked = await decoded(request, ExplainRequest, MAX_EXPLAIN_BODY)
+        asked = await decoded(request, ExplainRequest, _MAX_BODY)
         engine = self._engine
         headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
         return reply(await explain(asked, engine.snapshot, engine.workspaces, engine.egress, headers))
