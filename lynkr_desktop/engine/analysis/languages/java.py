@@ -41,7 +41,7 @@ _QUERY = """
 (catch_clause) @decision.catch
 (switch_label "case") @decision.case
 (guard) @decision.guard
-(binary_expression operator: ["&&" "||"] @decision.logical)
+["&&" "||"] @decision.logical
 
 (identifier) @name
 (local_variable_declaration declarator: (variable_declarator name: (identifier) @local))

@@ -67,7 +67,7 @@ _QUERY = """
 (do_statement) @decision.do
 (catch_clause) @decision.catch
 (switch_case) @decision.case
-(binary_expression operator: ["&&" "||" "??"] @decision.logical)
+["&&" "||" "??"] @decision.logical
 (augmented_assignment_expression operator: ["&&=" "||=" "??="] @decision.logical_assignment)
 [(assignment_pattern) (object_assignment_pattern)] @decision.default
 
