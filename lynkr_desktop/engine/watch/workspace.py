@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -139,6 +140,7 @@ class TreeWatch:
         self._look_at = time.monotonic() + _LOOK_EVERY
         self._walk_began = 0.0
         self._walk_ended = 0.0
+        self._walks: deque[float] = deque(maxlen=3)
         self._walking = False
         self._polling = False
         self._git: str | None = None
@@ -171,8 +173,9 @@ class TreeWatch:
 
     def retain(self, folders: Collection[str]) -> None:
         """Ends a walk: watches no other folders than these any more."""
-        self._walk_ended = time.monotonic()
-        self._walking = False
+        now = time.monotonic()
+        self._walks.append(now - self._walk_began)
+        self._walk_ended, self._walking = now, False
         if not self._polling:
             with contextlib.suppress(OSError):
                 self._watcher.observer().retain(self, folders)
@@ -248,7 +251,7 @@ class TreeWatch:
 
     def _poll(self, now: float) -> float:
         """Has everything looked at when it is time. Never touches the folder: a network may be slow."""
-        rest = max(_POLL_EVERY, _POLL_SHARE * (self._walk_ended - self._walk_began))
+        rest = max(_POLL_EVERY, _POLL_SHARE * min(self._walks, default=0.0))
         if now - self._used() > _UNUSED_AFTER:
             rest = max(rest, _POLL_UNUSED)
         due = self._walk_ended + rest
