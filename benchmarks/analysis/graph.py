@@ -2,9 +2,9 @@
 
     python benchmarks/analysis/graph.py [FOLDER...]
 
-Measured are generated workspaces of 1,000 and 10,000 files, or the given folders. Facts are there before the clock
-starts: this is the graph alone, names followed and all four metrics computed. Figures are processor time; those of
-an update are the median and the worst over 30 files, each edited in the same graph.
+Measured are generated workspaces of 1,000 and 10,000 files, or the given folders. Facts are there before the
+clock starts: this is the graph alone, names followed and all four metrics computed. Figures are processor
+time; those of an update are the median and the worst over 30 files, each edited in the same graph.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def main() -> None:
     for folder in folders:
         measure(folder.resolve().name, *read_folder(folder.resolve()))
     if not folders:
-        for count in (1_000,):
+        for count in (1_000, 10_000):
             measure("generated", generated(count), {})
 
 

@@ -11,92 +11,68 @@ from hypothesis import strategies as st
 from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Function, Import, Language, Reference
 from lynkr_desktop.engine.analysis.graph import CodeGraph
 
-NAMES = ("a", "b", "c", "d")
-PATHS: dict[Language, tuple[str, ...]] = {
-    "python": (
-        *("a.py", "b.py", "c/__init__.py", "c/a.py", "c/b.py", "c/d/__init__.py", "c/d/a.py", "d/a.py"),
-        *("src/a/__init__.py", "src/a/b.py", "tests/test_a.py", "tests/b.py", "vendor/a/__init__.py"),
-    ),
-    "typescript": (
-        *("a.ts", "b.js", "c/index.ts", "c/a.tsx", "c/b.d.ts", "d/src/index.ts", "d/src/a.ts", "d/a.spec.ts"),
-        *("e/src/index.ts", "e/b.mjs"),
-    ),
-    "rust": (
-        *("src/lib.rs", "src/main.rs", "src/a.rs", "src/b/mod.rs", "src/b/c.rs", "src/a/d.rs", "tests/a.rs"),
-        *("tests/b/mod.rs", "d/src/lib.rs", "d/src/c.rs"),
-    ),
-    "go": ("main.go", "a/x.go", "a/y.go", "a/x_test.go", "b/x.go", "c/a/x.go", "d/x.go"),
-    "java": ("A.java", "a/X.java", "a/Y.java", "src/test/java/a/XTest.java", "b/X.java", "vendor/a/X.java"),
-    "csharp": ("A.cs", "a/X.cs", "a/X.Part.cs", "b/X.cs", "a.Tests/XTests.cs", "vendor/a/X.cs"),
+NAMES = ("ant", "bee", "cow", "dog")
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+PATHS: dict[Language, list[str]] = {
+    "python": words("""
+        ant.py bee.py cow/__init__.py cow/ant.py cow/bee.py cow/dog/__init__.py cow/dog/ant.py dog/ant.py
+        src/ant/__init__.py src/ant/bee.py tests/test_ant.py tests/bee.py vendor/ant/__init__.py
+    """),
+    "typescript": words("""
+        ant.ts bee.js cow/index.ts cow/ant.tsx cow/bee.d.ts cow/zebra.ts dog/src/index.ts dog/src/ant.ts
+        dog/ant.spec.ts elk/src/index.ts elk/bee.mjs
+    """),
+    "rust": words("""
+        src/lib.rs src/main.rs src/ant.rs src/bee/mod.rs src/bee/cow.rs src/ant/dog.rs tests/ant.rs
+        tests/bee/mod.rs dog/src/lib.rs dog/src/cow.rs
+    """),
+    "go": words("main.go ant/x.go ant/y.go ant/x_test.go bee/x.go cow/ant/x.go dog/x.go gnu/x.go"),
+    "java": words("A.java ant/X.java ant/Y.java src/test/java/ant/XTest.java bee/X.java vendor/ant/X.java"),
+    "csharp": words("A.cs ant/X.cs ant/X.Part.cs bee/X.cs ant.Tests/XTests.cs vendor/ant/X.cs"),
 }
-MODULES: dict[Language, tuple[str, ...]] = {
-    "python": ("a", "b", "c", "c.a", "c.d", "a.b", ".", "..", ".a", "..a", ".d.a", "d.a", "json", "...a"),
-    "typescript": (
-        "./a",
-        "./b",
-        "./b.js",
-        "../a",
-        "./c",
-        "..",
-        "@x/d",
-        "@x/d/a",
-        "e",
-        "~/a",
-        "#b",
-        "a/b",
-        "fs",
+MODULES: dict[Language, list[str]] = {
+    "python": words("ant bee cow cow.ant cow.dog ant.bee . .. .ant ..ant .dog.ant dog.ant json ...ant"),
+    "typescript": words(
+        "./ant ./bee ./bee.js ../ant ./cow .. @x/dog @x/dog/ant elk ~/ant #bee @q ant/bee fs"
     ),
-    "rust": (
-        "self::a",
-        "self::b",
-        "crate",
-        "crate::a",
-        "crate::b::c",
-        "super",
-        "super::a",
-        "d",
-        "d::c",
-        "std::a",
-    ),
-    "go": ("x.org/m", "x.org/m/a", "x.org/m/b", "x.org/m/c/a", "x.org/d", "a", "fmt"),
-    "java": ("a.a", "a.b", "b.a", "b", "a", "a.b.c", "java.util.a"),
-    "csharp": ("a", "b", "a.b", "b.a", "a.b.c", "System"),
+    "rust": words("""
+        self::ant self::bee crate crate::ant crate::bee::cow super super::ant super::super dog dog::cow
+    """),
+    "go": words("x.org/m x.org/m/ant x.org/m/bee x.org/m/cow/ant x.org/yak x.org/fox ant fmt"),
+    "java": words("ant.ant ant.bee bee.ant bee ant ant.bee.cow java.util.ant"),
+    "csharp": words("ant bee ant.bee bee.ant ant.bee.cow System"),
 }
-SETTINGS = {
+SETTINGS: dict[str, tuple[bytes, bytes]] = {
     "tsconfig.json": (
-        b'{"compilerOptions": {"paths": {"~/*": ["c/*"]}}}',
-        b'{"compilerOptions": {"baseUrl": "c"}}',
+        b'{"compilerOptions": {"paths": {"~/*": ["cow/*"], "@q": ["cow/zebra"]}}}',
+        b'{"compilerOptions": {"baseUrl": "cow"}}',
     ),
-    "d/package.json": (b'{"name": "@x/d", "exports": {".": "./dist/index.js", "./*": "./src/*.ts"}}', b"{"),
-    "e/package.json": (b'{"name": "e", "imports": {"#b": "./b.mjs"}}', b'{"name": "@x/d"}'),
+    "dog/package.json": (
+        b'{"name": "@x/dog", "exports": {".": "./dist/index.js", "./*": "./src/*.ts"}}',
+        b"{",
+    ),
+    "elk/package.json": (b'{"name": "elk", "imports": {"#bee": "./bee.mjs"}}', b'{"name": "@x/dog"}'),
     "Cargo.toml": (
-        b'[package]\nname = "r"\nedition = "2021"\n[dependencies]\nd = {path = "d"}',
-        b'[package]\nname = "r"\n[lib]\npath = "src/a.rs"',
+        b'[package]\nname = "r"\nedition = "2021"\n[dependencies]\ndog = {path = "dog"}',
+        b'[package]\nname = "r"\n[lib]\npath = "src/ant.rs"',
     ),
-    "d/Cargo.toml": (b'[package]\nname = "d"', b"["),
-    "go.mod": (b"module x.org/m\nreplace x.org/d => ./d", b"module x.org/d"),
+    "dog/Cargo.toml": (b'[package]\nname = "dog"', b"["),
+    "go.mod": (b"module x.org/m\nreplace x.org/yak => ./dog", b"module x.org/yak"),
+    "gnu/go.mod": (b"module x.org/fox", b""),
     "pyproject.toml": (b"[project]", b""),
 }
-
-
-QUALIFIERS = (
-    "",
-    "",
-    "self",
-    "this",
-    "a",
-    "b",
-    "c",
-    "a.b",
-    "c.d",
-    "crate::a",
-    "super",
-    "self.a",
-    "?",
-    "d.c.b",
-)
-PACKAGES: dict[Language, tuple[str, ...]] = {"go": ("a", "b", "main"), "java": ("a", "b", "a.b", "")}
-PACKAGES["csharp"] = PACKAGES["java"]
+QUALIFIERS = ["", "", *words("self this ant bee cow ant.bee cow.dog crate::ant super self.ant ? dog.cow.bee")]
+_DOTTED = ("ant", "bee", "ant.bee", "")
+PACKAGES: dict[Language, tuple[str, ...]] = {
+    "go": ("ant", "bee", "main"),
+    "java": _DOTTED,
+    "csharp": _DOTTED,
+}
 
 Changes = tuple[dict[str, FileFacts | None], dict[str, bytes | None]]
 
@@ -108,14 +84,17 @@ def some(chance: Random, values: Sequence[str], most: int) -> tuple[str, ...]:
 def facts(chance: Random, language: Language) -> FileFacts:
     """A file in which few names stand for many things."""
     functions = tuple(
-        Function(name, 1, 2, chance.randint(1, 9)) for name in some(chance, ("a", "b", "c.a", "d.b"), 3)
+        Function(name, 1, 2, chance.randint(1, 9))
+        for name in some(chance, ("ant", "bee", "cow.ant", "dog.bee"), 3)
     )
     classes = [
-        ClassFacts(name, 1, 2, some(chance, ("a", "b", "c.a", "a::b"), 2), 1, chance.randint(0, 3))
+        ClassFacts(
+            name, 1, 2, some(chance, ("ant", "bee", "cow.ant", "ant::bee"), 2), 1, chance.randint(0, 3)
+        )
         for name in some(chance, NAMES, 2)
     ]
     imports = [
-        Import(module, some(chance, (*NAMES, "*", "default"), 2), chance.choice(("", "", "a", "_", "z")))
+        Import(module, some(chance, (*NAMES, "*", "default"), 2), chance.choice(("", "", "ant", "_", "z")))
         for module in some(chance, MODULES[language], 3)
     ]
     references = [

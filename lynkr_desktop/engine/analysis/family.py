@@ -8,7 +8,6 @@ asked for a name that changed.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -19,8 +18,8 @@ from lynkr_desktop.engine.analysis.resolve.scope import Resolver, Scope
 
 _EMPTY: frozenset[str] = frozenset()
 
-_RELATIVE = ("self", "super", "crate")
-"""Names whose meaning depends on which files are around."""
+_MANY = 64
+"""Paths that come or go at once from which looking at all files is no more work than looking for names."""
 
 
 class Family:
@@ -60,18 +59,16 @@ class Family:
                 new._files.pop(path, None)
             else:
                 new._files[path] = facts
-        changes = _Changes()
-        changes.everything = settings != self._settings
-        for path, facts in changed.items():
-            changes.add_path(path, self._files.get(path), facts)
+        changes = _Changes(everything=settings != self._settings)
         new._resolver = self._resolver
-        if changes.everything or changes.paths:
+        if changes.everything or any(
+            _shape(self._files.get(path)) != _shape(facts) for path, facts in changed.items()
+        ):
             shape = {path: facts.package for path, facts in new._files.items()}
             new._resolver = resolver_for(self._language, shape, settings)
-            if not changes.everything and new._resolver.layout == self._resolver.layout:
-                changes.paths.clear()
+            changes.add_layout(self._resolver, new._resolver)
         new._define(self, changed, changes)
-        new._rescope(self, new._files if changes.everything or changes.paths else changed, changes)
+        new._rescope(changed, changes)
         new._relink(self, changed, changes)
         return new
 
@@ -113,17 +110,15 @@ class Family:
         if after:
             self._members[after] = self._members.get(after, _EMPTY) | {path}
 
-    def _rescope(self, old: Family, paths: Iterable[str], changes: _Changes) -> None:
+    def _rescope(self, changed: Iterable[str], changes: _Changes) -> None:
         """Reads the imports of files anew."""
         scopes = self._index.scopes
-        for path in [path for path in scopes if path not in self._files]:
-            del scopes[path]
-        for path in paths:
-            facts = self._files.get(path)
-            if facts is not None:
-                scopes[path] = self._resolver.scope(path, facts)
-        for path in {*paths, *old._index.scopes.keys() - scopes.keys()}:
-            before, after = old._index.scopes.get(path), scopes.get(path)
+        concerned = {path for path, facts in self._files.items() if changes.concern_imports(facts)}
+        for path in concerned.union(changed):
+            before = scopes.pop(path, None)
+            after = None
+            if path in self._files:
+                after = scopes[path] = self._resolver.scope(path, self._files[path])
             if before != after:
                 changes.add_scope(path, before, after)
 
@@ -140,25 +135,26 @@ class Family:
 class _Changes:
     """What became different: the names of containers, and the scopes of files."""
 
-    def __init__(self) -> None:
-        self.everything = False
-        self.paths: set[str] = set()
+    def __init__(self, *, everything: bool) -> None:
+        self.everything = everything
         self.rescoped: set[str] = set()
         self._names: defaultdict[str, set[str]] = defaultdict(set)
         self._whole: set[str] = set()
+        self._all_paths = everything
+        self._words: set[str] = set()
 
     def add(self, container: str, names: Iterable[str]) -> None:
         """These names of a container are new, gone, or mean something else."""
         if names and container:
             self._names[container].update(names)
 
-    def add_path(self, path: str, before: FileFacts | None, after: FileFacts | None) -> None:
-        """A file came, went, or is in another package: what leads over these names may lead elsewhere."""
-        if before is None or after is None or before.package != after.package:
-            self.paths.update(_RELATIVE, re.split(r"[/.]", path))
-            for facts in (before, after):
-                if facts is not None:
-                    self.paths.update(facts.package.split("."))
+    def add_layout(self, before: Resolver, after: Resolver) -> None:
+        """Paths came or went: what leads over their names may lead elsewhere."""
+        items = before.layout ^ after.layout
+        self._all_paths = self.everything or len(items) > _MANY
+        if not self._all_paths:
+            self._all_paths = any(before.pivotal(item) or after.pivotal(item) for item in items)
+            self._words = {item.rstrip("/").rpartition("/")[2].partition(".")[0] for item in items}
 
     def add_scope(self, path: str, before: Scope | None, after: Scope | None) -> None:
         """A file imports something else than before."""
@@ -175,11 +171,19 @@ class _Changes:
                 ],
             )
 
+    def concern_imports(self, facts: FileFacts) -> bool:
+        """Whether the imports of a file may lead elsewhere now."""
+        return self._all_paths or any(
+            word in imported.module or word in imported.names
+            for word in self._words
+            for imported in facts.imports
+        )
+
     def concern(self, links: Links) -> bool:
         """Whether links asked for something that is different now."""
-        if self.everything or not (
-            self._whole.isdisjoint(links.containers) and self.paths.isdisjoint(links.walked)
-        ):
+        if self.everything or not self._whole.isdisjoint(links.containers):
+            return True
+        if links.walked and (self._all_paths or not self._words.isdisjoint(links.walked)):
             return True
         if len(links.containers) < len(self._names):
             return any(
@@ -190,3 +194,8 @@ class _Changes:
             container in links.containers and not links.names.isdisjoint(names)
             for container, names in self._names.items()
         )
+
+
+def _shape(facts: FileFacts | None) -> str | None:
+    """What a resolver knows of a file: whether it is there, and its package."""
+    return None if facts is None else facts.package

@@ -21,7 +21,11 @@ class CSharpResolver:
 
     def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
         self._namespaces = frozenset(outer for name in set(files.values()) for outer in _outwards(name))
-        self.layout = self._namespaces
+        self.layout = frozenset(name.replace(".", "/") for name in self._namespaces)
+
+    def pivotal(self, item: str) -> bool:
+        """Nothing is: a namespace has to be named."""
+        return False
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the `using` directives of a file bind."""

@@ -39,7 +39,13 @@ class GoResolver:
             if path.rpartition("/")[2] in ("go.mod", "go.work"):
                 self._read(folder_of(path), _COMMENT.sub("", content.decode("utf-8", "replace")))
         self._packages = _packages(files)
-        self.layout = frozenset(self._packages.items())
+        self.layout = frozenset(f"{folder}.{name}" for folder, name in self._packages.items())
+
+    def pivotal(self, item: str) -> bool:
+        """Only the folders of modules are imported by other names than their own."""
+        folder = item.rpartition(".")[0]
+        replaced = (folder in modules.values() for modules in self._replaced.values())
+        return not folder or folder in self._modules.values() or any(replaced)
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the imports of a file bind."""

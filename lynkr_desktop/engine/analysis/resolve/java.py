@@ -14,10 +14,14 @@ class JavaResolver:
     implicit_imports = True
     follows_paths = True
     receivers = frozenset({"this"})
-    layout = None
+    layout: frozenset[str] = frozenset()
 
     def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
         """Paths and settings do not matter: a file says itself which package it is in."""
+
+    def pivotal(self, item: str) -> bool:
+        """Nothing is."""
+        return False
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the imports of a file bind."""

@@ -20,6 +20,7 @@ from lynkr_desktop.engine.analysis.resolve.scope import (
     join,
 )
 
+_INITS = ("__init__.py", "__init__.pyi")
 _ROOT_NAMES = frozenset({"src", "lib", "python", "source"})
 """Folders that hold modules even where no package stands directly in them."""
 
@@ -34,12 +35,15 @@ class PythonResolver:
     def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
         self._files = files
         self._folders = {folder for path in files for folder in ancestors(folder_of(path))}
-        self._packages = {
-            folder_of(path) for path in files if path.rpartition("/")[2] in ("__init__.py", "__init__.pyi")
-        }
+        self._packages = {folder_of(path) for path in files if path.rpartition("/")[2] in _INITS}
         self._roots_by_name = self._source_roots(settings)
-        self.layout = frozenset(files)
+        self.layout = frozenset((*files, *(f"{folder}/" for folder in self._folders)))
         self._found: dict[tuple[str, str], str] = {}
+
+    def pivotal(self, item: str) -> bool:
+        """A package makes other folders roots, and so does a folder that is called as roots are."""
+        name = item.rstrip("/").rpartition("/")[2]
+        return name in _INITS or name in _ROOT_NAMES
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the imports of a file bind."""
@@ -75,7 +79,7 @@ class PythonResolver:
         """The submodule of a package."""
         if container.endswith("/"):
             return self._locate(container[:-1], name)
-        if container.rpartition("/")[2] in ("__init__.py", "__init__.pyi"):
+        if container.rpartition("/")[2] in _INITS:
             return self._locate(folder_of(container), name)
         return ""
 

@@ -39,6 +39,7 @@ class RustResolver:
     def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
         self._files = files
         self.layout = frozenset(files)
+        self._folders = {folder_of(path) for path in files}
         self._names = {name.removesuffix(".rs") for path in files for name in path.split("/")}
         self._packages: dict[str, _Package] = {}
         self._roots: set[str] = set()
@@ -51,6 +52,12 @@ class RustResolver:
             if "package" in manifest:
                 self._packages[folder] = self._package(folder, manifest, manifests)
                 self._roots.update(_declared_roots(folder, manifest))
+
+    def pivotal(self, item: str) -> bool:
+        """A module with other files in it is what they mean by `super`."""
+        name = item.rpartition("/")[2]
+        owner = name == "mod.rs" or item.removesuffix(".rs") in self._folders
+        return owner or name in _ROOT_NAMES or item in self._roots
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What `mod` and `use` of a file bind."""

@@ -7,7 +7,7 @@ A *container* holds names. It is a file (its path), or a package that several fi
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from lynkr_desktop.engine.analysis.conventions import is_test, is_vendored
@@ -50,8 +50,8 @@ class Resolver(Protocol):
     """The rules of one language over the paths of one workspace. Made anew when paths or packages change."""
 
     @property
-    def layout(self) -> Hashable:
-        """What the answers depend on beside the file in question. With the same, they are the same."""
+    def layout(self) -> frozenset[str]:
+        """The paths that the answers depend on, beside the file in question."""
 
     @property
     def implicit_imports(self) -> bool:
@@ -64,6 +64,12 @@ class Resolver(Protocol):
     @property
     def receivers(self) -> frozenset[str]:
         """What a method calls its own object or type where the language fixes it."""
+
+    def pivotal(self, item: str) -> bool:
+        """Whether an item of the layout, as it comes or goes, may matter to names that do not mention it.
+
+        A name mentions an item if the item's last part, up to a dot, is in it.
+        """
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the imports of a file bind. Depends on nothing but the file, the paths and the packages."""

@@ -34,9 +34,15 @@ class TypeScriptResolver:
     def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
         self._files = files
         self.layout = frozenset(files)
+        self._settings = settings
         self._packages = Packages(settings)
         self._configs = TsConfigs(settings, lambda path, name: self._packages.named(path, name) or "")
         self._found: dict[tuple[str, str], str] = {}
+
+    def pivotal(self, item: str) -> bool:
+        """What a folder or a package stands for is imported by their names."""
+        name = item.rpartition("/")[2].partition(".")[0]
+        return name == "index" or any(name.encode() in content for content in self._settings.values())
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the imports of a file bind."""
