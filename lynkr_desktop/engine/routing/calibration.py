@@ -117,12 +117,11 @@ def _needed(cut: Cut) -> int:
 
 
 def _best(cut: Cut, weight: float, certain: float) -> Candidate | None:
-    """The best candidate, if it is better than the threshold as it stands beyond doubt."""
-    if _needed(cut) or not cut.candidates:
+    """The best of the candidates that are better than the threshold as it stands beyond doubt."""
+    if _needed(cut):
         return None
-    best = min(cut.candidates, key=lambda candidate: candidate.loss(weight))
-    spread = stdev(best.losses(weight))
-    return best if best.loss(weight) + certain * spread < 0 else None
+    better = (one for one in cut.candidates if one.loss(weight) + certain * stdev(one.losses(weight)) < 0)
+    return min(better, key=lambda candidate: candidate.loss(weight), default=None)
 
 
 def _quantile_of_greatest(series: Sequence[Sequence[float]]) -> float:

@@ -13,6 +13,7 @@ from itertools import accumulate
 from operator import mul
 from random import Random
 from statistics import fmean
+from time import sleep
 from typing import Literal, NamedTuple
 from zlib import crc32
 
@@ -158,6 +159,8 @@ class Log:
         if not (0 <= score <= 1 and _LEAST_PROPENSITY <= propensity <= 1):
             return False
         self.tasks += 1
+        if not self.tasks % 256:
+            sleep(0)
         self.known += failed is not None
         self.spent += cost or 0.0
         session = crc32(key.encode("utf-8", "replace"))
@@ -209,6 +212,7 @@ class Log:
             for bucket in random.choices(buckets, k=len(buckets)):
                 drawn[bucket] += 1
             row = [0.0 if column is None else sum(map(mul, column, drawn)) for column in columns]
+            sleep(0)  # lets the thread go on that answers requests, sooner than the interpreter would
             for cut in self._cuts:
                 if cut.candidates:
                     sums = _Sums(cut, row)
