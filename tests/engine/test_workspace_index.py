@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +57,7 @@ def indexing(root: Path, cache: Path, limits: Limits | None = None) -> Iterator[
     finally:
         one.stop()
         pool.close()
-        one.join(DEADLINE)
+        one.thread.join(DEADLINE)
 
 
 def told(report: CodeGraphReport) -> object:
@@ -320,6 +322,20 @@ async def test_the_workspace_that_was_asked_for_longest_ago_is_closed(tmp_path: 
         assert len([one for one in threading.enumerate() if one.name.startswith("code index of")]) <= 3
         again = await here.ready(roots[1])
         assert again.find(["a1.py"]).files
+
+
+async def test_what_a_closed_index_held_is_given_back(tmp_path: Path) -> None:
+    first, second = (write(tmp_path / name, {"a.py": "def f(): pass\n"}) for name in ("first", "second"))
+    async with stage(tmp_path / "cache", Limits(workspaces=1)) as here:
+        index = await here.ready(first)
+        graph = weakref.ref(index._indexing.view.graph)
+        assert graph() is not None
+        del index
+        await here.ready(second)
+        thread = next((one for one in threading.enumerate() if one.name == "code index of first"), None)
+        if thread is not None:
+            await asyncio.to_thread(thread.join, DEADLINE)
+        assert graph() is None
 
 
 async def test_changes_are_told_at_most_four_times_a_second(tmp_path: Path) -> None:

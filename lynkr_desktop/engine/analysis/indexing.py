@@ -125,17 +125,12 @@ class Indexing:
         self._rescan = True
         self._idle = False
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=f"code index of {root.name}", daemon=True)
+        self.thread = threading.Thread(target=self._run, name=f"code index of {root.name}", daemon=True)
 
     @property
     def complete(self) -> bool:
         """Whether the view holds all that the walk found."""
         return self.status.state in ("ready", "limited")
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
 
     def covers(self, folder: Path) -> bool:
         """Whether the index holds all of a folder below its root."""
@@ -148,17 +143,13 @@ class Indexing:
 
     def start(self) -> None:
         """Starts the thread."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
-        """Tells the thread to end; it does so soon."""
+        """Tells the thread to end; it does so soon, and can be joined."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-
-    def join(self, timeout: float) -> None:
-        """Waits for the thread after `stop`."""
-        self._thread.join(timeout)
 
     def refresh(self, paths: Collection[str] | None) -> None:
         """Has paths (relative to the root) looked at again, or everything. From any thread."""
@@ -185,6 +176,8 @@ class Indexing:
             if self._watch is not None:
                 self._watch.close()
             store.close()
+            # No cycle may be left: the collector never looks at what was frozen.
+            self._watch, self._make_watch, self._walker = None, None, Walker(self.root, self._limits)
 
     def _work(self, reader: Reader, store: FactStore) -> bool:
         """Waits for something to do and does it; False at the end."""

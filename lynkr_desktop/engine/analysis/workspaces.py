@@ -58,7 +58,7 @@ class Workspaces:
         self._closed: dict[str, IndexStatus] = {}
         self._seen: dict[str, WorkspaceIndex] = {}
         self._refused: dict[str, float] = {}
-        self._ending: list[Indexing] = []
+        self._ending: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._telling: asyncio.TimerHandle | None = None
         self._told = 0.0
@@ -74,12 +74,11 @@ class Workspaces:
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
-        ending = [*self._ending, *self._open.values()]
-        for indexing in ending:
+        for indexing in self._open.values():
             indexing.stop()
         await asyncio.to_thread(self._pool.close)
-        for indexing in ending:
-            await asyncio.to_thread(indexing.join, _JOIN)
+        for thread in (*self._ending, *(indexing.thread for indexing in self._open.values())):
+            await asyncio.to_thread(thread.join, _JOIN)
         if self._watcher is not None:
             await asyncio.to_thread(self._watcher.close)
             self._watcher = None
@@ -211,7 +210,7 @@ class Workspaces:
         indexing = self._open.pop(root)
         indexing.stop()
         self._seen = {spelling: index for spelling, index in self._seen.items() if index.root != root}
-        self._ending = [one for one in self._ending if one.alive] + [indexing]
+        self._ending = [thread for thread in self._ending if thread.is_alive()] + [indexing.thread]
         self._closed[str(root)] = replace(indexing.status, state="waiting", done=0, total=0)
         while len(self._closed) > _CLOSED:
             del self._closed[next(iter(self._closed))]
