@@ -232,6 +232,13 @@ def bench(arguments: list[str]) -> int:
     return environment.run(environment.python, "benchmarks/overhead.py", *arguments, PYTHONPATH=str(ROOT))
 
 
+def bench_routing(arguments: list[str]) -> int:
+    """Judges routing by the labelled requests; runs on the test split are counted."""
+    environment = Environment()
+    environment.install("embedded", "dev")
+    return environment.run(environment.python, "-m", "benchmarks.routing", *arguments, PYTHONPATH=str(ROOT))
+
+
 def fuzz(arguments: list[str]) -> int:
     """Mutates bodies of every protocol by the hundred thousand."""
     environment = Environment()
@@ -266,6 +273,7 @@ COMMANDS = {
     "lint": lint,
     "format": format_code,
     "bench": bench,
+    "bench-routing": bench_routing,
     "fuzz": fuzz,
     "screenshots": screenshots,
     "docs": docs,

@@ -66,8 +66,8 @@ def main() -> None:
     _print_deep(table[0])
     times = latency(bench)
     print(
-        f"\nA whole decision takes {times['p50']:.2f} ms (p50), {times['p99']:.2f} ms (p99), "
-        f"{times['max']:.1f} ms at most"
+        f"\nA whole decision takes {times['p50']:.2f} ms of processor time (p50), {times['p99']:.2f} (p99), "
+        f"{times['max']:.1f} at most, over {times['count']} decisions"
     )
     for entry in mistakes(bench, decide) if arguments.mistakes else ():
         wanted = "/".join(entry["wanted"])

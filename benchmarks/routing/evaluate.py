@@ -55,7 +55,7 @@ class Item(Struct, frozen=True):
 
 
 class Bench(Struct, frozen=True):
-    """A split, read; `seconds` are the times of whole decisions."""
+    """A split, read; `seconds` are the processor times of whole decisions."""
 
     split: str
     items: tuple[Item, ...]
@@ -86,7 +86,7 @@ async def _read(split: str) -> Bench:
             def decided(request: Request, folder: Path | None) -> Read:
                 # A bare client says by the header where it is; harnesses say it in their prompts.
                 headers = {"x-lynkr-workspace": str(folder)} if folder and not request.system else {}
-                began = time.perf_counter()
+                began = time.thread_time()
                 side = side_request(request)
                 ask = read_ask(request)
                 touched = None
@@ -94,7 +94,7 @@ async def _read(split: str) -> Bench:
                     index = indices.get(workspace.folder)
                     touched = index.find(names(request, ask)) if index is not None else None
                 score(ask, touched)
-                seconds.append(time.perf_counter() - began)
+                seconds.append(time.thread_time() - began)
                 return Read(side, ask, touched)
 
             for case in cases:

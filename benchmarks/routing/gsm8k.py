@@ -1,9 +1,10 @@
 """Routing judged by outcomes: who answered GSM8K's questions rightly, a weak model and a strong one.
 
-A router orders the questions by how hard it takes them to be; the hardest share goes to the strong model. PGR
-is the part of the gap between the two models that is recovered, APGR the area under it over all shares, and
-CPT(50) the smallest share at which half of the gap is recovered. What is fitted is cross-validated; intervals are by
-bootstrap over questions. These are school sums, not code: a check of what the words of an ask alone can tell.
+A router orders the questions by how hard it takes them to be; the hardest share goes to the strong
+model. PGR is the part of the gap between the two models that is recovered, APGR the area under it
+over all shares, and CPT(50) the smallest share at which half of the gap is recovered. What is
+fitted is cross-validated; intervals are by bootstrap over questions. These are school sums, not
+code: a check of what the words of an ask alone can tell.
 """
 
 from __future__ import annotations

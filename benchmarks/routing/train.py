@@ -24,8 +24,11 @@ from lynkr_desktop.engine.routing.features import BITS, features
 from lynkr_desktop.engine.routing.model import Head, Model, Weights, dense_of, feature_names
 
 ASKS = Path(__file__).parent / "data" / "train" / "asks.jsonl"
-SHRINK = 0.2
+SHRINK = 1.0
 """The ridge: how strongly weights are held down."""
+
+STRETCH, MIDDLE, LIFT = 1.1, 1.9, 0.1
+"""A ridge pulls levels to their middle, which this undoes; the lift is since under-routing costs the most."""
 
 TUNE_WEIGHT = 2.0
 """A line of the tune split counts as much as two of data/train: somebody else wrote and labelled it."""
@@ -86,8 +89,15 @@ class Corpus:
         shares = np.array([example.weight for example in chosen])
         levels = np.array([example.level for example in chosen])
         fixed = np.array([example.fixed for example in chosen], float)
+        level = self._head(places, levels, shares, shrink)
         return Weights(
-            level=self._head(places, levels, shares, shrink), fixed=self._head(places, fixed, shares, shrink)
+            level=Head(
+                bias=MIDDLE + (level.bias - MIDDLE) * STRETCH + LIFT,
+                dense={name: weight * STRETCH for name, weight in level.dense.items()},
+                step=level.step * STRETCH,
+                grams=level.grams,
+            ),
+            fixed=self._head(places, fixed, shares, shrink),
         )
 
     def _head(self, places: Sequence[int], targets: np.ndarray, shares: np.ndarray, shrink: float) -> Head:

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.analysis.index import Touched
 from lynkr_desktop.engine.routing.ask import Ask
-from lynkr_desktop.engine.routing.features import features
+from lynkr_desktop.engine.routing.features import Features, features
+from lynkr_desktop.engine.routing.mentions import named_in
 from lynkr_desktop.engine.routing.model import Model, Reading, shipped
 from lynkr_desktop.engine.routing.structure import structure_of
 from lynkr_desktop.protocol.routing import ContributionGroup
@@ -35,7 +36,10 @@ _PROTECTED = re.compile(
     re.IGNORECASE,
 )
 _WRITES = frozenset(("add", "fault", "refactor", "migrate", "speed", "spelled"))
-_PROTECTED_EFFECT = 0.35
+_PROTECTED_EFFECT, _REVIEWED_EFFECT = 0.35, 0.8
+_PASSING = 0.4
+_ABOUT_CODE = frozenset(("explain", "tests", "review", "refactor", "speed"))
+_NOT_ABOUT_CODE = frozenset(("define", "lookup", "spelled", "boilerplate", "chat"))
 
 
 class Contribution(Struct, frozen=True):
@@ -74,13 +78,16 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         touched: the code that it names, None where no workspace is known.
         model: the learned part, None for the one that comes with the package.
     """
-    concepts, reading = _read(ask.subject, model or shipped())
+    found, reading = _read(ask.subject, model or shipped())
     tally = _Tally()
     for part in reading.parts:
         tally.add("risk" if part.risk else "ask", part.name, part.value, part.effect, part.reason)
     structure = structure_of(touched)
     if structure is not None:
-        sensitive = _sensitivity(reading.fixed)
+        sensitive = _sensitivity(reading.fixed, found.concepts)
+        if structure.move < 0 and not named_in(ask.subject):
+            # That a simple file was read on the way does not make simple what nobody said is about it.
+            sensitive *= _PASSING
         for metric in structure.metrics:
             tally.add("code", metric.name, metric.value, sensitive * metric.effect, metric.reason)
     failed = max(ask.failures, ask.complaints)
@@ -94,28 +101,38 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         tally.add("work", "results", ask.results, 0.0, f"{ask.results} tool results so far")
     if ask.tools:
         tally.add("work", "tools", ask.tools, 0.0, f"{ask.tools} tools on offer")
-    if touched is not None and _writes_protected(ask, touched, concepts, reading.fixed):
-        tally.add("risk", "protected path", 1.0, _PROTECTED_EFFECT, "changes code that guards something")
+    if touched is not None and (effect := _protected(ask, touched, found, reading.fixed)):
+        tally.add("risk", "protected path", 1.0, effect, "changes code that guards something")
     return tally.score(reading.fixed)
 
 
 @lru_cache(maxsize=512)
-def _read(text: str, model: Model) -> tuple[dict[str, str], Reading]:
+def _read(text: str, model: Model) -> tuple[Features, Reading]:
     """What the words say. An ask stays the same over all turns of its task, which may be hundreds."""
     found = features(text)
-    return found.concepts, model.read(found)
+    return found, model.read(found)
 
 
-def _sensitivity(fixed: float) -> float:
-    """How much of the code's structure counts: all of it up to 0.3, none from 0.7 on."""
+def _sensitivity(fixed: float, concepts: dict[str, str]) -> float:
+    """How much of the code's structure counts: all of it up to 0.3, none from 0.7 on.
+
+    To explain, test, review or restructure something is as hard as the thing, however the ask is worded.
+    """
+    if concepts.keys() & _ABOUT_CODE and not concepts.keys() & _NOT_ABOUT_CODE:
+        return 1.0
     return 1.0 - min(1.0, max(0.0, (fixed - 0.3) / 0.4))
 
 
-def _writes_protected(ask: Ask, touched: Touched, concepts: dict[str, str], fixed: float) -> bool:
-    if fixed > 0.5 or not (ask.written or concepts.keys() & _WRITES):
-        return False
+def _protected(ask: Ask, touched: Touched, found: Features, fixed: float) -> float:
+    """What it adds, in tiers, that code is changed which guards something, or a change of it is judged."""
+    concepts = found.concepts.keys()
+    judges = "review" in concepts and found.pasted > 0
+    if fixed > 0.5 or not (ask.written or judges or concepts & _WRITES):
+        return 0.0
     paths = (*ask.written, *[file.path for file in touched.files])
-    return any(_PROTECTED.search(path) for path in paths)
+    if not any(_PROTECTED.search(path) for path in paths):
+        return 0.0
+    return _REVIEWED_EFFECT if judges else _PROTECTED_EFFECT
 
 
 class _Tally:
