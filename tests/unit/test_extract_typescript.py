@@ -310,6 +310,14 @@ def test_a_minified_bundle_of_one_line_is_read() -> None:
     assert not facts.broken
 
 
+@pytest.mark.parametrize("nonsense", ["(", "{", "[", "!", "a.b(", "x = [", "`${"])
+def test_long_runs_of_nonsense_are_given_up(nonsense: str) -> None:
+    for suffix in SUFFIXES:
+        facts = extract((nonsense * (300_000 // len(nonsense))).encode(), "typescript", suffix)
+        assert facts.broken
+        assert facts.classes == ()
+
+
 SNIPPET = textwrap.dedent(
     """
     import a, { b as c } from "./x"
