@@ -222,14 +222,12 @@ class _Linking:
 
     def _find(self, container: str, name: str, seen: set[Place]) -> Sequence[str]:
         """The files that define `name` as it is known in `container`."""
+        if is_package(container):
+            files = self._look_up(container, name)
+            self._use(container, files)
+            return files
         self._containers.add(container)
         self._names.add(name)
-        if is_package(container):
-            files = self._resolver.choose(self._path, self._index.packages.get(container, {}).get(name, ()))
-            if files and (self._resolver.implicit_imports or container != self._own_package):
-                self._packages_used.add(container)
-                self._imports.update(files)
-            return files
         defined = self._index.defined.get(container)
         place = Place(container, name)
         if defined is None or place in seen or len(seen) >= _FARTHEST:
@@ -243,15 +241,33 @@ class _Linking:
             return self._first(places, (), seen, explicit=True)
         return self._visible(scope, name, seen)
 
+    def _look_up(self, package: str, name: str) -> Sequence[str]:
+        self._containers.add(package)
+        self._names.add(name)
+        return self._resolver.choose(self._path, self._index.packages.get(package, {}).get(name, ()))
+
+    def _use(self, package: str, files: Sequence[str]) -> None:
+        """What is used of a package is what is imported of it."""
+        if files and (self._resolver.implicit_imports or package != self._own_package):
+            self._packages_used.add(package)
+            self._imports.update(files)
+
     def _visible(self, scope: Scope, name: str, seen: set[Place]) -> Sequence[str]:
         """What a name means that nothing binds; nothing where two containers of one rank disagree."""
         for group in scope.visible:
-            answers: set[tuple[str, ...]] = set()
+            answers: dict[tuple[str, ...], str] = {}
             for container in group:
                 if len(seen) >= _FARTHEST:
                     return ()
-                if files := self._find(container, name, seen):
-                    answers.add(tuple(files))
+                whole = is_package(container)
+                found = self._look_up(container, name) if whole else self._find(container, name, seen)
+                if found:
+                    answers[tuple(found)] = container
+            if len(answers) == 1:
+                files, container = answers.popitem()
+                if is_package(container):
+                    self._use(container, files)
+                return files
             if answers:
-                return answers.pop() if len(answers) == 1 else ()
+                return ()
         return ()
