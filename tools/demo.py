@@ -57,6 +57,9 @@ class NoRouting:
     def show_code(self, workspace: str) -> None:
         """Nothing."""
 
+    def index_again(self) -> None:
+        """Nothing."""
+
 
 class NoActions:
     """Actions that do nothing: a picture is not clicked."""

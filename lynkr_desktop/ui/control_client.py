@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import msgspec
 
-from lynkr_desktop.protocol.code import FileMetrics, IndexStatus, WorkspaceList
+from lynkr_desktop.protocol.code import FileMetrics, IndexRequest, IndexStatus
 from lynkr_desktop.protocol.control import (
     ControlError,
     EngineStatus,
@@ -121,10 +121,6 @@ class ControlClient:
             query["misrouted"] = "true"
         return list((await self._ask("GET", f"/routes?{urlencode(query)}", DecisionList)).decisions)
 
-    async def decision(self, decision_id: str) -> DecisionRow:
-        """One recorded decision."""
-        return await self._ask("GET", f"/routes/{quote(decision_id, safe='')}", DecisionRow)
-
     async def mark(self, decision_id: str, mark: Mark) -> DecisionRow:
         """Says how a decision was; the decision with its mark."""
         path = f"/routes/{quote(decision_id, safe='')}/mark"
@@ -134,13 +130,13 @@ class ControlClient:
         """What would be decided for a request now; nothing is sent to a model."""
         return await self._ask("POST", "/routes/explain", RouteExplanation, request)
 
-    async def workspaces(self) -> tuple[IndexStatus, ...]:
-        """Every workspace whose code was asked about, the latest first."""
-        return (await self._ask("GET", "/code", WorkspaceList)).workspaces
-
     async def code(self, workspace: str) -> CodeFiles:
         """The files of a workspace with their metrics; the first call begins to index it."""
         return await self._ask("GET", f"/code/graph?{urlencode({'workspace': workspace})}", CodeFiles)
+
+    async def index(self, workspace: str) -> IndexStatus:
+        """Has all files of a workspace looked at again."""
+        return await self._ask("POST", "/code/index", IndexStatus, IndexRequest(workspace=workspace))
 
     async def pause(self, seconds: float | None) -> None:
         """Pauses routing for some seconds, or until `resume`."""

@@ -10,15 +10,24 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import web
 
+from lynkr_desktop.protocol.code import CodeGraphReport, IndexRequest, IndexStatus
 from lynkr_desktop.protocol.control import (
     ControlError,
     EngineStatus,
     Health,
+    ProfilePatch,
     RequestRow,
     ShutdownReply,
     TierPatch,
 )
 from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
+from lynkr_desktop.protocol.routing import (
+    DecisionList,
+    DecisionRow,
+    ExplainRequest,
+    MarkRequest,
+    RouteExplanation,
+)
 from lynkr_desktop.protocol.tiers import Tier
 
 TOKEN = "lk_control_server_token"
@@ -26,10 +35,17 @@ TOKEN = "lk_control_server_token"
 
 @dataclass
 class ControlServer:
-    """Set `status` and `rows` for what it says, `refusals` for what it refuses, by the path's end."""
+    """Set `status` and `rows` for what it says, `refusals` for what it refuses, by the path's end.
+
+    `decisions` are the newest first, `graphs` the code by workspace, `explanation` answers every question.
+    """
 
     status: EngineStatus
     rows: list[RequestRow] = field(default_factory=list)
+    decisions: list[DecisionRow] = field(default_factory=list)
+    graphs: dict[str, CodeGraphReport] = field(default_factory=dict)
+    explanation: RouteExplanation | None = None
+    asked: list[ExplainRequest] = field(default_factory=list)
     refusals: dict[str, ControlError] = field(default_factory=dict)
     calls: list[tuple[str, str, bytes]] = field(default_factory=list)
     seen_last_ids: list[str] = field(default_factory=list)
@@ -76,9 +92,51 @@ class ControlServer:
             case ["tiers", tier]:
                 self._switch(Tier(tier), msgspec.json.decode(body, type=TierPatch).enabled)
                 return answer(self.status)
+            case ["profile"]:
+                self._put_into_force(msgspec.json.decode(body, type=ProfilePatch).name)
+                return answer(self.status)
+            case ["routes"]:
+                return answer(DecisionList(decisions=tuple(self._listed(request))))
+            case ["routes", "explain"]:
+                self.asked.append(msgspec.json.decode(body, type=ExplainRequest))
+                return answer(self.explanation)
+            case ["routes", decision_id, "mark"]:
+                return answer(self._marked(decision_id, msgspec.json.decode(body, type=MarkRequest)))
+            case ["code", "graph"]:
+                return self._graph(request.query["workspace"])
+            case ["code", "index"]:
+                root = msgspec.json.decode(body, type=IndexRequest).workspace
+                return answer(IndexStatus(root=root, state="indexing"), 202)
             case ["shutdown"]:
                 return answer(ShutdownReply(active=self.status.active, drain_timeout_s=5.0), 202)
         return answer(self.status)
+
+    def _put_into_force(self, name: str) -> None:
+        profiles = tuple(
+            msgspec.structs.replace(profile, active=profile.name == name) for profile in self.status.profiles
+        )
+        self.status = msgspec.structs.replace(self.status, profiles=profiles)
+        self.emit(StatusEvent(self.status))
+
+    def _listed(self, request: web.Request) -> list[DecisionRow]:
+        rows = self.decisions
+        if before := request.query.get("before"):
+            rows = rows[next(at for at, row in enumerate(rows) if row.id == before) + 1 :]
+        if request.query.get("misrouted") == "true":
+            rows = [row for row in rows if (row.mark or row.verdict) in ("under", "over")]
+        return rows[: int(request.query.get("limit", "50"))]
+
+    def _marked(self, decision_id: str, wanted: MarkRequest) -> DecisionRow:
+        at = next(at for at, row in enumerate(self.decisions) if row.id == decision_id)
+        mark = "" if wanted.mark == "none" else wanted.mark
+        self.decisions[at] = msgspec.structs.replace(self.decisions[at], mark=mark)
+        return self.decisions[at]
+
+    def _graph(self, workspace: str) -> web.Response:
+        graph = self.graphs.get(workspace)
+        if graph is None:
+            return answer(ControlError(error=f"There is no folder {workspace}.", code="invalid_request"), 400)
+        return answer(graph)
 
     def _switch(self, tier: Tier, enabled: bool) -> None:
         tiers = tuple(

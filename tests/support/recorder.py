@@ -74,3 +74,6 @@ class RoutingRecorder:
 
     def show_code(self, workspace: str) -> None:
         self._calls.append(("show_code", workspace))
+
+    def index_again(self) -> None:
+        self._calls.append(("index_again",))

@@ -15,6 +15,7 @@ _OUTLINES = 3
 _LEAST_COMPLEXITY = 10
 """A workspace whose worst function is simpler than this has no dark tile: nothing in it is hot."""
 _LEAST_BLAST = 8
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -88,32 +89,43 @@ def scale(most: int, steps: int, least: int) -> Scale:
     top = max(most, least)
     starts = [1]
     for step in range(1, steps):
-        starts.append(max(starts[-1] + 1, ceil(top ** (step / steps))))
+        starts.append(max(starts[-1] + 1, ceil(top ** (step / steps) - _ROUNDING)))
     return Scale(tuple(starts), most)
 
 
 def _folder(folders: dict[str, Node], path: str) -> Node:
-    found = folders.get(path)
-    if found is None:
-        above, _, name = path.rpartition("/")
-        found = folders[path] = Node(name, path, 0.0)
-        _folder(folders, above).children.append(found)
+    """The folder at a path, made with those above it. A hostile path may be thousands of folders deep."""
+    missing = []
+    while path not in folders:
+        missing.append(path)
+        path = path.rpartition("/")[0]
+    found = folders[path]
+    for below in reversed(missing):
+        folder = folders[below] = Node(below.rpartition("/")[2], below, 0.0)
+        found.children.append(folder)
+        found = folder
     return found
 
 
-def _gather(node: Node) -> None:
-    for at, child in enumerate(node.children):
-        if not child.children:
-            continue
-        name = child.name
-        # A folder that holds nothing but another one is no place of its own.
-        while len(child.children) == 1 and child.children[0].children:
-            child = child.children[0]
-            name = f"{name}/{child.name}"
-        child.name = name
-        node.children[at] = child
-        _gather(child)
-    node.gather()
+def _gather(root: Node) -> None:
+    """Sums up every folder after those within it, and draws folders that hold one folder alone together."""
+    order, waiting = [], [root]
+    while waiting:
+        node = waiting.pop()
+        node.children = [_shortened(child) for child in node.children]
+        order.append(node)
+        waiting += [child for child in node.children if child.children]
+    for node in reversed(order):
+        node.gather()
+
+
+def _shortened(node: Node) -> Node:
+    names = [node.name]
+    while len(node.children) == 1 and node.children[0].children:
+        node = node.children[0]
+        names.append(node.name)
+    node.name = "/".join(names)
+    return node
 
 
 EMPTY_TREE = code_tree(())

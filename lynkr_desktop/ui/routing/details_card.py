@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from lynkr_desktop.protocol.routing import DecisionRow, RouteExplanation, Threshold
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.routing import decision_words as words
 from lynkr_desktop.ui.routing.mark_row import MarkRow
 from lynkr_desktop.ui.state_words import tier_name
-from lynkr_desktop.ui.theme.tokens import Space, Type
+from lynkr_desktop.ui.theme.tokens import Size, Space, Type
 from lynkr_desktop.ui.widgets.card import Card
 from lynkr_desktop.ui.widgets.empty_state import EmptyState
 from lynkr_desktop.ui.widgets.icons import TierMark
@@ -71,10 +71,13 @@ class DetailsCard(Card):
         self._empty = EmptyState("routing", self.tr("Choose a decision to see what counted."), "")
         self._empty.set_button_visible(False)
         self._content = QWidget()
-        self._stack = QStackedLayout(self)
-        self._stack.addWidget(self._empty)
-        self._stack.addWidget(self._content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._empty)
+        outer.addWidget(self._content)
+        self.setMinimumHeight(Size.EMPTY_CARD)
         self._lay_out()
+        self.show_nothing()
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
@@ -104,10 +107,10 @@ class DetailsCard(Card):
         """The bars that are shown."""
         return self._reasons.reasons
 
-    def show_nothing(self, sentence: str = "") -> None:
-        """Shows no decision, and why."""
-        self._empty.set_sentence(sentence or self.tr("Choose a decision to see what counted."))
-        self._stack.setCurrentWidget(self._empty)
+    def show_nothing(self) -> None:
+        """Shows no decision."""
+        self._empty.setVisible(True)
+        self._content.setVisible(False)
 
     def show_decision(self, row: DecisionRow, cuts: Sequence[float]) -> None:
         """Shows a decision of the log."""
@@ -146,7 +149,8 @@ class DetailsCard(Card):
         self._remarks.setVisible(bool(self._remarks.text()))
 
     def _show(self, row: DecisionRow, cuts: Sequence[float]) -> None:
-        self._stack.setCurrentWidget(self._content)
+        self._empty.setVisible(False)
+        self._content.setVisible(True)
         self._mark.set_tier(row.tier)
         self._mark.setVisible(row.tier is not None)
         self._heading.set_text(words.heading(row))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout
 
 from lynkr_desktop.protocol.code import FileMetrics
-from lynkr_desktop.ui.routing.code_tree import EMPTY_TREE
+from lynkr_desktop.ui.routing.code_tree import CodeTree
 from lynkr_desktop.ui.routing.routing_model import RoutingModel
 from lynkr_desktop.ui.theme.tokens import Column, Size, Space, Type
 from lynkr_desktop.ui.widgets.card import Card, Line
@@ -20,7 +20,7 @@ class FilesCard(Card):
     def __init__(self, routing: RoutingModel) -> None:
         super().__init__()
         self._routing = routing
-        self._shown = EMPTY_TREE
+        self._shown: CodeTree | None = None
         self._rows = TableRows(self._columns(), lambda file: file.path)
         self.table: FiguresTable[FileMetrics] = FiguresTable(self.tr("Files with their figures"), self._rows)
         self._counted = Label("", Type.CAPTION, "muted")
@@ -109,7 +109,7 @@ class FilesCard(Card):
     def refresh(self) -> None:
         """Shows the files of the workspace."""
         code = self._routing.code
-        if code is self._shown and self.isHidden() is not bool(code.files):
+        if code is self._shown:
             return
         self._shown = code
         self.table.set_rows(list(code.files.values()))

@@ -35,6 +35,7 @@ class HotSpotsCard(Card):
         super().__init__()
         self._model, self._routing, self._actions = model, model.routing, actions.routing
         self._drawn: object = None
+        self._failed = False
         self.workspace = WorkspaceChoice(self.tr("Workspace of the map"))
         self.workspace.picked.connect(self._show)
         self.map = Treemap(self.tr("Hot spots, a map of the code"), self._describe, self._label)
@@ -50,7 +51,7 @@ class HotSpotsCard(Card):
         self._note = paragraph("", Type.CAPTION)
         self._legend = Legend()
         self._empty = EmptyState("routing", "", self.tr("&Choose a folder"))
-        self._empty.clicked.connect(self._do)
+        self._empty.clicked.connect(self._mend)
         self._stack = QStackedLayout()
         self._lay_out()
         self._read("")
@@ -126,7 +127,12 @@ class HotSpotsCard(Card):
 
     def _show_empty(self, index: IndexStatus | None) -> None:
         routing = self._routing
-        self._empty.set_button_visible(self._model.serving and not routing.code_loading)
+        busy = index is not None and index.state in words.INDEXING
+        self._empty.set_button_visible(self._model.serving and not routing.code_loading and not busy)
+        self._failed = bool(routing.workspace) and (
+            bool(routing.code_failure) or (index is not None and index.state == "failed")
+        )
+        self._empty.set_act(self.tr("&Try again") if self._failed else self.tr("&Choose a folder"))
         if routing.code_failure and routing.workspace:
             text = self.tr("{name} cannot be shown: {why}").format(
                 name=words.workspace_name(routing.workspace), why=routing.code_failure
@@ -135,8 +141,8 @@ class HotSpotsCard(Card):
             text = self.tr("{name} could not be indexed: {why}").format(
                 name=words.workspace_name(index.root), why=index.error or self.tr("the reason is not known")
             )
-        elif index is not None and index.state in ("waiting", "indexing"):
-            text = self.tr("The map is drawn as soon as the first files are read.")
+        elif index is not None and index.state in words.INDEXING:
+            text = self.tr("The map is drawn as soon as all files are read.")
         elif index is not None and not routing.code_loading:
             text = self.tr(
                 "{name} has no file in TypeScript, JavaScript, Python, Rust, Go, Java or C#."
@@ -182,8 +188,14 @@ class HotSpotsCard(Card):
         if root:
             self._actions.show_code(root)
 
-    def _do(self) -> None:
-        self.workspace.ask()
+    def _mend(self) -> None:
+        """Does what the empty place offers."""
+        if not self._failed:
+            self.workspace.ask()
+        elif self._routing.code_failure:
+            self._actions.show_code(self._routing.workspace)
+        else:
+            self._actions.index_again()
 
     # ------------------------------------------------------------ words
 

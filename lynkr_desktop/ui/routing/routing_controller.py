@@ -15,6 +15,7 @@ from lynkr_desktop.protocol.routing import ExplainRequest, Mark
 from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure
 from lynkr_desktop.ui.routing.code_tree import code_tree
+from lynkr_desktop.ui.routing.decision_words import INDEXING
 from lynkr_desktop.ui.routing.routing_model import PAGE, RoutingModel
 from lynkr_desktop.ui.theme.tokens import Motion
 
@@ -46,6 +47,9 @@ class RoutingActions(Protocol):
     def show_code(self, workspace: str) -> None:
         """Shows the files of a workspace."""
 
+    def index_again(self) -> None:
+        """Has all files of the workspace that is shown looked at again."""
+
 
 class RoutingController(QObject):
     """The `RoutingActions` of the real engine.
@@ -75,7 +79,7 @@ class RoutingController(QObject):
         self._reading: asyncio.Task[None] | None = None
         self._code_stale = False
         self._list_timer = self._timer(Motion.LIVE, self._refresh)
-        self._code_timer = self._timer(Motion.LIVE, self._read_code)
+        self._code_timer = self._timer(Motion.LIVE_CODE, self._read_code)
 
     def _timer(self, interval: int, act: Callable[[], None]) -> QTimer:
         timer = QTimer(self)
@@ -116,7 +120,8 @@ class RoutingController(QObject):
         found = next((index for index in status.workspaces if same_folder(index.root, root)), None)
         if not root or found is None or found == self._model.index:
             return
-        changed = not _same_files(found, self._model.index)
+        # A report of files comes only when the index is through with them.
+        changed = found.state not in INDEXING and not _same_files(found, self._model.index)
         self._model.set_index(found)
         if changed:
             self._code_stale = True
@@ -183,6 +188,14 @@ class RoutingController(QObject):
             self._model.fail_code(_tr("The engine is not running."))
         else:
             self._read_code()
+
+    def index_again(self) -> None:
+        """Has all files of the workspace that is shown looked at again."""
+        client, workspace = self._client(), self._model.workspace
+        if client is None:
+            self._notice(_tr("The engine is not running."))
+        elif workspace:
+            self._tasks.spawn(self._index(client, workspace), "index again")
 
     # ------------------------------------------------------------ asking the engine
 
@@ -252,6 +265,12 @@ class RoutingController(QObject):
             tree = await asyncio.to_thread(code_tree, code.files)
             self._model.set_code(code.status, tree)
 
+    async def _index(self, client: ControlClient, workspace: str) -> None:
+        try:
+            self._model.set_index(await client.index(workspace))
+        except ControlFailure as failure:
+            self._model.fail_code(failure.message)
+
 
 def _busy(task: asyncio.Task[None] | None) -> bool:
     return task is not None and not task.done()
@@ -263,7 +282,7 @@ def same_folder(one: str, other: str) -> bool:
 
 
 def _same_files(one: IndexStatus, other: IndexStatus | None) -> bool:
-    """Whether the files are those that were read: progress alone brings no new figures worth drawing."""
+    """Whether the files are those that were read."""
     if other is None:
         return False
     return (one.updated, one.files, one.state) == (other.updated, other.files, other.state)

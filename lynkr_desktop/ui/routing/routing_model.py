@@ -125,6 +125,8 @@ class RoutingModel(QObject):
 
     def set_code(self, index: IndexStatus, code: CodeTree) -> None:
         """The files of the workspace, as far as they are indexed."""
+        # The index may be that of a folder above, or write the path in another way.
+        self.workspace = index.root
         self.index, self.code, self.code_loading = index, code, False
         self.code_changed.emit()
 

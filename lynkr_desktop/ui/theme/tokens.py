@@ -259,4 +259,5 @@ class Motion:
     COPIED = 1500
     COALESCE = 100
     LIVE = 1000
+    LIVE_CODE = 3000
     NOTICE = 20_000

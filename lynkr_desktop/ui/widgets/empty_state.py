@@ -44,6 +44,10 @@ class EmptyState(QWidget):
         # A centred label is not asked how high it gets in its width.
         self._sentence.setMinimumHeight(max(0, self._sentence.heightForWidth(Size.EMPTY_TEXT)))
 
+    def set_act(self, text: str) -> None:
+        """Says what the button does."""
+        self._button.set_text(text)
+
     def set_button_visible(self, visible: bool) -> None:
         """Hides the button while there is nothing to press it for."""
         self._button.setVisible(visible)

@@ -12,6 +12,8 @@ _MOST_TILES = 800
 """About as many as can be told apart; smaller ones are drawn as one."""
 _CAPTIONED_DEPTH = 2
 """Deeper folders keep their files together, without a caption of their own."""
+_DEEPEST = 40
+"""What lies deeper is drawn as the folder that it is in."""
 
 TileKind = Literal["leaf", "folder", "rest"]
 
@@ -160,8 +162,8 @@ def _place(node: Node, box: Box, depth: int, group: Node | None, least: float, f
         elif depth < _CAPTIONED_DEPTH and _fits(inner, Size.MAP_GROUP):
             found.groups.append(Group(child, inner))
             _place(child, inner.inset(Size.MAP_GAP, Size.MAP_CAPTION), depth + 1, outer, least, found)
-        elif _fits(inner, Size.MAP_FOLDER):
-            _place(child, place, _CAPTIONED_DEPTH, outer, least, found)
+        elif depth < _DEEPEST and _fits(inner, Size.MAP_FOLDER):
+            _place(child, place, max(depth, _CAPTIONED_DEPTH) + 1, outer, least, found)
         else:
             found.tiles.append(Tile(child, inner, "folder", outer))
 

@@ -27,7 +27,7 @@ class StateStrip(Card):
         self._indexing = ElidedLabel("", Type.CAPTION, "muted")
         self._indexing.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._progress = ThinBar(self.tr("Progress of the index"))
-        self._progress.setFixedWidth(Column.BARS)
+        self._progress.setFixedWidth(Column.SHARE)
         row = QHBoxLayout(self)
         row.setContentsMargins(Space.L, 0, Space.L, 0)
         row.setSpacing(Space.S)
