@@ -97,6 +97,8 @@ def facts(chance: Random, language: Language) -> FileFacts:
         Import(module, some(chance, (*NAMES, "*", "default"), 2), chance.choice(("", "", "ant", "_", "z")))
         for module in some(chance, MODULES[language], 3)
     ]
+    if chance.random() < 0.1:
+        return FileFacts(language=language, lines=1, imports=tuple(imports))
     references = [
         Reference(chance.choice(NAMES), qualifier, chance.randint(-1, len(functions) - 1))
         for qualifier in some(chance, QUALIFIERS, 7)

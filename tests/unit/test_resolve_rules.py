@@ -374,6 +374,23 @@ namespace B.Inner { class Q { X x; } }
 """
         assert imports(text) == {("Q.cs", "B/X.cs")}
 
+    def test_what_is_imported_for_the_whole_project(self) -> None:
+        text = """
+=== one/Properties/Usings.cs
+global using A;
+=== one/P.cs
+class P { X x; }
+=== two/P.cs
+class P { X x; }
+=== three/X.cs
+namespace A;
+class X {}
+"""
+        graph = graph_of(text)
+        assert edges_of(graph, "import") == {("one/P.cs", "three/X.cs")}
+        without = graph.update({"one/Properties/Usings.cs": None})
+        assert edges_of(without) == set()
+
 
 @pytest.mark.parametrize(
     "path",

@@ -9,7 +9,7 @@ asked for a name that changed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 
 from lynkr_desktop.engine.analysis.facts import FileFacts, Language
 from lynkr_desktop.engine.analysis.links import Index, Links, link
@@ -61,11 +61,8 @@ class Family:
                 new._files[path] = facts
         changes = _Changes(everything=settings != self._settings)
         new._resolver = self._resolver
-        if changes.everything or any(
-            _shape(self._files.get(path)) != _shape(facts) for path, facts in changed.items()
-        ):
-            shape = {path: facts.package for path, facts in new._files.items()}
-            new._resolver = resolver_for(self._language, shape, settings)
+        if changes.everything or any(self._shape(path) != new._shape(path) for path in changed):
+            new._resolver = resolver_for(self._language, new._files, settings)
             changes.add_layout(self._resolver, new._resolver)
         new._define(self, changed, changes)
         new._rescope(changed, changes)
@@ -99,6 +96,11 @@ class Family:
             for path in by_name[""]:
                 for name in self._index.defined[path]:
                     by_name[name] = (*by_name.get(name, ()), path)
+
+    def _shape(self, path: str) -> Hashable:
+        """What the layout depends on of a file: whether it is there, and how."""
+        facts = self._files.get(path)
+        return facts is not None, None if facts is None else self._resolver.shape(facts)
 
     def _container(self, path: str) -> str:
         facts = self._files.get(path)
@@ -194,8 +196,3 @@ class _Changes:
             container in links.containers and not links.names.isdisjoint(names)
             for container, names in self._names.items()
         )
-
-
-def _shape(facts: FileFacts | None) -> str | None:
-    """What a resolver knows of a file: whether it is there, and its package."""
-    return None if facts is None else facts.package

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from lynkr_desktop.engine.analysis.facts import Language
+from lynkr_desktop.engine.analysis.facts import FileFacts, Language
 from lynkr_desktop.engine.analysis.resolve.csharp import CSharpResolver
 from lynkr_desktop.engine.analysis.resolve.go import GoResolver
 from lynkr_desktop.engine.analysis.resolve.java import JavaResolver
@@ -13,7 +13,7 @@ from lynkr_desktop.engine.analysis.resolve.rust import RustResolver
 from lynkr_desktop.engine.analysis.resolve.scope import Resolver
 from lynkr_desktop.engine.analysis.resolve.typescript import TypeScriptResolver
 
-_RESOLVERS: dict[Language, Callable[[Mapping[str, str], Mapping[str, bytes]], Resolver]] = {
+_RESOLVERS: dict[Language, Callable[[Mapping[str, FileFacts], Mapping[str, bytes]], Resolver]] = {
     "python": PythonResolver,
     "typescript": TypeScriptResolver,
     "rust": RustResolver,
@@ -23,11 +23,13 @@ _RESOLVERS: dict[Language, Callable[[Mapping[str, str], Mapping[str, bytes]], Re
 }
 
 
-def resolver_for(language: Language, files: Mapping[str, str], settings: Mapping[str, bytes]) -> Resolver:
+def resolver_for(
+    language: Language, files: Mapping[str, FileFacts], settings: Mapping[str, bytes]
+) -> Resolver:
     """The rules of a language.
 
     Args:
-        files: the files of that language by path, each with the package that it says it belongs to.
+        files: the files of that language, by path.
         settings: the contents of files that say how imports are resolved, by path; malformed ones count as
             none.
     """

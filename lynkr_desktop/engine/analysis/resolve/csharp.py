@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 
 from lynkr_desktop.engine.analysis.conventions import is_vendored
 from lynkr_desktop.engine.analysis.facts import FileFacts
-from lynkr_desktop.engine.analysis.resolve.scope import DEEPEST, Place, Places, Scope, nearest, package
+from lynkr_desktop.engine.analysis.resolve.scope import (
+    DEEPEST,
+    Place,
+    Places,
+    Scope,
+    ancestors,
+    folder_of,
+    nearest,
+    package,
+)
+
+_GLOBAL = "\0"
 
 _PARTS = 8
 """More files than these are no parts of one type, but types of the same name in several programs."""
@@ -19,13 +31,23 @@ class CSharpResolver:
     follows_paths = True
     receivers = frozenset({"this"})
 
-    def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
-        self._namespaces = frozenset(outer for name in set(files.values()) for outer in _outwards(name))
-        self.layout = frozenset(name.replace(".", "/") for name in self._namespaces)
+    def __init__(self, files: Mapping[str, FileFacts], settings: Mapping[str, bytes]) -> None:
+        names = {facts.package for facts in files.values()}
+        self._namespaces = frozenset(outer for name in names for outer in _outwards(name))
+        self._global: dict[str, list[str]] = defaultdict(list)
+        for path, facts in sorted(files.items()):
+            self._global[_project(path)] += _global_usings(facts)
+        self.layout = frozenset(name.replace(".", "/") for name in self._namespaces).union(
+            f"{folder}/{name}{_GLOBAL}" for folder, names in self._global.items() for name in names
+        )
+
+    def shape(self, facts: FileFacts) -> Hashable:
+        """Its namespace, and what it imports for all others."""
+        return facts.package, _global_usings(facts)
 
     def pivotal(self, item: str) -> bool:
-        """Nothing is: a namespace has to be named."""
-        return False
+        """What is imported for all files is; a namespace has to be named."""
+        return item.endswith(_GLOBAL)
 
     def scope(self, path: str, facts: FileFacts) -> Scope:
         """What the `using` directives of a file bind."""
@@ -40,6 +62,8 @@ class CSharpResolver:
             else:
                 used[package("csharp", imported.module)] = None
             imports[of_type] = None  # `using static` and an alias name a type
+        for folder in ancestors(folder_of(path)):
+            used.update((package("csharp", name), None) for name in self._global.get(folder, ()))
         groups = [(package("csharp", outer),) for outer in _outwards(facts.package) if outer]
         return Scope(tuple(imports), names, (*groups, (package("csharp", ""), *used)))
 
@@ -66,6 +90,22 @@ class CSharpResolver:
         if not is_vendored(path):
             files = [file for file in files if not is_vendored(file)] or files
         return files if len(files) <= _PARTS else nearest(path, files)
+
+
+def _global_usings(facts: FileFacts) -> tuple[str, ...]:
+    """The namespaces that a file imports for all files of its project.
+
+    A file that has nothing but imports would have no use for them itself.
+    """
+    if facts.defines or facts.references or facts.package:
+        return ()
+    return tuple(imported.module for imported in facts.imports if not imported.alias)
+
+
+def _project(path: str) -> str:
+    """The folder of the project whose global imports are in a file."""
+    folder = folder_of(path)
+    return folder_of(folder) if folder.rpartition("/")[2] == "Properties" else folder
 
 
 def _outwards(namespace: str) -> list[str]:

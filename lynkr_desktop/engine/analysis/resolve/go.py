@@ -32,14 +32,18 @@ class GoResolver:
     follows_paths = False
     receivers: frozenset[str] = frozenset()
 
-    def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, FileFacts], settings: Mapping[str, bytes]) -> None:
         self._modules: dict[str, str] = {}
         self._replaced: dict[str, dict[str, str]] = {}
         for path, content in sorted(settings.items(), reverse=True):
             if path.rpartition("/")[2] in ("go.mod", "go.work"):
                 self._read(folder_of(path), _COMMENT.sub("", content.decode("utf-8", "replace")))
-        self._packages = _packages(files)
+        self._packages = _packages({path: facts.package for path, facts in files.items()})
         self.layout = frozenset(f"{folder}.{name}" for folder, name in self._packages.items())
+
+    def shape(self, facts: FileFacts) -> str:
+        """The name of its package."""
+        return facts.package
 
     def pivotal(self, item: str) -> bool:
         """Only the folders of modules are imported by other names than their own."""

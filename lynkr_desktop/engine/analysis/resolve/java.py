@@ -16,8 +16,11 @@ class JavaResolver:
     receivers = frozenset({"this"})
     layout: frozenset[str] = frozenset()
 
-    def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, FileFacts], settings: Mapping[str, bytes]) -> None:
         """Paths and settings do not matter: a file says itself which package it is in."""
+
+    def shape(self, facts: FileFacts) -> None:
+        """Nothing: no layout matters."""
 
     def pivotal(self, item: str) -> bool:
         """Nothing is."""

@@ -32,13 +32,16 @@ class PythonResolver:
     follows_paths = False
     receivers = frozenset({"self", "cls"})
 
-    def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, FileFacts], settings: Mapping[str, bytes]) -> None:
         self._files = files
         self._folders = {folder for path in files for folder in ancestors(folder_of(path))}
         self._packages = {folder_of(path) for path in files if path.rpartition("/")[2] in _INITS}
         self._roots_by_name = self._source_roots(settings)
         self.layout = frozenset((*files, *(f"{folder}/" for folder in self._folders)))
         self._found: dict[tuple[str, str], str] = {}
+
+    def shape(self, facts: FileFacts) -> None:
+        """Nothing: only paths matter."""
 
     def pivotal(self, item: str) -> bool:
         """A package makes other folders roots, and so does a folder that is called as roots are."""

@@ -36,7 +36,7 @@ class RustResolver:
     follows_paths = True
     receivers = frozenset({"self", "Self"})
 
-    def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, FileFacts], settings: Mapping[str, bytes]) -> None:
         self._files = files
         self.layout = frozenset(files)
         self._folders = {folder_of(path) for path in files}
@@ -52,6 +52,9 @@ class RustResolver:
             if "package" in manifest:
                 self._packages[folder] = self._package(folder, manifest, manifests)
                 self._roots.update(_declared_roots(folder, manifest))
+
+    def shape(self, facts: FileFacts) -> None:
+        """Nothing: only paths matter."""
 
     def pivotal(self, item: str) -> bool:
         """A module with other files in it is what they mean by `super`."""

@@ -7,7 +7,7 @@ A *container* holds names. It is a file (its path), or a package that several fi
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from lynkr_desktop.engine.analysis.conventions import is_test, is_vendored
@@ -64,6 +64,9 @@ class Resolver(Protocol):
     @property
     def receivers(self) -> frozenset[str]:
         """What a method calls its own object or type where the language fixes it."""
+
+    def shape(self, facts: FileFacts) -> Hashable:
+        """What the layout depends on of a file, beside its path."""
 
     def pivotal(self, item: str) -> bool:
         """Whether an item of the layout, as it comes or goes, may matter to names that do not mention it.

@@ -31,13 +31,16 @@ class TypeScriptResolver:
     follows_paths = False
     receivers = frozenset({"this"})
 
-    def __init__(self, files: Mapping[str, str], settings: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, FileFacts], settings: Mapping[str, bytes]) -> None:
         self._files = files
         self.layout = frozenset(files)
         self._settings = settings
         self._packages = Packages(settings)
         self._configs = TsConfigs(settings, lambda path, name: self._packages.named(path, name) or "")
         self._found: dict[tuple[str, str], str] = {}
+
+    def shape(self, facts: FileFacts) -> None:
+        """Nothing: only paths matter."""
 
     def pivotal(self, item: str) -> bool:
         """What a folder or a package stands for is imported by their names."""
