@@ -301,6 +301,19 @@ def test_references() -> None:
     }
 
 
+def test_javascript_with_the_types_of_flow_is_read() -> None:
+    source = """
+        /**
+         * @flow strict
+         */
+        import type { Props } from "./types"
+        export function f(a: ?string, b: Array<Props>): number { return a ? b.length : 0 }
+    """
+    facts = read(source, ".js")
+    assert [(each.name, each.complexity) for each in facts.functions] == [("f", 2)]
+    assert ("", "Props", "f") in references(source, ".js")
+
+
 def test_a_minified_bundle_of_one_line_is_read() -> None:
     module = 'function(e,t,n){"use strict";var r=n(%d);t.f%d=function(a){return a&&a.b?r.c(a):null}}'
     bundle = "!function(m){m(0)}([" + ",".join(module % (i, i) for i in range(6000)) + "]);"

@@ -66,7 +66,7 @@ class _Reading:
         # A query that compares text raises where the text is no UTF-8.
         self._source = source if source.isascii() else source.decode("utf-8", _UNDERSCORES).encode()
         self._spec = spec
-        query = _query(spec, spec.grammar(suffix))
+        query = _query(spec, spec.grammar(suffix, source))
         self._root = grammar.parse(query.grammar, self._source)
         found = {} if self._root is None else query.captures(self._root)
         self._outline = Outline(self._source, found, spec)

@@ -12,6 +12,10 @@ Captures = Mapping[str, list[bytes]]
 """The source of the captured nodes, by the name of their capture, in the order of the file."""
 
 
+_HEAD = 2_000
+"""Bytes in which a pragma is looked for: a licence may stand before it."""
+
+
 class Token(NamedTuple):
     """What was found where there is no tree. `call` and `member` are as the captures of that name."""
 
@@ -49,6 +53,7 @@ class LanguageSpec:
 
     Attributes:
         grammars: the name of the grammar by suffix of the file; `""` for every other suffix.
+        pragmas: the name of the grammar by a word at the head of files of those other suffixes.
         query: the patterns that both generations of grammars know (see `grammar.py`).
         query_older, query_newer: patterns that only one of them knows.
         query_by_grammar: patterns that only one grammar of the language knows, by its name.
@@ -74,8 +79,13 @@ class LanguageSpec:
     constructors: frozenset[str] = frozenset()
     static_without_receiver: bool = False
     read_tokens: Callable[[bytes, int, int], Iterable[Token]] | None = None
+    pragmas: Mapping[bytes, str] = field(default_factory=dict)
     ignored_types: frozenset[str] = frozenset()
 
-    def grammar(self, suffix: str) -> str:
+    def grammar(self, suffix: str, source: bytes) -> str:
         """The grammar for a file whose name ends in `suffix` (with its dot, any case)."""
-        return self.grammars.get(suffix.lower(), self.grammars[""])
+        by_suffix = self.grammars.get(suffix.lower())
+        if by_suffix is not None:
+            return by_suffix
+        head = source[:_HEAD] if self.pragmas else b""
+        return next((name for word, name in self.pragmas.items() if word in head), self.grammars[""])

@@ -230,6 +230,7 @@ TYPESCRIPT = LanguageSpec(
         ".cts": "typescript",
         ".tsx": "tsx",
     },
+    pragmas={b"@flow": "tsx"},  # its types are much like TypeScript's, and no JavaScript
     query=_text(_QUERY),
     query_by_grammar={
         "javascript": _text(_JAVASCRIPT) + _JSX,
