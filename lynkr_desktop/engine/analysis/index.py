@@ -17,8 +17,8 @@ from lynkr_desktop.engine.analysis.lookup import Names, candidates
 from lynkr_desktop.engine.analysis.walk import Reason, hidden, is_source, read
 from lynkr_desktop.protocol.code import CodeGraphReport, FileMetrics, IndexStatus, SymbolMetrics
 
-NAMES = 200
-"""Names that one look-up reads; the rest is not looked at."""
+NAMES = 100
+"""Names that one look-up reads, and files and symbols that it gives; the rest is left out."""
 
 _SPOT_SECONDS = 0.002
 _SPOT_BYTES = 8 * 1024
@@ -80,13 +80,14 @@ class WorkspaceIndex:
         self._indexing.used = time.monotonic()
         names = names[:NAMES]
         found = view.names.find(names, roots=self._roots, prefix=self._prefix)
-        paths = dict.fromkeys((*found.paths, *(place.path for place in found.places)))
+        places = found.places[:NAMES]
+        paths = list(dict.fromkeys((*found.paths, *(place.path for place in places))))[:NAMES]
         files = {path: metrics for path in paths if (metrics := metrics_of(view, path)) is not None}
         if not complete:
             self._spot.parse(names, self._roots, self._prefix, view.names, files)
         symbols = tuple(
             SymbolMetrics(name=place.name, path=place.path, line=place.line, complexity=place.complexity)
-            for place in found.places
+            for place in places
         )
         return Touched(files=tuple(files.values()), symbols=symbols, complete=complete)
 
