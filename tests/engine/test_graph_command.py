@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from lynkr_desktop.engine.analysis.workspaces import FIRST_PASSES
 from lynkr_desktop.protocol.code import CodeGraphReport
-from tests.support.command import Ran, run_lynkr
+from tests.support.command import Ran, run_lynkr, start_lynkr
 from tests.support.engine import config_for, engine_in_process, write_config
 from tests.support.workspace import git, write
 
@@ -273,3 +275,25 @@ async def test_a_large_workspace_is_read_by_several_processes(tmp_path: Path) ->
     assert ran.code == 0
     assert "1,500 files" in ran.out
     assert "41 of 41" in ran.out
+
+
+async def test_several_commands_can_read_the_same_folder_at_once(tmp_path: Path, workspace: Path) -> None:
+    ran = await asyncio.gather(*(graph(tmp_path / "home", workspace) for _ in range(4)))
+    assert [one.code for one in ran] == [0] * 4
+    assert len({one.out for one in ran}) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+async def test_ctrl_c_ends_the_reading_of_a_large_folder(tmp_path: Path) -> None:
+    source = "def f(x):\n" + "    if x:\n        x += 1\n" * 30 + "    return x\n"
+    folder = write(tmp_path / "work", {f"p{n // 100}/m{n}.py": source + f"# {n}\n" for n in range(3000)})
+    process = await start_lynkr(tmp_path / "home", folder, "graph")
+    async with asyncio.timeout(60):
+        while not (workers := psutil.Process(process.pid).children(recursive=True)):
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, errors = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in errors
+    _, alive = await asyncio.to_thread(psutil.wait_procs, workers, 10)
+    assert alive == []

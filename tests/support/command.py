@@ -20,9 +20,9 @@ class Ran:
     errors: str
 
 
-async def run_lynkr(home: Path, cwd: Path, *arguments: str, piped: bytes = b"", within: float = 60.0) -> Ran:
-    """Runs a command in the folder `cwd`; a traceback fails the test."""
-    process = await asyncio.create_subprocess_exec(
+async def start_lynkr(home: Path, cwd: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """Starts a command in the folder `cwd`, with all its streams as pipes."""
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "lynkr_desktop", *arguments, "--home", str(home)),
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
@@ -30,6 +30,11 @@ async def run_lynkr(home: Path, cwd: Path, *arguments: str, piped: bytes = b"", 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def run_lynkr(home: Path, cwd: Path, *arguments: str, piped: bytes = b"", within: float = 60.0) -> Ran:
+    """Runs a command in the folder `cwd`; a traceback fails the test."""
+    process = await start_lynkr(home, cwd, *arguments)
     try:
         out, errors = await asyncio.wait_for(process.communicate(piped), within)
     except BaseException:
