@@ -159,7 +159,7 @@ async def test_the_experiment_keeps_a_session_on_its_side_and_says_so(
 ) -> None:
     config = config_for(upstream.url)
     config["routing"]["experiment"] = {"share": 0.5, "margin": 0.2}
-    for tier, limit in {"simple": 0.1, "medium": 0.25, "complex": 0.4}.items():
+    for tier, limit in {"simple": 0.2, "medium": 0.5, "complex": 0.8}.items():
         config["routing"]["tiers"][tier]["max_complexity"] = limit
     async with engine_in_process(tmp_path / "home", config) as running:
         for number in range(24):
