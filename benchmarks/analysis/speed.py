@@ -2,11 +2,11 @@
 
     python -m benchmarks.analysis.speed [--rounds N] [--without-graphify]
 
-Each is a fresh process that is bound to one core where the system can do that, reads the same files from disk
-and reports the processor time from its first file to its last; imports are not counted. The rounds of all
-take turns. `parse` is the floor: tree-sitter's parser alone. radon and lizard give cyclomatic complexity alone;
-Graphify makes its graph and has no metrics; ours are the facts that all four metrics are made from. Graphify
-runs in an environment of its own, once, as it takes long.
+Each is a fresh process that is bound to one core where the system can do that, reads the same files from
+disk and reports the processor time from its first file to its last; imports are not counted. The rounds of
+all take turns. `parse` is the floor, the parser alone; radon and lizard give cyclomatic complexity alone;
+Graphify makes its graph and has no metrics; it runs in an environment of its own, once, as it takes long.
+Ours are the facts that all four metrics are made from; `indexing.py` measures the whole index.
 """
 
 from __future__ import annotations
