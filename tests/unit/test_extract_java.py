@@ -228,6 +228,11 @@ def test_references() -> None:
     }
 
 
+def test_a_long_chain_of_calls_is_read() -> None:
+    found = references("class A { void f() { start" + ".step(x)" * 20_000 + "; } }")
+    assert found == {("?", "step", "A.f"), ("start", "step", "A.f")}
+
+
 def test_a_class_of_many_methods_is_read() -> None:
     methods = "".join(f"int f{i}() {{ return a > {i} ? f{i + 1}() : b; }}\n" for i in range(5000))
     facts = read(f"class A {{ int a, b;\n{methods}}}")

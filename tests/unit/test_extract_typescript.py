@@ -323,6 +323,15 @@ def test_a_minified_bundle_of_one_line_is_read() -> None:
     assert not facts.broken
 
 
+def test_a_long_chain_of_calls_is_read() -> None:
+    for suffix in SUFFIXES:
+        facts = read("start" + ".step(x)" * 20_000, suffix)
+        assert [(each.qualifier, each.name) for each in facts.references] == [
+            ("?", "step"),
+            ("start", "step"),
+        ]
+
+
 @pytest.mark.parametrize("nonsense", ["(", "{", "[", "!", "a.b(", "x = [", "`${"])
 def test_long_runs_of_nonsense_are_given_up(nonsense: str) -> None:
     for suffix in SUFFIXES:

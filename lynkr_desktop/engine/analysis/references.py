@@ -31,7 +31,8 @@ def find_references(outline: Outline, spec: LanguageSpec) -> Iterator[Reference]
         start, end = node.start_byte, node.end_byte
         text = source[start:end] if end - start <= _LONGEST_NAME else b"?." + source[end - 100 : end]
         seen[text, function_at(start)] = None
-    for node in outline.found.get("call.name", ()):
+    beside = [node.child_by_field_name("name") for node in outline.found.get("call.named", ())]
+    for node in filter(None, [*outline.found.get("call.name", ()), *beside]):
         start = node.start_byte
         seen[_object_before(source, start) + outline.text(node), function_at(start)] = None
     for token in outline.tokens:

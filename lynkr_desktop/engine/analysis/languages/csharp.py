@@ -70,8 +70,7 @@ _QUERY = """
 (invocation_expression function: [
   (identifier) (member_access_expression) (conditional_access_expression)
 ] @call)
-(invocation_expression function: (generic_name . (identifier) @call.name))
-(invocation_expression function: (member_access_expression name: (generic_name . (identifier) @call.name)))
+(generic_name . (identifier) @call.name)
 (_ type: [(identifier) (qualified_name) (generic_name) (nullable_type) (array_type) (tuple_type)] @type)
 (type_argument_list) @type
 (base_list [(identifier) (qualified_name) (generic_name)] @type)

@@ -53,7 +53,7 @@ _QUERY = """
 (lambda_expression parameters: (identifier) @local)
 (inferred_parameters (identifier) @local)
 
-(method_invocation name: (identifier) @call.name)
+(method_invocation) @call.named
 (method_reference) @call
 (method_reference . (identifier) @type (#match? @type "^[A-Z]"))
 [(type_identifier) (scoped_type_identifier)] @type

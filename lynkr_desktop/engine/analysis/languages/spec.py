@@ -42,7 +42,8 @@ class LanguageSpec:
     - `@class.field`, `@name`, `@local`: declared fields, names that may be fields, and variables that may
       hide fields, where `this` is optional.
     - `@call`: what is called, `@type`: a type that is named; both without arguments, as they are written.
-    - `@call.name`: the last name of what is called, where its object is another node before it.
+    - `@call.name`: the last name of what is called, where its object is another node before it;
+      `@call.named`: a call that has such a name as its field `name`.
     - `@import...`: given to `imports`, beside it the scopes that each stands in as `import... .in` (`a.b`).
     - `@package`: the name of the package.
     - `@define`: a name that is defined, beside functions and classes; it counts only at the top level.

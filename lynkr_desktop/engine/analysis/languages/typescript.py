@@ -71,8 +71,6 @@ _QUERY = """
 (augmented_assignment_expression operator: ["&&=" "||=" "??="] @decision.logical_assignment)
 [(assignment_pattern) (object_assignment_pattern)] @decision.default
 
-(member_expression object: (this)) @member
-
 (call_expression function: [(identifier) (member_expression)] @call)
 (new_expression constructor: [(identifier) (member_expression)] @call)
 (decorator [(identifier) (member_expression)] @call)
@@ -114,6 +112,8 @@ _JSX = """
 ([(jsx_opening_element name: (_) @call) (jsx_self_closing_element name: (_) @call)]
   (#match? @call "^[A-Z_$]|^[^.]+[.]"))
 """
+
+_MEMBER = "(member_expression object: (this)) @member\n"
 
 _TYPESCRIPT = """
 (public_field_definition name: [(property_identifier) (private_property_identifier)] @function.name
@@ -233,9 +233,9 @@ TYPESCRIPT = LanguageSpec(
     pragmas={b"@flow": "tsx"},  # its types are much like TypeScript's, and no JavaScript
     query=_text(_QUERY),
     query_by_grammar={
-        "javascript": _text(_JAVASCRIPT) + _JSX,
-        "typescript": _text(_TYPESCRIPT),
-        "tsx": _text(_TYPESCRIPT) + _JSX,
+        "javascript": _text(_JAVASCRIPT) + _JSX + _MEMBER,
+        "typescript": _text(_TYPESCRIPT) + _MEMBER,
+        "tsx": _text(_TYPESCRIPT) + _JSX + _MEMBER,
     },
     imports=_imports,
     receivers=frozenset({b"this"}),
