@@ -44,7 +44,7 @@ def add_parser(
         "--workspace", metavar="DIR", help="the folder of code that it is about (default: the current one)"
     )
     parser.add_argument(
-        "--model", default="", metavar="M", help="the model that a client would name, such as tier:complex"
+        "--model", default="auto-route", metavar="M", help="what a client would name, such as tier:complex"
     )
     parser.add_argument("--tools", action="store_true", help="as an agent asks, which offers tools")
     parser.add_argument(
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     asked = ExplainRequest(
         prompt=prompt,
         workspace=str(Path(args.workspace or ".").expanduser().absolute()),
-        model=args.model or ExplainRequest(prompt="").model,
+        model=args.model,
         tools=args.tools,
     )
     progress = IndexProgress(sys.stderr)

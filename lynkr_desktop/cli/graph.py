@@ -38,7 +38,12 @@ def add_parser(
         "cohesive class; COHESION the share of its references that stay within it.",
     )
     parser.add_argument("folder", nargs="?", default=".", metavar="DIR", help="default: the current folder")
-    parser.add_argument("--top", type=_number, metavar="N", help=f"how many files (default: {_TABLE})")
+    parser.add_argument(
+        "--top",
+        type=_number,
+        metavar="N",
+        help=f"how many files (default: {_TABLE}; {_DRAWN} in drawings, all in JSON)",
+    )
     parser.add_argument("--sort", choices=SORTS, default="blast", help="what comes first (default: blast)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--file", metavar="PATH", help="one file, what it depends on and what depends on it")

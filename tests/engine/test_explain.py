@@ -230,6 +230,19 @@ async def test_large_and_strange_prompts_are_explained(lynkr: Running, workspace
         assert all(path in CODE for path in row["files"])
 
 
+async def test_many_at_once_about_a_new_workspace_are_all_answered(lynkr: Running, tmp_path: Path) -> None:
+    files = {f"p/m{number}.py": f"def f{number}(x):\n    return x + {number}\n" for number in range(300)}
+    folder = str(write(tmp_path / "new", files))
+    found = await asyncio.gather(
+        *(explained(lynkr, f"Fix f{number} in p/m{number}.py", workspace=folder) for number in range(40))
+    )
+    assert {one["index"]["root"] for one in found} == {folder}
+    assert all(one["decision"]["score"] is not None for one in found)
+    assert len((await lynkr.admin("GET", "code"))["workspaces"]) == 1
+    done = await once_complete(lynkr, "Fix f7 in p/m7.py", Path(folder))
+    assert [file["path"] for file in done["files"]] == ["p/m7.py"]
+
+
 async def test_secrets_in_a_prompt_do_not_come_back(lynkr: Running) -> None:
     secret = "sk-ant-api03-" + "a1B2" * 20
     assert secret not in str(await explained(lynkr, f"Why does {secret} not work?"))
