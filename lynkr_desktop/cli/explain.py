@@ -139,6 +139,8 @@ def describe(found: RouteExplanation) -> str:
     if found.files:
         title = f"Code that it names: {plural(len(found.files), 'file')}"
         parts.append(f"{title}\n{files_table(found.files[:_MOST])}{_more(len(found.files))}")
+    elif row.score is not None and found.index is not None and found.complete:
+        parts.append("Code that it names: none that the workspace has")
     if found.symbols:
         cells = [("NAME", "COMPLEXITY", "WHERE")]
         cells += [(one.name, str(one.complexity), f"{one.path}:{one.line}") for one in found.symbols[:_MOST]]

@@ -101,6 +101,8 @@ async def test_a_prompt_can_come_from_standard_input(tmp_path: Path, workspace: 
     given = json.loads((await explain(tmp_path, workspace, PROMPT, "--json")).out)
     piped = json.loads((await explain(tmp_path, workspace, "-", "--json", piped=PROMPT.encode())).out)
     assert piped["decision"]["score"] == given["decision"]["score"]
+    ran = await explain(tmp_path, workspace, "What does Gone.vanish() in gone.py do?")
+    assert "Code that it names: none that the workspace has" in ran.out
     strange = await explain(tmp_path, workspace, "-", piped=b"\xff\xfe\0 fix \x1b[2J shop/core.py \xf0\x9f")
     assert strange.code == 0
     assert "\x1b" not in strange.out
