@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Ran, run_lynkr
+from tests.support.command import Ran, run_lynkr, start_lynkr
 from tests.support.engine import LIMITS, config_for, engine_in_process, write_config
 from tests.support.openai_server import OpenAIServer, openai_server
 from tests.support.workspace import write
@@ -106,6 +106,15 @@ async def test_a_prompt_can_come_from_standard_input(tmp_path: Path, workspace: 
     strange = await explain(tmp_path, workspace, "-", piped=b"\xff\xfe\0 fix \x1b[2J shop/core.py \xf0\x9f")
     assert strange.code == 0
     assert "\x1b" not in strange.out
+
+
+async def test_a_terminal_that_cannot_show_a_prompts_letters_shows_others(tmp_path: Path) -> None:
+    folder = write(tmp_path / "работа", {"ядро.py": "def f():\n    return 1\n"})
+    prompt = "Исправь ошибку в ядро.py"
+    process = await start_lynkr(tmp_path / "home", folder, "explain", prompt, encoding="ascii")
+    out, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, errors
+    assert b"????.py" in out
 
 
 async def test_models_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path, workspace: Path) -> None:

@@ -20,12 +20,14 @@ class Ran:
     errors: str
 
 
-async def start_lynkr(home: Path, cwd: Path, *arguments: str) -> asyncio.subprocess.Process:
-    """Starts a command in the folder `cwd`, with all its streams as pipes."""
+async def start_lynkr(
+    home: Path, cwd: Path, *arguments: str, encoding: str = "utf-8"
+) -> asyncio.subprocess.Process:
+    """Starts a command in the folder `cwd`, with all its streams as pipes of an encoding."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "lynkr_desktop", *arguments, "--home", str(home)),
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
