@@ -374,6 +374,20 @@ namespace B.Inner { class Q { X x; } }
 """
         assert imports(text) == {("Q.cs", "B/X.cs")}
 
+    def test_a_type_goes_before_a_method_of_its_name(self) -> None:
+        text = """
+=== State.cs
+namespace A;
+class State {}
+=== P.cs
+namespace A;
+class P { State State() { return new State(); } class Nested {} Nested nested; }
+=== Nested.cs
+namespace A;
+class Nested {}
+"""
+        assert imports(text) == {("P.cs", "State.cs")}
+
     def test_what_is_imported_for_the_whole_project(self) -> None:
         text = """
 === one/Properties/Usings.cs
@@ -417,6 +431,7 @@ def test_tests_are_known_by_their_paths(path: str) -> None:
             "src/lib.rs",
         ),
         *("inspector/a.py", "src/specification.ts", "Greatest/A.cs", "pkg/test.go"),
+        "app/src/main/java/p/TestKit.java",
     ],
 )
 def test_other_files_are_no_tests(path: str) -> None:

@@ -29,6 +29,8 @@ _TEST_PROJECT = re.compile(r"(?:^|[.\-_])(?:unit|integration)?tests?\Z", re.IGNO
 def is_test(path: str) -> bool:
     """Whether a file is a test, by the conventions of its language. `path` is relative to the workspace."""
     *folders, name = path.split("/")
+    if name.endswith(".java") and "/src/main/" in f"/{path}":
+        return False
     if _TEST_NAME.match(name):
         return True
     if not TEST_FOLDERS.isdisjoint(folders):

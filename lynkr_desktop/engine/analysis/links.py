@@ -81,8 +81,8 @@ class _Linking:
         self._scope = index.scopes[path]
         self._own_package = resolver.container(path, facts)
         self._defined = index.defined[path]
-        self._within = {function.name.rpartition(".")[2] for function in facts.functions}
-        self._within.update(found.name.rpartition(".")[2] for found in facts.classes)
+        self._nested = {found.name.rpartition(".")[2] for found in facts.classes}
+        self._methods = {function.name.rpartition(".")[2] for function in facts.functions}
         self._imports: set[str] = set()
         self._calls: set[str] = set()
         self._inherits: set[str] = set()
@@ -164,7 +164,7 @@ class _Linking:
         if not qualifier:
             return self._resolve_bare(name)
         if qualifier.partition(".")[0] in self._resolver.receivers:
-            return (self._path,) if name in self._within and "." not in qualifier else ()
+            return (self._path,) if name in self._methods and "." not in qualifier else ()
         segments = [*qualifier.replace("::", ".").split("."), name]
         if len(segments) > _LONGEST:
             return ()
@@ -186,9 +186,11 @@ class _Linking:
         places = self._scope.names.get(name)
         if places is not None:
             return self._first(places, (), set(), explicit=True)
-        if name in self._within:
+        if name in self._nested:
             return (self._path,)
-        return self._visible(self._scope, name, set())
+        # A type goes before a method of its name, as in `State State()`.
+        files = self._visible(self._scope, name, set())
+        return files or ((self._path,) if name in self._methods else ())
 
     def _first(
         self, places: Places, rest: Sequence[str], seen: set[Place], *, explicit: bool = False
