@@ -189,6 +189,19 @@ def test_a_file_that_kills_its_worker_costs_no_other(tmp_path: Path, monkeypatch
     assert all(one.facts for one in readings if not one.reason)
 
 
+def test_source_that_takes_long_to_parse_is_left_to_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_LONGEST_PARSE", 0.000_001)
+    root = write(tmp_path / "shop", SHOP | {"long.py": "def f(x):\n    return x\n" * 2000})
+    with indexing(root, tmp_path / "cache") as one:
+        assert one._pool.pids
+        by_pool = told(WorkspaceIndex(one).report())
+    monkeypatch.undo()
+    with indexing(root, tmp_path / "other") as one:
+        assert told(WorkspaceIndex(one).report()) == by_pool
+
+
 def test_without_worker_processes_the_files_are_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

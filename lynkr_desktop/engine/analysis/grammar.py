@@ -7,11 +7,13 @@ cursor). Neither is imported before the first file is parsed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -21,7 +23,7 @@ MODERN = sys.version_info >= (3, 13)
 """Whether the later generation is the one that is installed; see the dependencies in pyproject.toml."""
 
 LONGEST_PARSE = 5.0
-"""Seconds. A file of 1 MB takes 0.2."""
+"""Seconds. A file of 1 MB takes 0.2. See `in_time` for less."""
 
 _LONGEST_RUN = 2_000
 """Brackets or operators in a row, in an error; 12 were the most in 1,000 files of real broken code."""
@@ -85,21 +87,24 @@ _start = attrgetter("start_byte")
 def parse(grammar: str, source: bytes) -> Node | None:
     """The root of the syntax tree of any bytes; what cannot be read is in error nodes.
 
-    None where recovering from errors takes longer than `LONGEST_PARSE`, or a query over the outcome would
-    take long, as both can for long runs of nonsense.
+    None where recovering from errors takes longer than there is time for (see `in_time`), or a query over
+    the outcome would take long, as both can for long runs of nonsense.
     """
     parser = _parser(grammar)
+    patience = getattr(_own, "patience", None) or Patience(LONGEST_PARSE)
     try:
         if MODERN:
-            give_up = time.monotonic() + LONGEST_PARSE
+            give_up = time.monotonic() + patience.seconds
             tree = parser.parse(
                 lambda position, _: source[position:],
                 progress_callback=lambda _position, _error: time.monotonic() > give_up,
             )
         else:
+            parser.set_timeout_micros(int(patience.seconds * 1e6))
             tree = parser.parse(source)
     except ValueError:
         parser.reset()  # else it goes on with this source at the next call
+        patience.ran_out = True
         return None
     root: Node = tree.root_node
     return None if root.has_error and _has_long_run(root) else root
@@ -122,20 +127,39 @@ def _has_long_run(root: Any) -> bool:
     return False
 
 
-_parsers = threading.local()
+class Patience:
+    """How long each parse of a thread may take, and whether one took longer."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.ran_out = False
+
+
+_own = threading.local()
+"""The parsers of this thread by grammar, and its patience."""
+
+
+@contextlib.contextmanager
+def in_time(seconds: float) -> Iterator[Patience]:
+    """Gives each parse of this thread only so long: while one goes on, no other thread may run."""
+    before = getattr(_own, "patience", None)
+    patience = _own.patience = Patience(seconds)
+    try:
+        yield patience
+    finally:
+        _own.patience = before
 
 
 def _parser(grammar: str) -> Any:
     """This thread's parser: parsers keep state while they run."""
-    parser = getattr(_parsers, grammar, None)
+    parser = getattr(_own, grammar, None)
     if parser is None:
         parser = _tree_sitter().Parser()
         if MODERN:
             parser.language = _language(grammar)
         else:
             parser.set_language(_language(grammar))
-            parser.set_timeout_micros(int(LONGEST_PARSE * 1e6))
-        setattr(_parsers, grammar, parser)
+        setattr(_own, grammar, parser)
     return parser
 
 

@@ -174,6 +174,9 @@ class _Spot:
         if isinstance(content, Reason):
             self._kept[path] = None
             return 0
-        reading = readings.parse(path, *content)
-        self._kept[path] = None if reading.reason else alone(path, readings.unpack(reading.facts))
+        reading = readings.parse_in_time(path, *content, _SPOT_SECONDS * 2)
+        if reading is None or reading.reason:
+            self._kept[path] = None
+        else:
+            self._kept[path] = alone(path, readings.unpack(reading.facts))
         return len(content[0])

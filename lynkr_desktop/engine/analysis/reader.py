@@ -21,6 +21,9 @@ _SMALL_FILE = 64 * 1024
 _SMALL_WORK = 512 * 1024
 """Bytes up to which files are parsed in this process: tree-sitter holds the interpreter while it parses."""
 
+_LONGEST_PARSE = 0.025
+"""Seconds: what takes longer, as hostile source does, is parsed once more in another process."""
+
 
 class Reader:
     """Reads the files of one workspace. For one thread."""
@@ -54,8 +57,8 @@ class Reader:
                 if packed is not None:
                     yield self._kept(Reading(path, *content[1], digest, "", packed))
                     continue
-                if here:
-                    yield self._kept(readings.parse(path, *content))
+                if here and (parsed := readings.parse_in_time(path, *content, _LONGEST_PARSE)) is not None:
+                    yield self._kept(parsed)
                     continue
             away[path] = stamp
         if away:
