@@ -232,7 +232,7 @@ _FILES = (
 def index(state: str = "ready") -> IndexStatus:
     """The index of a workspace of some hundred files, ready or half-way."""
     if state == "ready":
-        return IndexStatus(root=WORKSPACE, state="ready", done=86, total=86, files=86, updated=time.time())
+        return IndexStatus(root=WORKSPACE, state="ready", done=76, total=76, files=76, updated=1.0)
     return IndexStatus(root="/home/ada/shop", state="indexing", done=312, total=1020)
 
 

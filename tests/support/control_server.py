@@ -37,13 +37,15 @@ TOKEN = "lk_control_server_token"
 class ControlServer:
     """Set `status` and `rows` for what it says, `refusals` for what it refuses, by the path's end.
 
-    `decisions` are the newest first, `graphs` the code by workspace, `explanation` answers every question.
+    `decisions` are the newest first, `graphs` the code by workspace (`ready` those already encoded),
+    `explanation` answers every question.
     """
 
     status: EngineStatus
     rows: list[RequestRow] = field(default_factory=list)
     decisions: list[DecisionRow] = field(default_factory=list)
     graphs: dict[str, CodeGraphReport] = field(default_factory=dict)
+    ready: dict[str, bytes] = field(default_factory=dict)
     explanation: RouteExplanation | None = None
     asked: list[ExplainRequest] = field(default_factory=list)
     refusals: dict[str, ControlError] = field(default_factory=dict)
@@ -106,7 +108,9 @@ class ControlServer:
                 return self._graph(request.query["workspace"])
             case ["code", "index"]:
                 root = msgspec.json.decode(body, type=IndexRequest).workspace
-                return answer(IndexStatus(root=root, state="indexing"), 202)
+                indexing = IndexStatus(root=root, state="indexing")
+                self.graphs[root] = CodeGraphReport(status=indexing)
+                return answer(indexing, 202)
             case ["shutdown"]:
                 return answer(ShutdownReply(active=self.status.active, drain_timeout_s=5.0), 202)
         return answer(self.status)
@@ -133,6 +137,8 @@ class ControlServer:
         return self.decisions[at]
 
     def _graph(self, workspace: str) -> web.Response:
+        if workspace in self.ready:
+            return web.Response(body=self.ready[workspace], content_type="application/json")
         graph = self.graphs.get(workspace)
         if graph is None:
             return answer(ControlError(error=f"There is no folder {workspace}.", code="invalid_request"), 400)
@@ -154,18 +160,19 @@ class ControlServer:
         stream: asyncio.Queue[bytes] = asyncio.Queue()
         self._streams.add(stream)
         ended = asyncio.ensure_future(self.hang_up.wait())
+        item: asyncio.Future[bytes] | None = None
         try:
             while not ended.done():
                 item = asyncio.ensure_future(stream.get())
                 await asyncio.wait({item, ended}, return_when=asyncio.FIRST_COMPLETED)
                 if item.done():
                     await response.write(item.result())
-                else:
-                    item.cancel()
         except ConnectionError:
             pass
         finally:
             ended.cancel()
+            if item is not None:
+                item.cancel()
             self._streams.discard(stream)
         return response
 

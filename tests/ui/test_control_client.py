@@ -11,6 +11,7 @@ import pytest
 
 from lynkr_desktop.protocol.control import ControlError, EngineStatus
 from lynkr_desktop.protocol.events import ConfigReloaded, EngineEvent, RequestFinished, StatusEvent
+from lynkr_desktop.protocol.routing import ExplainRequest
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure, read_token
 from tests.support.control_server import TOKEN, ControlServer, control_server, frame
@@ -50,6 +51,27 @@ async def test_status_requests_and_switch(server: ControlServer) -> None:
     assert server.status.tiers[0].enabled is False
     assert ("POST", "pause", b'{"seconds":null}') in server.calls
     assert ("POST", "models/qwen/with slash/pull", b"") in server.calls
+
+
+async def test_decisions_profiles_and_code(server: ControlServer) -> None:
+    server.decisions = demo.decisions()
+    server.explanation = demo.explanation()
+    graph = demo.code()
+    server.graphs = {"/a b/ü": graph}
+    async with ControlClient(server.port, TOKEN) as client:
+        assert await client.decisions(3) == server.decisions[:3]
+        assert await client.decisions(3, server.decisions[0].id) == server.decisions[1:4]
+        assert await client.decisions(3, misrouted=True) == []
+        marked = await client.mark(server.decisions[1].id, "over")
+        assert (marked.mark, await client.decisions(3, misrouted=True)) == ("over", [marked])
+        asked = ExplainRequest(prompt="why", workspace="/a b/ü", tools=True)
+        assert await client.explain(asked) == server.explanation
+        assert server.asked == [asked]
+        code = await client.code("/a b/ü")
+        assert (code.status, code.files) == (graph.status, graph.files)
+        assert (await client.index("/a b/ü")).state == "indexing"
+        await client.set_profile("secure")
+        assert (await client.status()).profile.name == "secure"
 
 
 async def test_a_refusal_carries_the_engines_words(server: ControlServer) -> None:

@@ -47,6 +47,22 @@ def test_a_switch_is_taken_or_taken_back(
     run(dressed, model, paths, status, scenario)
 
 
+def test_a_profile_is_put_into_force_or_refused_with_the_reason(
+    dressed: QApplication, model: EngineModel, paths: Paths, status: EngineStatus
+) -> None:
+    notices: list[str] = []
+    model.notice.connect(notices.append)
+
+    async def scenario(controller: Controller, server: ControlServer) -> None:
+        controller.set_profile("secure")
+        await until(lambda: model.status is not None and model.status.profile.name == "secure")
+        server.refusals["profile"] = ControlError(error="There is no profile 'x'.", code="not_found")
+        controller.set_profile("x")
+        await until(lambda: notices == ["There is no profile 'x'."])
+
+    run(dressed, model, paths, status, scenario)
+
+
 def test_a_broken_stream_is_picked_up_where_it_ended(
     dressed: QApplication, model: EngineModel, paths: Paths, status: EngineStatus
 ) -> None:

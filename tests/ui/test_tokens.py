@@ -27,6 +27,8 @@ def test_text_contrast(colors: Colors) -> None:
     pairs += [("on_accent", "accent"), ("on_risk", "warning"), ("on_risk", "risk"), ("muted", "track")]
     pairs += [("text", "diff_add"), ("text", "diff_delete")]
     pairs += [("diff_add_sign", "diff_add"), ("diff_delete_sign", "diff_delete")]
+    for text, ground in zip(colors.on_ramp, colors.ramp, strict=True):
+        assert contrast(text, ground) >= 4.5, f"{text} on the ramp's {ground}"
     for text, ground in pairs:
         found = contrast(getattr(colors, text), getattr(colors, ground))
         assert found >= 4.5, f"{text} on {ground}: {found:.2f}"

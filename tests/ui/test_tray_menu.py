@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu
 
-from lynkr_desktop.protocol.control import EngineStatus
+from lynkr_desktop.protocol.control import EngineStatus, ProfileStatus
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui.engine_model import EngineModel, Phase, Problem
 from lynkr_desktop.ui.theme.theme import theme
@@ -27,6 +27,13 @@ def start(model: EngineModel, status: EngineStatus) -> None:
     model.set_token(demo.TOKEN)
     model.set_status(status)
     model.changed.emit()
+
+
+def in_force(status: EngineStatus, name: str) -> EngineStatus:
+    profiles = tuple(
+        msgspec.structs.replace(profile, active=profile.name == name) for profile in status.profiles
+    )
+    return msgspec.structs.replace(status, profiles=profiles)
 
 
 def entries(menu: QMenu) -> list[QAction]:
@@ -61,6 +68,68 @@ def test_running(menu: TrayMenu, model: EngineModel, status: EngineStatus) -> No
     ]
     assert len(words(menu.menu)) <= 16
     assert all(entry(menu.menu, tier).isChecked() for tier in ("Simple", "Medium", "Complex", "Reasoning"))
+
+
+def chosen(menu: QMenu) -> list[str]:
+    return [action.text() for action in entries(menu) if action.isChecked()]
+
+
+def test_profiles_are_one_of_many_and_say_what_stays_here(
+    menu: TrayMenu, model: EngineModel, status: EngineStatus, actions: Recorder
+) -> None:
+    start(model, status)
+    profiles = entry(menu.menu, "Profile: default").menu()
+    assert words(profiles) == ["default", "secure: nothing leaves this machine", "cheap"]
+    assert chosen(profiles) == ["default"]
+    entry(profiles, "secure").trigger()
+    assert actions.calls == [("set_profile", "secure")]
+    assert chosen(profiles) == ["default"], "the engine has not said so"
+    start(model, in_force(status, "secure"))
+    assert chosen(profiles) == ["secure: nothing leaves this machine"]
+    assert words(menu.menu)[0] == "Running on port 8081, secure"
+    assert entry(menu.menu, "Profile: secure").isEnabled()
+    plain = menu.menu.defaultAction().icon().pixmap(Size.ICON_SMALL).toImage()
+    start(model, status)
+    assert words(menu.menu)[0] == "Running on port 8081"
+    assert menu.menu.defaultAction().icon().pixmap(Size.ICON_SMALL).toImage() != plain, "a shape of its own"
+
+
+def test_profiles_with_odd_names(menu: TrayMenu, model: EngineModel, status: EngineStatus) -> None:
+    odd = ProfileStatus(name="R&D", active=True, local_only=False)
+    start(model, msgspec.structs.replace(status, profiles=(odd,)))
+    assert entry(menu.menu, "Profile: RD")
+    assert [action.text() for action in entries(entry(menu.menu, "Profile").menu())] == ["R&&D"]
+    start(model, msgspec.structs.replace(status, profiles=()))
+    assert not entry(menu.menu, "Profile").isEnabled()
+
+
+def test_indexing_is_a_line_only_while_it_runs(
+    menu: TrayMenu, model: EngineModel, status: EngineStatus
+) -> None:
+    asked: list[bool] = []
+    menu.routing_requested.connect(lambda: asked.append(True))
+    start(model, status)
+    before = len(entries(menu.menu))
+    start(model, msgspec.structs.replace(status, workspaces=(demo.index("indexing"), demo.index())))
+    entry(menu.menu, "Indexing shop: 312 of 1,020 files").trigger()
+    assert asked == [True]
+    assert len(entries(menu.menu)) == before + 1
+    two = (
+        demo.index("indexing"),
+        msgspec.structs.replace(demo.index("indexing"), root="/b", total=0, done=0),
+    )
+    start(model, msgspec.structs.replace(status, workspaces=two))
+    assert entry(menu.menu, "Indexing 2 workspaces: 312 of 1,020 files")
+    start(model, msgspec.structs.replace(status, workspaces=two[1:]))
+    assert entry(menu.menu, "Indexing b: looking for files")
+    start(model, status)
+    assert not [text for text in words(menu.menu) if text.startswith("Indexing")]
+
+
+def test_the_menu_stays_short(menu: TrayMenu, model: EngineModel, status: EngineStatus) -> None:
+    busy = msgspec.structs.replace(status, workspaces=(demo.index("indexing"),), state="paused")
+    start(model, busy)
+    assert len(entries(menu.menu)) <= 16
 
 
 def test_stopped(menu: TrayMenu, actions: Recorder) -> None:

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMessageBox,
+    QPlainTextEdit,
     QProgressBar,
     QWidget,
 )
@@ -30,12 +31,18 @@ from lynkr_desktop.protocol.tiers import TIERS, Tier
 from lynkr_desktop.ui.engine_model import EngineModel, Phase, Remedy
 from lynkr_desktop.ui.engine_process import StartFailure
 from lynkr_desktop.ui.problems import crashed, failed_to_start, not_answering
+from lynkr_desktop.ui.routing.code_tree import code_tree
+from lynkr_desktop.ui.routing.decisions_card import DecisionsCard
+from lynkr_desktop.ui.routing.legend import Legend
 from lynkr_desktop.ui.theme.theme import theme
 from lynkr_desktop.ui.theme.tokens import DARK, LIGHT, Size
 from lynkr_desktop.ui.widgets.day_chart import DayChart
+from lynkr_desktop.ui.widgets.icons import IconButton
+from lynkr_desktop.ui.widgets.score_bar import ScoreBar
 from lynkr_desktop.ui.widgets.switch import Switch
-from lynkr_desktop.ui.window.main_window import MainWindow
-from lynkr_desktop.ui.window.navigation import Navigation
+from lynkr_desktop.ui.window.main_window import MainWindow, Page
+from lynkr_desktop.ui.window.navigation import EngineFoot, Navigation
+from lynkr_desktop.ui.window.state_strip import StateStrip
 from tests.support.recorder import Recorder
 from tools import demo
 
@@ -87,6 +94,37 @@ def test_tokens_stand_in_while_nothing_costs(
     running.changed.emit()
     assert "Tokens by hour" in texts(window)
     assert "$0.00" in texts(window)
+
+
+def test_what_is_out_of_the_ordinary_has_a_line(
+    window: MainWindow, running: EngineModel, status: EngineStatus
+) -> None:
+    (strip,) = window.findChildren(StateStrip)
+    assert not strip.isVisible()
+    secure = tuple(
+        msgspec.structs.replace(profile, active=profile.name == "secure") for profile in status.profiles
+    )
+    running.set_status(msgspec.structs.replace(status, profiles=secure, workspaces=(demo.index("indexing"),)))
+    running.changed.emit()
+    seen = texts(strip)
+    for words in ("Profile secure", "Nothing leaves this machine.", "Indexing shop: 312 of 1,020 files"):
+        assert words in seen
+    (foot,) = window.findChildren(EngineFoot)
+    assert foot.accessibleName() == "Running secure"
+    (bar,) = strip.findChildren(QProgressBar)
+    assert bar.value() == 306
+    running.set_status(status)
+    running.changed.emit()
+    assert not strip.isVisible()
+
+
+def show_routing(window: MainWindow, model: EngineModel) -> None:
+    code = demo.code()
+    model.routing.set_newest(demo.decisions())
+    model.routing.set_code(code.status, code_tree(code.files))
+    window.show_page("routing")
+    (card,) = window.findChildren(DecisionsCard)
+    card.table.setCurrentIndex(card.table.model().index(1, 0))
 
 
 def test_copying_gives_the_whole_value(window: MainWindow, running: EngineModel) -> None:
@@ -246,9 +284,12 @@ def test_hostile_titles_stay_text(window: MainWindow, running: EngineModel) -> N
     assert not window.grab().isNull()
 
 
+@pytest.mark.parametrize("page", ["overview", "routing", "logs"])
 def test_nothing_is_wider_than_its_place_at_the_smallest_size(
-    qtbot: QtBot, window: MainWindow, running: EngineModel
+    qtbot: QtBot, window: MainWindow, running: EngineModel, page: Page
 ) -> None:
+    show_routing(window, running)
+    window.show_page(page)
     navigation = window.findChildren(Navigation)[0]
     window.resize(*Size.WINDOW_MIN)
     qtbot.waitUntil(lambda: navigation.width() == Size.NAV_COLLAPSED)
@@ -273,10 +314,21 @@ def test_nothing_is_wider_than_its_place_at_the_smallest_size(
 def test_everything_that_can_be_used_has_a_name(
     qtbot: QtBot, window: MainWindow, running: EngineModel
 ) -> None:
-    kinds = (QAbstractButton, QLineEdit, QComboBox, QAbstractItemView, QProgressBar, DayChart)
+    kinds = (
+        QAbstractButton,
+        QLineEdit,
+        QPlainTextEdit,
+        QComboBox,
+        QAbstractItemView,
+        QProgressBar,
+        DayChart,
+        ScoreBar,
+        Legend,
+    )
     navigation = window.findChildren(Navigation)[0]
+    show_routing(window, running)
     checked = 0
-    for page in ("overview", "logs"):
+    for page in ("overview", "routing", "logs"):
         window.show_page(page)  # type: ignore[arg-type]
         for size in (Size.WINDOW, Size.WINDOW_MIN):
             window.resize(*size)
@@ -291,7 +343,7 @@ def test_everything_that_can_be_used_has_a_name(
                     )
                     assert name, f"{type(widget).__name__} on {page} has no name"
                     checked += 1
-    assert checked > 30
+    assert checked > 60
 
 
 def test_painted_widgets_are_what_they_are_to_a_screen_reader(
@@ -321,6 +373,28 @@ def test_tab_reaches_every_control_of_the_page(
         if focus is not None:
             reached.add(focus)
     assert wanted <= reached
+
+
+def test_tab_reaches_every_control_of_the_routing_page(
+    qtbot: QtBot, window: MainWindow, running: EngineModel
+) -> None:
+    show_routing(window, running)
+    window.activateWindow()
+    kinds = (QLineEdit, QPlainTextEdit, QComboBox, QAbstractItemView, Switch, IconButton)
+    wanted = {
+        widget
+        for kind in kinds
+        for widget in visible(window, kind)
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isEnabled()
+    }
+    assert len(wanted) >= 14
+    reached: set[QWidget] = set()
+    for _ in range(80):
+        QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Tab)
+        focus = QApplication.focusWidget()
+        if focus is not None:
+            reached.add(focus)
+    assert {f"{type(widget).__name__} {widget.accessibleName()}" for widget in wanted - reached} == set()
 
 
 def test_the_chart_is_read_by_arrow_keys(window: MainWindow, running: EngineModel) -> None:

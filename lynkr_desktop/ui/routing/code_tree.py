@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -16,6 +16,7 @@ _LEAST_COMPLEXITY = 10
 """A workspace whose worst function is simpler than this has no dark tile: nothing in it is hot."""
 _LEAST_BLAST = 8
 _ROUNDING = 1e-9
+_STEP = 2_000
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,34 @@ class CodeTree:
 
 
 def code_tree(files: Sequence[FileMetrics]) -> CodeTree:
-    """Builds the tree. 10,000 files take about 50 ms, so it is done once per report."""
+    """The tree at once. 10,000 files take about 30 ms."""
+    growing = grow(files)
+    while True:
+        try:
+            next(growing)
+        except StopIteration as done:
+            tree: CodeTree = done.value
+            return tree
+
+
+def grow(files: Sequence[FileMetrics]) -> Generator[None, None, CodeTree]:
+    """The tree in steps of some milliseconds, between which a window can do other things.
+
+    A thread is no way: Python might then collect dead widgets in it, which Qt does not survive.
+    """
     complexity = scale(max((file.cyclomatic_max for file in files), default=0), _SHADES, _LEAST_COMPLEXITY)
     blast = scale(max((file.blast for file in files), default=0), _OUTLINES, _LEAST_BLAST)
     root = Node("", "", 0.0)
     folders = {"": root}
-    for file in files:
-        folder, _, name = file.path.rpartition("/")
-        _folder(folders, folder).children.append(
-            Node(
-                name,
-                file.path,
-                max(1, file.lines),
-                max(0, complexity.step(file.cyclomatic_max)),
-                blast.step(file.blast) + 1,
-            )
-        )
+    for start in range(0, len(files), _STEP):
+        for file in files[start : start + _STEP]:
+            folder, _, name = file.path.rpartition("/")
+            shade, outline = max(0, complexity.step(file.cyclomatic_max)), blast.step(file.blast) + 1
+            leaf = Node(name, file.path, max(1, file.lines), shade, outline)
+            _folder(folders, folder).children.append(leaf)
+        yield
     _gather(root)
+    yield
     while len(root.children) == 1 and root.children[0].children:
         root = root.children[0]
     hottest = sorted(files, key=lambda file: (file.cyclomatic_max * file.blast, file.lines), reverse=True)

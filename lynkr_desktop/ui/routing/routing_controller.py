@@ -9,12 +9,12 @@ from typing import Protocol
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer
 
-from lynkr_desktop.protocol.code import IndexStatus
+from lynkr_desktop.protocol.code import FileMetrics, IndexStatus
 from lynkr_desktop.protocol.control import EngineStatus
 from lynkr_desktop.protocol.routing import ExplainRequest, Mark
 from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure
-from lynkr_desktop.ui.routing.code_tree import code_tree
+from lynkr_desktop.ui.routing.code_tree import CodeTree, grow
 from lynkr_desktop.ui.routing.decision_words import INDEXING
 from lynkr_desktop.ui.routing.routing_model import PAGE, RoutingModel
 from lynkr_desktop.ui.theme.tokens import Motion
@@ -261,15 +261,24 @@ class RoutingController(QObject):
         except ControlFailure as failure:
             self._model.fail_code(failure.message)
         else:
-            # A large tree takes longer than the window may be held up.
-            tree = await asyncio.to_thread(code_tree, code.files)
-            self._model.set_code(code.status, tree)
+            self._model.set_code(code.status, await _grown(code.files))
 
     async def _index(self, client: ControlClient, workspace: str) -> None:
         try:
             self._model.set_index(await client.index(workspace))
         except ControlFailure as failure:
             self._model.fail_code(failure.message)
+
+
+async def _grown(files: tuple[FileMetrics, ...]) -> CodeTree:
+    growing = grow(files)
+    while True:
+        await asyncio.sleep(0)
+        try:
+            next(growing)
+        except StopIteration as done:
+            tree: CodeTree = done.value
+            return tree
 
 
 def _busy(task: asyncio.Task[None] | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QFileDialog
 
 from lynkr_desktop.ui.routing.decision_words import workspace_name
@@ -66,6 +67,10 @@ class WorkspaceChoice(Choice):
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         dialog.fileSelected.connect(self._pick)
         dialog.open()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+        """Leaves the wheel to the page: who scrolls past must not choose another workspace."""
+        event.ignore()
 
     def _fill(self) -> None:
         self.clear()

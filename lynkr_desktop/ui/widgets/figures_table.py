@@ -185,6 +185,9 @@ class FiguresTable(QTableView, Generic[T]):
         self._narrow = False
         self._keeping = False
         self.setHorizontalHeader(TableHeader(self))
+        self.horizontalHeader().setAccessibleName(
+            self.tr("Columns of: {table}").format(table=accessible_name)
+        )
         self.setModel(rows)
         self.setItemDelegate(TableDelegate(self))
         self.setAccessibleName(accessible_name)
@@ -213,7 +216,6 @@ class FiguresTable(QTableView, Generic[T]):
         self.selectionModel().currentRowChanged.connect(self._moved)
         shortcut = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self, self.copy_text)
         shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
-        theme.changed.connect(self.viewport().update)
         self._show_columns()
 
     # ------------------------------------------------------------ rows

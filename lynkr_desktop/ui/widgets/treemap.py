@@ -121,7 +121,6 @@ class Treemap(QListView):
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setMinimumHeight(Size.MAP)
         self.selectionModel().currentChanged.connect(self._tell)
-        theme.changed.connect(self.viewport().update)
 
     # ------------------------------------------------------------ the tree
 
