@@ -124,10 +124,10 @@ LIZARD_GO = Oracle(
         (func_literal) @decision.literal
         (function_declaration !body) @decision.no_body
         (method_declaration !body) @decision.no_body
-        (function_declaration result: (_ (struct_type)) @decision.brace_in_result)
-        (function_declaration result: (_ (interface_type)) @decision.brace_in_result)
-        (method_declaration result: (_ (struct_type)) @decision.brace_in_result)
-        (method_declaration result: (_ (interface_type)) @decision.brace_in_result)
+        (function_declaration
+          result: (channel_type value: [(struct_type) (interface_type)]) @decision.brace_in_result)
+        (method_declaration
+          result: (channel_type value: [(struct_type) (interface_type)]) @decision.brace_in_result)
         """,
         weights={"no_body": 0, "brace_in_result": 0},
         flaws=frozenset({"no_body", "brace_in_result"}),
@@ -158,7 +158,7 @@ LIZARD_RUST = Oracle(
         (removed_trait_bound) @decision.unsized
         (closure_parameters) @decision.closure
         [(reference_expression) (reference_type) (reference_pattern)] @decision.double_reference
-        (macro_invocation (token_tree) @decision.macro_tokens)
+        (macro_invocation (token_tree)) @decision.macro_tokens
         (match_expression value: [(if_expression) (block)] @decision.brace_after_match)
         """,
         flaws=frozenset({"brace_after_match"}),
