@@ -32,6 +32,8 @@ def named(request: Request) -> tuple[str, ...]:
         ("explain @src/deep/name.tsx please", {"src/deep/name.tsx"}),
         ("pages/[id].tsx is wrong", {"pages/[id].tsx"}),
         ("修复src/utils/date.ts里的时区错误", {"src/utils/date.ts"}),
+        ("Исправь ошибку в ядро.py", {"ядро.py"}),
+        ("why is `src/größe.ts` wrong?", {"src/größe.ts"}),
         (
             "`UserService.login` calls parse_config() and foo.bar.baz",
             {"UserService.login", "parse_config", "foo.bar.baz"},
@@ -175,3 +177,7 @@ def test_what_a_person_writes_of_folders_is_no_statement() -> None:
 def test_a_folder_of_another_system_has_no_path_here() -> None:
     assert Workspace("C:\\dev\\x", "request").path is None
     assert Workspace("/w", "request").path == Path("/w")
+
+
+def test_a_name_in_other_letters_comes_before_its_end() -> None:
+    assert named(said("look at naïve.py first"))[0] == "naïve.py"

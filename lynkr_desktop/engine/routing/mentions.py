@@ -31,6 +31,9 @@ _PATH = re.compile(
     r"(?![\w/\\-])",
     re.ASCII,
 )
+_WIDE_PATH = re.compile(rf"(?<![^\s`'\"(\[<@])([^\s`'\"()\[\]<>|@]{{1,200}}\.{_SUFFIX})(?![\w/\\-])")
+"""A path in letters of any script; only blanks and quotes part it from the words around it."""
+
 _AT_FILE = re.compile(r"(?<![\w@.])@((?:[\w.+-]+/)+[\w.+-]+|[\w+-]+\.[\w.+-]+)", re.ASCII)
 _BACKTICKED = re.compile(r"`([^`\n]{2,120})`")
 _SYMBOL = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|#|->)[A-Za-z_$][\w$]*)*(?:\(\))?")
@@ -119,6 +122,10 @@ def _in_text(text: str) -> tuple[str, ...]:
 
 def _paths(text: str) -> list[str]:
     found: list[str] = _PATH.findall(text)
+    if not text.isascii():
+        wide = [path for path in _WIDE_PATH.findall(text) if not path.isascii()]
+        cut = set(_PATH.findall("\n".join(wide)))
+        found = [*wide, *(path for path in found if path not in cut)]
     if "(" in text:  # Next.js has folders in brackets; a stack trace has places in them
         found = [path.lstrip("(") if ")" not in path else path for path in found]
     if "+++ " in text or "diff --git" in text:
