@@ -12,10 +12,17 @@ from pathlib import Path
 import pytest
 
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
-from lynkr_desktop.engine.watch import mounts
+from lynkr_desktop.engine.watch import mounts, observers, workspace
 from tests.support.workspace import git, stage, write
 
 BRANCHES = "def f(x):\n" + "    if x: pass\n" * 6
+
+
+@pytest.fixture(params=["folders", "trees"])
+def observer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to watch: folder by folder as on Linux, and whole trees as elsewhere."""
+    if request.param == "trees":
+        monkeypatch.setattr(workspace, "system_observer", observers.WholeTrees)
 
 
 def complexity(index: WorkspaceIndex, path: str) -> int | None:
@@ -24,6 +31,7 @@ def complexity(index: WorkspaceIndex, path: str) -> int | None:
     return files[0].cyclomatic_max if files else None
 
 
+@pytest.mark.usefixtures("observer")
 async def test_a_save_over_the_file_and_an_atomic_save_are_both_seen(tmp_path: Path) -> None:
     root = write(tmp_path / "project", {"a.py": "def f(): pass\n", "pkg/b.py": "import a\n"})
     async with stage(tmp_path / "cache") as here:
@@ -36,6 +44,7 @@ async def test_a_save_over_the_file_and_an_atomic_save_are_both_seen(tmp_path: P
         await here.until(lambda: complexity(index, "pkg/b.py") == 7)
 
 
+@pytest.mark.usefixtures("observer")
 async def test_files_and_folders_come_move_and_go(tmp_path: Path) -> None:
     root = write(tmp_path / "project", {"a.py": "def f(): pass\n"})
     async with stage(tmp_path / "cache") as here:
@@ -52,6 +61,7 @@ async def test_files_and_folders_come_move_and_go(tmp_path: Path) -> None:
         assert index.status.files == 1
 
 
+@pytest.mark.usefixtures("observer")
 async def test_a_new_gitignore_counts_at_once(tmp_path: Path) -> None:
     root = write(tmp_path / "project", {"a.py": "", "scratch/b.py": ""})
     async with stage(tmp_path / "cache") as here:
@@ -61,6 +71,7 @@ async def test_a_new_gitignore_counts_at_once(tmp_path: Path) -> None:
         await here.until(lambda: index.status.files == 1)
 
 
+@pytest.mark.usefixtures("observer")
 async def test_a_checkout_of_a_thousand_files_is_told_of_a_few_times(tmp_path: Path) -> None:
     root = write(tmp_path / "project", {f"p{n % 20}/m{n}.py": "def f(): pass\n" for n in range(1000)})
     git(root, "init")
@@ -85,6 +96,7 @@ async def test_a_checkout_of_a_thousand_files_is_told_of_a_few_times(tmp_path: P
         assert index.status.files == 1000
 
 
+@pytest.mark.usefixtures("observer")
 async def test_a_folder_that_is_deleted_is_said_to_be_gone_and_comes_back(tmp_path: Path) -> None:
     root = write(tmp_path / "project", {"a.py": "def f(): pass\n"})
     async with stage(tmp_path / "cache") as here:

@@ -55,10 +55,10 @@ def system_observer() -> Observer:
     Raises:
         OSError: the system has none left.
     """
-    return _Inotify() if sys.platform == "linux" else _Recursive()
+    return EachFolder() if sys.platform == "linux" else WholeTrees()
 
 
-class _Inotify:
+class EachFolder:
     """Linux: a watch for each folder that is covered and for no other, by one descriptor and one thread."""
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class _Inotify:
 class _Callback:
     """What inotify calls for one folder."""
 
-    def __init__(self, observer: _Inotify, watch: Watched, folder: str, number: int) -> None:
+    def __init__(self, observer: EachFolder, watch: Watched, folder: str, number: int) -> None:
         self._observer = observer
         self.watch = watch
         self.folder = folder
@@ -155,7 +155,7 @@ class _Callback:
         self.watch.note_all()
 
 
-class _Recursive:
+class WholeTrees:
     """macOS and Windows watch whole trees: one watch for each workspace, and one for the folder of git."""
 
     def __init__(self) -> None:
