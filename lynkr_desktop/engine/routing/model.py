@@ -29,6 +29,8 @@ _RISKY_WORK = ("intermittent", "concurrency", "once", "durable", "distributed", 
 _HARD = frozenset((*_RISKY_WORK, "wide", "migrate", "speed", "cause", "design", "guarded", "stored"))
 _RISK = frozenset(("guarded", "stored"))
 _MAX_WORDS = 80
+_BARE = 3
+"""Words of an ask that says nothing of work when it names neither code nor any known concept."""
 _COMBINED = frozenset(
     ("+hard", "+easy", "+hard in easy", "+several hard", "+plain fault", "+loss under constraint")
 )
@@ -79,6 +81,7 @@ def dense_of(found: Features) -> dict[str, float]:
     concepts = found.concepts.keys()
     hard, easy = min(4, len(concepts & _HARD)), bool(concepts & _EASY)
     lossy = bool(concepts & {"durable", "once"})
+    named = {"§p", "§c", "§u"}
     constrained = bool(concepts & {"strict", "concurrency", "intermittent", "guarded"})
     dense = dict.fromkeys(concepts, CONCEPT)
     dense |= {
@@ -94,6 +97,7 @@ def dense_of(found: Features) -> dict[str, float]:
         "+pasted": 0.3 * (found.pasted > 100),
         "+path": 0.3 * ("§p" in found.words),
         "+code": 0.3 * ("§c" in found.words),
+        "+bare": CONCEPT * (found.count <= _BARE and not concepts and named.isdisjoint(found.words)),
     }
     return {name: value for name, value in dense.items() if value}
 
@@ -156,6 +160,8 @@ def _shape(name: str, value: float, effect: float, found: Features) -> Part:
             )
         case "+pasted":
             return Part("pasted", found.pasted, effect, "brings something pasted")
+        case "+bare":
+            return Part("bare", found.count, effect, "no more than a word or two")
         case "+path":
             return Part("path", 1.0, effect, "names a file")
         case _:
@@ -182,4 +188,4 @@ def feature_names() -> tuple[str, ...]:
     shapes = (
         "+hard,+easy,+hard in easy,+several hard,+plain fault,+loss under constraint,+length,+question,+steps"
     )
-    return (*NAMES, *shapes.split(","), "+pasted", "+path", "+code")
+    return (*NAMES, *shapes.split(","), "+pasted", "+path", "+code", "+bare")
