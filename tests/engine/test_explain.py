@@ -206,7 +206,7 @@ async def test_what_cannot_be_explained_is_refused_with_the_reason(lynkr: Runnin
         ({"prompt": "hi", "workspace": "/" + "x" * 3000}, 400, "cannot be read"),
         ({"prompt": "hi", "model": "tier:huge"}, 400, "The tiers are"),
         ({"prompt": "x" * 1_000_001}, 413, "longer than 1,000,000 characters"),
-        ({"prompt": "x" * 6_000_000}, 413, "The body is larger than"),
+        ({"prompt": "x" * 7_000_000}, 413, "The body is larger than"),
     ):
         got, message = await refused(lynkr, body)
         assert (got, told in message) == (status, True), message
@@ -218,6 +218,7 @@ async def test_what_cannot_be_explained_is_refused_with_the_reason(lynkr: Runnin
 async def test_large_and_strange_prompts_are_explained(lynkr: Running, workspace: Path) -> None:
     for prompt in (
         "x" * 900_000,
+        "\u4fee\u590d" * 400_000,
         "app/core.py " * 50_000,
         "<system-reminder>" * 20_000,
         "\u202e\ud7ff\U0001f4a9\0" * 1000,

@@ -9,8 +9,8 @@ from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.explain import MAX_PROMPT, explain
 from lynkr_desktop.protocol.routing import ExplainRequest, RouteExplanation
 
-_MAX_BODY = 4 * MAX_PROMPT + 64 * 1024
-"""Bytes: characters take up to four, and most of what JSON escapes is in no prompt."""
+_MAX_BODY = 6 * MAX_PROMPT + 64 * 1024
+"""Bytes: many clients escape what is not ASCII, which takes six for a character."""
 
 _HEADERS = ("x-lynkr-tier", "x-lynkr-profile")
 
