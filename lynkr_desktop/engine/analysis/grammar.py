@@ -30,6 +30,9 @@ _LONGEST_RUN = 2_000
 
 _ERRORS_LOOKED_AT = 10_000
 
+_CHUNK = 4096
+"""Bytes that a parser is given at once. Each comparison of text in a query asks for a chunk again."""
+
 _OTHER_NAMES = {} if MODERN else {"csharp": "c_sharp"}
 
 
@@ -96,7 +99,7 @@ def parse(grammar: str, source: bytes) -> Node | None:
         if MODERN:
             give_up = time.monotonic() + patience.seconds
             tree = parser.parse(
-                lambda position, _: source[position:],
+                lambda position, _: source[position : position + _CHUNK],
                 progress_callback=lambda _position, _error: time.monotonic() > give_up,
             )
         else:

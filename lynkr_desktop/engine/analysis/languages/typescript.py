@@ -91,13 +91,13 @@ _QUERY = """
 (variable_declarator name: (identifier) @define)
 (export_specifier alias: (identifier) @define)
 (namespace_export (identifier) @define)
-(expression_statement (assignment_expression
-  left: (member_expression object: (identifier) @_exports property: (property_identifier) @define))
+(assignment_expression
+  left: (member_expression object: (identifier) @_exports property: (property_identifier) @define)
   (#eq? @_exports "exports"))
-(expression_statement (assignment_expression
+(assignment_expression
   left: (member_expression
     object: (member_expression object: (identifier) @_module property: (property_identifier) @_exports)
-    property: (property_identifier) @define))
+    property: (property_identifier) @define)
   (#eq? @_module "module") (#eq? @_exports "exports"))
 """
 
