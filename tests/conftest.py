@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 # A test may be skipped in CI only for one of these reasons, each a fact about the machine.
-ALLOWED_SKIPS: tuple[str, ...] = ("needs Python 3.12 or newer; there is none here",)
+ALLOWED_SKIPS: tuple[str, ...] = (
+    "needs Python 3.12 or newer; there is none here",
+    # To prove that nothing leaves the machine, there must be a way out of it.
+    "this machine has no address but loopback",
+)
 
 
 @pytest.fixture(autouse=True)

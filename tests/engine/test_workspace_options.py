@@ -26,7 +26,7 @@ def shop(tmp_path: Path) -> Path:
         file = tmp_path / "shop" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    return tmp_path / "shop"
+    return (tmp_path / "shop").resolve()
 
 
 def with_analysis(url: str, **graphify: Any) -> dict[str, Any]:
@@ -41,12 +41,14 @@ async def indexed(lynkr: Running, shop: Path) -> dict[str, Any]:
         while True:
             await about(lynkr, shop)
             for status in (await lynkr.admin("GET", "status"))["workspaces"]:
-                if status["root"] == str(shop.resolve()) and status["state"] in ("ready", "limited"):
+                if status["root"] == str(shop) and status["state"] in ("ready", "limited"):
                     return dict(status)
             await asyncio.sleep(0.02)
 
 
-async def about(lynkr: Running, shop: Path, text: str = "Let place() in shop/orders.py take gift cards too.") -> float:
+async def about(
+    lynkr: Running, shop: Path, text: str = "Let place() in shop/orders.py take gift cards too."
+) -> float:
     """The score of a request about the shop."""
     body = {"model": "auto-route", "messages": [{"role": "user", "content": text}]}
     headers = {"x-lynkr-workspace": str(shop)}

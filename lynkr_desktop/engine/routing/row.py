@@ -65,9 +65,9 @@ def seen(
     decision: Decision,
     request: Request,
     *,
-    id: str,
+    id: str,  # noqa: A002 - the row's own word
     session: str,
-    answered: bool,  # noqa: A002
+    answered: bool,
 ) -> Seen | None:
     """What the request tells of earlier decisions; None for side requests and for a model that was named."""
     grounds = decision.grounds
