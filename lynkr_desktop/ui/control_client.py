@@ -217,6 +217,9 @@ class ControlClient:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise RuntimeError("ControlClient is used outside its context")
+        if self._session.closed:
+            # Whoever took the client before the engine was connected to anew.
+            raise ControlFailure("unreachable", "The engine does not answer.")
         return self._session
 
     async def _ask(self, method: str, path: str, kind: type[T], body: msgspec.Struct | None = None) -> T:

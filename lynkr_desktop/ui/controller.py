@@ -106,7 +106,8 @@ class Controller(QObject):
         self._stopping: asyncio.Task[None] | None = None
         self._forced = asyncio.Event()
         self._last_details = ""
-        self._routing = RoutingController(model.routing, tasks, lambda: self._client, model.notice.emit, self)
+        # Not its child: a page that is closed last still tells it that nobody looks.
+        self._routing = RoutingController(model.routing, tasks, lambda: self._client, model.notice.emit)
         self._supervisor = Supervisor(
             paths,
             command,

@@ -65,9 +65,8 @@ class RoutingController(QObject):
         tasks: Tasks,
         client: Callable[[], ControlClient | None],
         notice: Callable[[str], None],
-        parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__()
         self._model, self._tasks, self._client, self._notice = model, tasks, client, notice
         self._seen = False
         self._stale = True
