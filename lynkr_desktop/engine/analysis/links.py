@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from lynkr_desktop.engine.analysis.facts import FileFacts
+from lynkr_desktop.engine.analysis.references import UNKNOWN
 from lynkr_desktop.engine.analysis.resolve.scope import Place, Places, Resolver, Scope, is_package
 
 _FARTHEST = 48
@@ -163,6 +164,8 @@ class _Linking:
         """The files that define what a name refers to, empty if that is unknown or elsewhere."""
         if not qualifier:
             return self._resolve_bare(name)
+        if qualifier == UNKNOWN:
+            return ()
         if qualifier.partition(".")[0] in self._resolver.receivers:
             return (self._path,) if name in self._methods and "." not in qualifier else ()
         segments = [*qualifier.replace("::", ".").split("."), name]

@@ -87,9 +87,9 @@ class CSharpResolver:
 
     def choose(self, path: str, files: Sequence[str]) -> Sequence[str]:
         """All parts of a type, or the closest of several types of the same name."""
-        if not is_vendored(path):
-            files = [file for file in files if not is_vendored(file)] or files
-        return files if len(files) <= _PARTS else nearest(path, files)
+        if len(files) > _PARTS:
+            return nearest(path, files)
+        return files if is_vendored(path) else [file for file in files if not is_vendored(file)] or files
 
 
 def _global_usings(facts: FileFacts) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ from lynkr_desktop.engine.analysis.facts import FileFacts
 
 _PACKAGE = "\0"
 
+_AMBIGUOUS = 100
+"""More files than these that define a name in one package say nothing of which one is meant."""
+
 DEEPEST = 32
 """Parts of the name of a module or package. Longer ones resolve to nothing."""
 
@@ -139,8 +142,8 @@ def closeness(one: str, other: str) -> int:
 
 def nearest(path: str, files: Sequence[str]) -> Sequence[str]:
     """Which of `files` a file at `path` can mean: no tests or copies unless it is one, then the closest."""
-    if len(files) < 2 and not is_test("".join(files)):
-        return files
+    if len(files) > _AMBIGUOUS:
+        return ()
     if not is_test(path):
         files = [file for file in files if not is_test(file)]
     if not is_vendored(path):
