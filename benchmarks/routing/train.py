@@ -27,7 +27,7 @@ ASKS = Path(__file__).parent / "data" / "train" / "asks.jsonl"
 SHRINK = 1.0
 """The ridge: how strongly weights are held down."""
 
-STRETCH, MIDDLE, LIFT = 1.1, 1.9, 0.1
+STRETCH, MIDDLE, LIFT = 1.1, 1.9, 0.12
 """A ridge pulls levels to their middle, which this undoes; the lift is since under-routing costs the most."""
 
 TUNE_WEIGHT = 2.0

@@ -15,7 +15,7 @@ from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, To
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
-EASY = "What does this function return?"
+EASY = "Which port does the server listen on?"
 HARD = (
     "Refactor the authentication across the whole service: untangle the session store, prove that no "
     "deadlock is possible, optimise the latency, and fix the failing tests of auth.py, store.py, locks.py.\n"
