@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import random
 import shutil
 import threading
 from pathlib import Path
@@ -165,6 +167,53 @@ async def test_threads_end_with_the_workspaces(tmp_path: Path) -> None:
         ours = [one for one in set(threading.enumerate()) - before if "asyncio" not in one.name]
         assert len(ours) <= 3 + 2
     assert {one for one in set(threading.enumerate()) - before if "asyncio" not in one.name} == set()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_after_bursts_of_changes_the_index_is_as_one_that_is_made_anew(
+    tmp_path: Path, seed: int
+) -> None:
+    chosen = random.Random(seed)
+    root = write(tmp_path / "project", {"a/b/m1.py": BRANCHES})
+    async with stage(tmp_path / "cache") as here:
+        index = await here.ready(root)
+        for burst in (1, 5, 40, 150):
+            for _ in range(burst):
+                with contextlib.suppress(OSError):
+                    _change(root, chosen)
+            async with stage(tmp_path / f"cache{burst}") as other:
+                fresh = (await other.ready(root)).report()
+            await here.until(
+                lambda fresh=fresh: (index.report().files, index.report().edges) == (fresh.files, fresh.edges)
+            )
+            assert index.status.skipped == fresh.status.skipped
+
+
+def _change(root: Path, chosen: random.Random) -> None:
+    """One of the things that editors, people and tools do to a tree."""
+    folders = ["a", "a/b", "a/b/c", "d", "d/e", "f/g/h", "node_modules/x"]
+    contents = [
+        "",
+        BRANCHES,
+        "import a.b.m1\n",
+        "class B:\n    def m(self): return self.x\n",
+        "# @generated\n",
+    ]
+    folder, other = root / chosen.choice(folders), root / chosen.choice(folders)
+    file, what = folder / f"m{chosen.randrange(5)}.py", chosen.random()
+    if what < 0.6:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_suffix(".tmp").write_text(chosen.choice(contents))
+        os.replace(file.with_suffix(".tmp"), file)
+    elif what < 0.75:
+        file.unlink()
+    elif what < 0.83:
+        shutil.rmtree(folder)
+    elif what < 0.95:
+        other.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(other)
+    else:
+        (folder / ".gitignore").write_text(chosen.choice(["", "m1.py\n", "b/\n"]))
 
 
 def _watches() -> int:

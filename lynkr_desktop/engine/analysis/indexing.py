@@ -33,9 +33,6 @@ GONE = "The folder is gone. It is indexed again as soon as it is back."
 _SHOW_EVERY = 0.5
 """Seconds between two views of what is read so far, while the first pass goes on."""
 
-_RACY = 2_000_000_000
-"""Nanoseconds: a file that was read so soon after a change may change again and look the same."""
-
 _MANY = 100
 """Files from which on so many objects come to stay that the garbage collector had better not look at them."""
 
@@ -339,8 +336,7 @@ class Indexing:
     def _take(self, reading: Reading) -> FileFacts | None:
         """Notes what a reading says; its facts, if it has any."""
         path = reading.path
-        racy = time.time_ns() - reading.mtime_ns < _RACY
-        self._stamps[path] = Stamp(0 if racy else reading.mtime_ns, reading.size)
+        self._stamps[path] = Stamp(reading.mtime_ns, reading.size)
         if reading.reason:
             self._skipped[path] = reading.reason
             self._facts.pop(path, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _SMALL_FILE = 64 * 1024
 _SMALL_WORK = 512 * 1024
 """Bytes up to which files are parsed in this process: tree-sitter holds the interpreter while it parses."""
 
+_RACY = 2_000_000_000
+"""Nanoseconds: a file that was read so soon after a change may change again and look the same."""
+
 _LONGEST_PARSE = 0.025
 """Seconds: what takes longer, as hostile source does, is parsed once more in another process."""
 
@@ -35,7 +39,10 @@ class Reader:
         self._pool = pool
 
     def read(self, files: Mapping[str, Stamp]) -> Iterator[Reading]:
-        """Yields one reading for each file, in no particular order. What is new is added to the store."""
+        """Yields one reading for each file, in no particular order. What is new is added to the store.
+
+        The time of a file that has only just changed is given as -1, which equals no file's.
+        """
         changed: dict[str, Stamp] = {}
         for path, stamp in files.items():
             stored = self._store.get(path, stamp)
@@ -80,5 +87,7 @@ class Reader:
                 yield self._kept(readings.read_facts(self._root, path, self._limit))
 
     def _kept(self, reading: Reading) -> Reading:
+        if time.time_ns() - reading.mtime_ns < _RACY:
+            reading = replace(reading, mtime_ns=-1)
         self._store.add(reading)
         return reading
