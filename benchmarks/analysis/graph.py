@@ -1,6 +1,6 @@
 """What the graph of a workspace costs: building it, and keeping it up to date.
 
-    python benchmarks/analysis/graph.py [FOLDER...]
+    python -m benchmarks.analysis.graph [FOLDER...]
 
 Measured are generated workspaces of 1,000 and 10,000 files, or the given folders. Facts are there before the
 clock starts: this is the graph alone, names followed and all four metrics computed. Figures are processor

@@ -1,6 +1,6 @@
 """Compares the files that imports lead to with what other programs find, on real code.
 
-    python benchmarks/analysis/imports.py [--show N] [FOLDER...]
+    python -m benchmarks.analysis.imports [--show N] [FOLDER...]
 
 Python is compared with grimp over packages that are installed here; TypeScript and JavaScript with the
 resolution of the TypeScript compiler over packages of npm, or over the given folders. What leads to a package
