@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from lynkr_desktop.protocol.code import CodeEdge, CodeGraphReport, FileMetrics, IndexStatus
 from lynkr_desktop.protocol.control import (
     Candidate,
@@ -172,6 +174,15 @@ def status(config: Path) -> EngineStatus:
     )
 
 
+def secure(status: EngineStatus) -> EngineStatus:
+    """The same with nothing leaving the machine, while another workspace is indexed."""
+    profiles = tuple(
+        ProfileStatus(name=profile.name, active=profile.name == "secure", local_only=profile.local_only)
+        for profile in status.profiles
+    )
+    return replace(status, profiles=profiles, workspaces=(index("indexing"), *status.workspaces))
+
+
 def requests() -> list[RequestRow]:
     """Ten requests of the last twenty minutes."""
     rows = (
@@ -274,15 +285,15 @@ def code() -> CodeGraphReport:
 
 
 _PARTS: tuple[tuple[str, float, float, str, ContributionGroup], ...] = (
-    ("cyclomatic_complexity", 41, 0.17, "41 in store.ts", "code"),
-    ("blast_radius", 63, 0.15, "63 files", "code"),
-    ("restructure", 1, 0.14, "asks to restructure code", "ask"),
-    ("work", 14, 0.09, "14 tool results so far", "work"),
-    ("risk", 1, 0.08, "lock order", "risk"),
-    ("dependency_depth", 9, 0.07, "9 levels", "code"),
-    ("module_cohesion", 6, 0.06, "LCOM4 6", "code"),
-    ("failures", 2, 0.05, "2 of them failed", "work"),
-    ("named_narrowly", 1, -0.10, "one symbol", "ask"),
+    ("complexity", 41, 0.17, "41 in store.ts", "code"),
+    ("blast radius", 63, 0.15, "63 files", "code"),
+    ("refactor", 1, 0.14, "asks to restructure code", "ask"),
+    ("results", 14, 0.09, "14 tool results so far", "work"),
+    ("concurrency", 1, 0.08, "lock order", "risk"),
+    ("depth", 9, 0.07, "9 layers", "code"),
+    ("cohesion", 6, 0.06, "LCOM4 6", "code"),
+    ("failures", 2, 0.05, "2 attempts failed", "work"),
+    ("path", 1, -0.10, "names a file", "ask"),
 )
 
 

@@ -5,6 +5,7 @@ Each page in light and dark, at 2x and 1x, at the first size and at the smallest
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 # Qt reads the scale once per process, so each scale has a process of its own.
 _CHILD = "LYNKR_SCREENSHOT_SCALE"
+# A menu that is higher than the screen is drawn in columns; the platform's own is 800 by 800.
+_LARGE = (1280, 1080)
+_SCREEN = {
+    "screens": [
+        {
+            "name": "pictures",
+            "x": 0,
+            "y": 0,
+            "width": 3000,
+            "height": 3000,
+            "logicalDpi": 96,
+            "logicalBaseDpi": 96,
+            "dpr": 1,
+        }
+    ]
+}
 
 
 def main(argv: list[str]) -> int:
@@ -31,15 +48,18 @@ def main(argv: list[str]) -> int:
     if scale:
         draw(out, "" if scale == "2" else f"@{scale}x")
         return 0
-    for factor in ("1", "2"):
-        environ = {
-            **os.environ,
-            _CHILD: factor,
-            "QT_SCALE_FACTOR": factor,
-            "QT_QPA_PLATFORM": "offscreen",
-            "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
-        }
-        subprocess.run([sys.executable, __file__, str(out)], env=environ, check=True, timeout=120)
+    with tempfile.TemporaryDirectory() as folder:
+        screen = Path(folder) / "screen.json"
+        screen.write_text(json.dumps(_SCREEN))
+        for factor in ("1", "2"):
+            environ = {
+                **os.environ,
+                _CHILD: factor,
+                "QT_SCALE_FACTOR": factor,
+                "QT_QPA_PLATFORM": f"offscreen:configfile={screen}",
+                "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
+            }
+            subprocess.run([sys.executable, __file__, str(out)], env=environ, check=True, timeout=120)
     return 0
 
 
@@ -51,6 +71,8 @@ def draw(out: Path, suffix: str) -> None:
 
     from lynkr_desktop.paths import resolve_paths
     from lynkr_desktop.ui.engine_model import EngineModel, Phase
+    from lynkr_desktop.ui.routing.code_tree import code_tree
+    from lynkr_desktop.ui.routing.page import RoutingPage
     from lynkr_desktop.ui.theme.theme import theme
     from lynkr_desktop.ui.theme.tokens import DARK, LIGHT, Size
     from lynkr_desktop.ui.tray.menu import TrayMenu
@@ -86,8 +108,20 @@ def draw(out: Path, suffix: str) -> None:
         model.set_status(demo.status(paths.config))
         model.set_requests(demo.requests())
         model.changed.emit()
-        shoot("overview", "overview")
         shoot("logs", "logs")
+        model.routing.set_newest(demo.decisions())
+        report = demo.code()
+        model.routing.set_code(report.status, code_tree(report.files))
+        page = window.findChildren(RoutingPage)[0]
+        page.choose(demo.decisions()[1].id)
+        shoot("routing", "routing")
+        shoot("routing-large", "routing", _LARGE)
+        shoot("routing-small", "routing", Size.WINDOW_MIN)
+        usual = demo.status(paths.config)
+        for shown, name in ((demo.secure(usual), "secure"), (usual, "overview")):
+            model.set_status(shown)
+            model.changed.emit()
+            shoot(name, "overview")
         shoot("overview-small", "overview", Size.WINDOW_MIN)
         shoot("logs-small", "logs", Size.WINDOW_MIN)
         window.hide()

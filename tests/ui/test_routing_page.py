@@ -292,7 +292,7 @@ def test_what_counted_is_shown_with_its_sum(act) -> None:  # type: ignore[no-unt
             assert words in seen
         bars = page.details.reasons
         assert (bars[0].name, bars[0].written) == ("Cyclomatic complexity", "+0.17")
-        assert (bars[-2].name, bars[-2].written) == ("Named narrowly", "−0.10")
+        assert (bars[-2].name, bars[-2].written) == ("A file named", "−0.10")
         assert (bars[-1].name, bars[-1].written, bars[-1].total) == ("Sum", "0.71", True)
         (bar,) = page.details.findChildren(ScoreBar)
         assert bar.accessibleName() == "0.71 is Complex"

@@ -85,26 +85,29 @@ def verdict(value: Verdict) -> str:
 
 
 def contribution(row: ContributionRow) -> str:
-    """The name of a part of the score."""
+    """The name of a part of the score; of a concept its own, since the reason beside it says what it is."""
     words = {
+        "base": _tr("Any ask"),
         "length": _tr("Length"),
-        "edit": _tr("New code"),
-        "repair": _tr("A fault"),
-        "restructure": _tr("Restructuring"),
-        "breadth": _tr("Many places"),
-        "risk": _tr("Risk"),
-        "reasoning": _tr("Reasoning"),
-        "performance": _tr("Speed"),
-        "files": _tr("Files named"),
-        "code": _tr("Code in the request"),
-        "steps": _tr("Steps listed"),
-        "work": _tr("Tool results"),
-        "failures": _tr("Failures so far"),
+        "question": _tr("A question"),
+        "steps": _tr("Points listed"),
+        "pasted": _tr("Pasted text"),
+        "bare": _tr("Hardly a word"),
+        "path": _tr("A file named"),
+        "code": _tr("Code named"),
+        "together": _tr("Together"),
+        "wording": _tr("Wording"),
         "complexity": _tr("Cyclomatic complexity"),
-        "cyclomatic_complexity": _tr("Cyclomatic complexity"),
-        "blast_radius": _tr("Blast radius"),
-        "dependency_depth": _tr("Dependency depth"),
-        "module_cohesion": _tr("Module cohesion"),
+        "blast radius": _tr("Blast radius"),
+        "depth": _tr("Dependency depth"),
+        "cohesion": _tr("Module cohesion"),
+        "cycle": _tr("Cycle of files"),
+        "leaf": _tr("A leaf"),
+        "failures": _tr("Failures so far"),
+        "results": _tr("Tool results"),
+        "tools": _tr("Tools on offer"),
+        "protected path": _tr("Protected path"),
+        "limit": _tr("Limit"),
     }
     plain = row.name.replace("_", " ").replace(".", " ").strip()
     return words.get(row.name) or plain[:1].upper() + plain[1:]

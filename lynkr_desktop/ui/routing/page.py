@@ -119,6 +119,11 @@ class RoutingPage(QScrollArea):
 
     # ------------------------------------------------------------ decisions
 
+    def choose(self, decision_id: str) -> None:
+        """Moves to a decision of the list."""
+        self._decisions.table.choose(decision_id)
+        self._choose(decision_id)
+
     def _choose(self, decision_id: str) -> None:
         self._chosen, self._explained = decision_id, False
         self._refresh_details()

@@ -214,7 +214,7 @@ class Column:
     SCORE = 116
     SCORE_VALUE = 40
     TIER_NAME = 102
-    MODEL = 124
+    MODEL = 146
     FIGURE = 88
     POINTS = 44
     BARS = 108

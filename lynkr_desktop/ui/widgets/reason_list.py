@@ -93,7 +93,7 @@ class _Delegate(QStyledItemDelegate):
         if reason.total:
             painter.setPen(hairline(view, theme.colors.line))
             painter.drawLine(rect.topLeft(), rect.topRight())
-        bars = min(Column.BARS, rect.width() // 3)
+        bars = min(max(Column.BARS, rect.width() // 4), rect.width() // 3)
         written = QRect(rect.right() + 1 - Column.POINTS, rect.top(), Column.POINTS, rect.height())
         area = QRectF(written.left() - bars, rect.top(), bars, rect.height())
         self._draw_words(
