@@ -115,6 +115,9 @@ def edits(graph: CodeGraph, files: Files) -> Iterator[tuple[str, Callable[[str],
 
 def measure(title: str, files: Files, settings: Settings) -> None:
     """Prints the figures of one workspace."""
+    if not files:
+        print(f"\n{title}: no source files")
+        return
     started = time.thread_time()
     graph = CodeGraph(files, settings)
     built = time.thread_time() - started
