@@ -41,9 +41,13 @@ def main() -> None:
     bench = tune if arguments.split == "tune" else Bench.of(arguments.split)
     count = len(bench.items)
     if bench is tune:
-        decide = ours(cross_validated(tune))
+        models = cross_validated(tune)
+        decide = ours(models)
         table = [
             judge("Lynkr, cross-validated", bench, decide, deep=True),
+            judge("  without the code's structure", bench, ours(models, structure=False)),
+            judge("  without n-grams", bench, ours(cross_validated(tune, without="wording"))),
+            judge("  without concepts", bench, ours(cross_validated(tune, without="concepts"))),
             judge("  without the split's own lines", bench, ours(cross_validated(tune, tune=False))),
             judge("  without data/train", bench, ours(cross_validated(tune, own=False))),
         ]

@@ -142,24 +142,27 @@ def rank_of(value: float) -> int:
     return sum(value > limit for limit in LIMITS)
 
 
-def ours(models: Sequence[Model | None]) -> Decider:
-    """The engine's own decision; the model may differ from item to item."""
+def ours(models: Sequence[Model | None], *, structure: bool = True) -> Decider:
+    """The engine's own decision, or that without a look at the code; the model may differ by item."""
 
     def decide(place: int, read: Read) -> int:
         if read.side is not None:
             return read.side.tier.rank
-        return rank_of(score(read.ask, read.touched, models[place]).value)
+        return rank_of(score(read.ask, read.touched if structure else None, models[place]).value)
 
     return decide
 
 
-def cross_validated(bench: Bench, *, own: bool = True, tune: bool = True) -> list[Model | None]:
+def cross_validated(
+    bench: Bench, *, own: bool = True, tune: bool = True, without: str = ""
+) -> list[Model | None]:
     """For each item a model that was trained without it and its group.
 
     Args:
         bench: the tune split.
         own: whether the asks of data/train are learned from.
         tune: whether the other folds of the split are.
+        without: what to leave out of the features, see `Corpus`.
     """
     examples = examples_of(bench)
     folds = folds_of([example.group for example in examples])
@@ -167,7 +170,7 @@ def cross_validated(bench: Bench, *, own: bool = True, tune: bool = True) -> lis
     if not tune:
         models = dict.fromkeys(folds, train(mine))
     else:
-        corpus = Corpus([*examples, *mine])
+        corpus = Corpus([*examples, *mine], without)
         everyone = [*folds, *[-1] * len(mine)]
         models = {fold: corpus.without(fold, everyone) for fold in sorted(set(folds))}
     position = iter(folds)

@@ -34,6 +34,7 @@ TUNE_WEIGHT = 2.0
 """A line of the tune split counts as much as two of data/train: somebody else wrote and labelled it."""
 
 FOLDS = 10
+_SHAPES = frozenset(("+length", "+question", "+steps", "+pasted", "+path", "+code"))
 
 
 class Example(Struct, frozen=True):
@@ -59,14 +60,28 @@ def train(examples: Sequence[Example], shrink: float = SHRINK) -> Model:
 
 
 class Corpus:
-    """Examples with the inner products of all pairs, for many models from parts of them."""
+    """Examples with the inner products of all pairs, for many models from parts of them.
 
-    def __init__(self, examples: Sequence[Example]) -> None:
+    Args:
+        examples: what is learned from.
+        without: `wording` leaves the n-grams out, `concepts` all words that are known beforehand; to see what
+            they are worth.
+    """
+
+    def __init__(self, examples: Sequence[Example], without: str = "") -> None:
         self._examples = examples
-        self._found = [features(example.text) for example in examples]
-        self._dense = [dense_of(item) for item in self._found]
+        found = [features(example.text) for example in examples]
+        self._grams = [{} if without == "wording" else item.grams for item in found]
+        self._dense = [
+            {
+                name: value
+                for name, value in dense_of(item).items()
+                if without != "concepts" or name in _SHAPES
+            }
+            for item in found
+        ]
         self._kernel = np.zeros((len(examples), len(examples)))
-        self._add([item.grams for item in self._found], model.GRAM)
+        self._add(self._grams, model.GRAM)
         self._add(self._dense, 1.0)
 
     def _add(self, rows: Sequence[Mapping[Any, float]], scale: float) -> None:
@@ -107,7 +122,7 @@ class Corpus:
         grams = np.zeros(1 << BITS)
         dense: dict[str, float] = dict.fromkeys(feature_names(), 0.0)
         for place, dual in zip(places, duals, strict=True):
-            for key, value in self._found[place].grams.items():
+            for key, value in self._grams[place].items():
                 grams[key] += dual * value * model.GRAM
             for name, value in self._dense[place].items():
                 dense[name] += dual * value
