@@ -227,7 +227,42 @@ def test_finding_sorting_and_copying(act) -> None:  # type: ignore[no-untyped-de
         page.table.copy_text()
         assert len(QGuiApplication.clipboard().text().splitlines()) == 4
         find.setText("nothing has this")
-        assert "None of the 8 decisions that are loaded holds this text." in page.text
+        assert "None of the last 8 decisions holds this text." in page.text
+
+    act(scenario)
+
+
+def test_finding_goes_on_to_older_decisions(act) -> None:  # type: ignore[no-untyped-def]
+    async def scenario(page: Page, server: ControlServer) -> None:
+        server.decisions = many(3 * PAGE)
+        server.decisions[-2] = msgspec.structs.replace(server.decisions[-2], title="The needle")
+        server.emit(finished("n0"))
+        await until(lambda: len(page.ids) == PAGE)
+        find = next(
+            item for item in page.widget.findChildren(QLineEdit) if item.accessibleName() == "Find a decision"
+        )
+        find.setText("needle")
+        await until(lambda: page.ids == [f"n{3 * PAGE - 2}"])
+
+    act(scenario)
+
+
+def test_the_files_of_a_decision_are_marked_on_the_map(act) -> None:  # type: ignore[no-untyped-def]
+    async def scenario(page: Page, server: ControlServer) -> None:
+        await until(lambda: bool(page.hot_spots.map.layout_shown.tiles))
+
+        def marked() -> set[str]:
+            model = page.hot_spots.map.model()
+            spoken = [
+                str(model.index(row, 0).data(Qt.ItemDataRole.AccessibleTextRole))
+                for row in range(model.rowCount())
+            ]
+            return {words.split(":")[0] for words in spoken if "named by the chosen request" in words}
+
+        page.choose("demo-660")
+        assert marked() == {"src/replay/replay.py", "src/replay/fold.py", "src/replay/load.py"}
+        page.choose("demo-12")
+        assert marked() == set()
 
     act(scenario)
 

@@ -98,7 +98,8 @@ class DecisionsCard(Card):
         super().__init__()
         self._model, self._routing = model, model.routing
         self._wanted = ""
-        self._rows = TableRows(self._columns(), lambda row: row.id, actions.routing.load_older)
+        self._load_older = actions.routing.load_older
+        self._rows = TableRows(self._columns(), lambda row: row.id, self._load_older)
         self.table: FiguresTable[DecisionRow] = FiguresTable(self.tr("Recent decisions"), self._rows)
         self._delegate = DecisionDelegate(self.table, self._rows)
         self.table.setItemDelegate(self._delegate)
@@ -171,10 +172,16 @@ class DecisionsCard(Card):
         ]
 
     def show_found(self, text: str) -> None:
-        """Shows the loaded decisions that hold a text anywhere, whatever its case."""
+        """Shows the decisions that hold a text anywhere, whatever its case."""
         self._wanted = text.casefold().strip()
         self.table.set_filter(self._holds if self._wanted else None)
         self._refresh_frame()
+        self._look_further()
+
+    def _look_further(self) -> None:
+        """Goes on to older decisions while what is looked for does not fill the table."""
+        if self._wanted and self._rows.has_more and len(self._rows.rows) < Size.DECISION_ROWS:
+            self._load_older()
 
     def _holds(self, row: DecisionRow) -> bool:
         parts = (row.title, row.reason, row.client, row.session, row.workspace, words.model(row), row.id)
@@ -185,6 +192,7 @@ class DecisionsCard(Card):
         self._rows.has_more = not self._routing.complete
         self.table.set_rows(self._routing.decisions)
         self._refresh_frame()
+        self._look_further()
 
     def _refresh_frame(self) -> None:
         cuts = tuple(tier.max_complexity for tier in self._model.tiers) or self._delegate.cuts
@@ -207,7 +215,7 @@ class DecisionsCard(Card):
         if not routing.loaded:
             return self.tr("The decisions are being read.")
         if routing.decisions:
-            return self.tr("None of the {n:,} decisions that are loaded holds this text.").format(
+            return self.tr("None of the last {n:,} decisions holds this text.").format(
                 n=len(routing.decisions)
             )
         if routing.misrouted:

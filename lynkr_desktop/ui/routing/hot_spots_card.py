@@ -6,11 +6,13 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from lynkr_desktop.protocol.code import IndexStatus
+from lynkr_desktop.protocol.routing import DecisionRow
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel
 from lynkr_desktop.ui.routing import decision_words as words
 from lynkr_desktop.ui.routing.legend import Legend
+from lynkr_desktop.ui.routing.routing_controller import same_folder
 from lynkr_desktop.ui.routing.workspace_choice import WorkspaceChoice
 from lynkr_desktop.ui.theme.tokens import Space, Type
 from lynkr_desktop.ui.widgets.bars import ThinBar
@@ -36,6 +38,7 @@ class HotSpotsCard(Card):
         self._model, self._routing, self._actions = model, model.routing, actions.routing
         self._drawn: object = None
         self._failed = False
+        self._marked: frozenset[str] = frozenset()
         self.workspace = WorkspaceChoice(self.tr("Workspace of the map"))
         self.workspace.picked.connect(self._show)
         self.map = Treemap(self.tr("Hot spots, a map of the code"), self._describe, self._label)
@@ -124,6 +127,12 @@ class HotSpotsCard(Card):
             self._stack.setCurrentIndex(1)
             self._show_empty(index)
         self._refresh_trail()
+
+    def mark(self, row: DecisionRow | None) -> None:
+        """Marks the files that a decision names, if they are those of this workspace."""
+        here = row is not None and same_folder(row.workspace, self._routing.workspace)
+        self._marked = frozenset(row.files) if row is not None and here else frozenset()
+        self.map.mark(self._marked)
 
     def _show_empty(self, index: IndexStatus | None) -> None:
         routing = self._routing
@@ -229,6 +238,8 @@ class HotSpotsCard(Card):
             self.tr("depth {n:,}").format(n=file.depth),
             self.tr("cohesion {share}").format(share=fmt.percent(file.cohesion)),
         ]
+        if file.path in self._marked:
+            parts.append(self.tr("named by the chosen request"))
         if file.component > 1:
             parts.append(self.tr("in a cycle of {n:,} files").format(n=file.component))
         return f"{file.path}: {', '.join(parts)}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from msgspec.structs import replace
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtGui import QHideEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
@@ -10,6 +13,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QScrollArea,
+    QScrollBar,
     QVBoxLayout,
     QWidget,
 )
@@ -62,6 +66,16 @@ class RoutingPage(QScrollArea):
         model.changed.connect(self._show_latest_workspace)
         self._arrange()
         self._refresh_details()
+        self._order_tabs()
+
+    def _order_tabs(self) -> None:
+        """From the top to the bottom, as the page is read."""
+        order: list[QWidget] = [*self._tools, self._explain, self._decisions.table, self._details]
+        order += [self._hot_spots, self._files]
+        found = [stop for place in order for stop in (place, *place.findChildren(QWidget))]
+        stops = [stop for stop in found if _is_stop(stop) and stop.window() is self.window()]
+        for one, other in pairwise(stops):
+            QWidget.setTabOrder(one, other)
 
     def _lay_out(self) -> None:
         self._grid = QGridLayout()
@@ -98,14 +112,15 @@ class RoutingPage(QScrollArea):
         tools.addStretch(1)
         tools.addWidget(Label(self.tr("Misrouted only"), tone="muted"))
         tools.addWidget(self._misrouted)
-        tools.addWidget(
-            MenuButton(
-                "columns",
-                self.tr("Choose the columns of the decisions"),
-                lambda menu: self._decisions.table.fill_column_menu(menu, self._keep_columns),
-            )
+        columns = MenuButton(
+            "columns",
+            self.tr("Choose the columns of the decisions"),
+            lambda menu: self._decisions.table.fill_column_menu(menu, self._keep_columns),
         )
-        tools.addWidget(copy_button(self._decisions.table, self.tr("Copy the decisions")))
+        copy = copy_button(self._decisions.table, self.tr("Copy the decisions"))
+        self._tools: list[QWidget] = [self._misrouted, columns, copy, self._find]
+        tools.addWidget(columns)
+        tools.addWidget(copy)
         tools.addWidget(self._find)
         head = QVBoxLayout()
         head.setSpacing(0)
@@ -132,6 +147,7 @@ class RoutingPage(QScrollArea):
         if self._explained:
             return
         row = next((row for row in self._routing.decisions if row.id == self._chosen), None)
+        self._hot_spots.mark(row)
         if row is None:
             self._details.show_nothing()
         else:
@@ -147,6 +163,8 @@ class RoutingPage(QScrollArea):
         self._explained, self._chosen = True, ""
         self._decisions.table.choose("")
         self._details.show_explanation(answer)
+        files = tuple(file.path for file in answer.files)
+        self._hot_spots.mark(replace(answer.decision, files=files) if files else answer.decision)
         # Its top: it may be higher than the window.
         self.ensureVisible(0, self._details.y() + Size.MAP, 0, Space.M)
 
@@ -193,3 +211,7 @@ class RoutingPage(QScrollArea):
             self._grid.addWidget(self._hot_spots, 0, 1)
         self._grid.setColumnStretch(0, 12)
         self._grid.setColumnStretch(1, 0 if self._narrow else 11)
+
+
+def _is_stop(widget: QWidget) -> bool:
+    return bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus) and not isinstance(widget, QScrollBar)

@@ -227,9 +227,12 @@ class RoutingController(QObject):
 
     async def _fetch_older(self, client: ControlClient, before: str) -> None:
         try:
-            self._model.add_older(await client.decisions(PAGE, before, misrouted=self._model.misrouted))
+            rows = await client.decisions(PAGE, before, misrouted=self._model.misrouted)
         except ControlFailure as failure:
             self._model.fail_decisions(failure.message)
+        else:
+            self._older = None  # whoever hears of these may want more at once
+            self._model.add_older(rows)
 
     async def _mark(self, client: ControlClient, decision_id: str, mark: Mark) -> None:
         try:

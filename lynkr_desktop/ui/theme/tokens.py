@@ -192,6 +192,7 @@ class Size:
     MAP = 208
     MAP_TILE = 8
     MAP_GAP = 1
+    MAP_DOT = 10
     MAP_CAPTION = 16
     MAP_GROUP = (48, 40)
     MAP_FOLDER = (20, 20)

@@ -16,8 +16,8 @@ from lynkr_desktop.ui.routing.decision_words import indexing
 from lynkr_desktop.ui.state_words import phase_icon, phase_sentence, profile_sentence, tier_name
 from lynkr_desktop.ui.theme import icons
 from lynkr_desktop.ui.theme.theme import theme
-from lynkr_desktop.ui.tray.painted_menu import PaintedMenu
 from lynkr_desktop.ui.widgets.icons import role_color
+from lynkr_desktop.ui.widgets.painted_menu import PaintedMenu
 
 _QUARTER_S = 15 * 60.0
 _HOUR_S = 60 * 60.0

@@ -43,6 +43,7 @@ from lynkr_desktop.ui.theme.theme import theme
 from lynkr_desktop.ui.theme.tokens import Size, Space, Type
 from lynkr_desktop.ui.widgets.card import hairline
 from lynkr_desktop.ui.widgets.icons import IconButton
+from lynkr_desktop.ui.widgets.painted_menu import PaintedMenu
 from lynkr_desktop.ui.widgets.table_rows import TableRows
 
 T = TypeVar("T")
@@ -335,7 +336,7 @@ class MenuButton(IconButton):
         self.clicked.connect(self._open)
 
     def _open(self) -> None:
-        menu = QMenu(self)
+        menu = PaintedMenu("", self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._fill(menu)
         menu.popup(self.mapToGlobal(self.rect().bottomLeft()))

@@ -110,6 +110,7 @@ class Treemap(QListView):
         self._layout = Layout()
         self._tiles = Tiles(describe)
         self._hovered = -1
+        self._marked: frozenset[str] = frozenset()
         self.setModel(self._tiles)
         self.setAccessibleName(accessible_name)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -145,6 +146,12 @@ class Treemap(QListView):
         self._trail = trail
         self._lay_out()
         self.zoomed.emit()
+
+    def mark(self, keys: frozenset[str]) -> None:
+        """Marks leaves with a dot; `describe` must say what it means."""
+        if keys != self._marked:
+            self._marked = keys
+            self.viewport().update()
 
     def zoom(self, node: Node) -> None:
         """Fills the map with a folder."""
@@ -350,6 +357,9 @@ class Treemap(QListView):
             painter.drawRoundedRect(rect, Size.FOCUS, Size.FOCUS)
             if box.width >= Size.MAP_TEXT[0] and box.height >= Size.MAP_TEXT[1]:
                 self._draw_words(painter, tile, metrics)
+        for tile in self._layout.tiles:
+            if tile.node.key in self._marked and tile.kind == "leaf":
+                self._draw_dot(painter, tile)
         if self.hasFocus():
             self._draw_mark(painter, self.currentIndex().row(), colors.accent)
         if self._hovered >= 0:
@@ -380,6 +390,18 @@ class Treemap(QListView):
                     shown,
                 )
                 top += metrics.height()
+
+    @staticmethod
+    def _draw_dot(painter: QPainter, tile: Tile) -> None:
+        """A dot in the lower right corner, in two colours, so that it can be seen on every shade."""
+        side = min(Size.MAP_DOT, tile.box.width, tile.box.height)
+        right, bottom = tile.box.x + tile.box.width, tile.box.y + tile.box.height
+        edge = min(Space.XS, tile.box.width - side, tile.box.height - side)
+        painter.setPen(QPen(QColor(theme.colors.surface), Size.FOCUS))
+        painter.setBrush(QColor(theme.colors.text))
+        inset = Size.FOCUS / 2
+        dot = QRectF(right - side - edge, bottom - side - edge, side, side)
+        painter.drawEllipse(dot.adjusted(inset, inset, -inset, -inset))
 
     def _draw_mark(self, painter: QPainter, row: int, color: str) -> None:
         """A ring of two colours, so that it can be seen on every shade."""
