@@ -41,17 +41,16 @@ def results(text: str, first: str = "first") -> Ask:
 
 
 def test_tool_results_keep_the_tier_of_their_task(sessions: Sessions) -> None:
-    assert sessions.settle("s", new("refactor"), COMPLEX, "r1").tier is COMPLEX
-    later = sessions.settle("s", results("refactor"), SIMPLE, "r2")
+    assert sessions.settle("s", new("refactor"), COMPLEX).tier is COMPLEX
+    later = sessions.settle("s", results("refactor"), SIMPLE)
     assert later.tier is COMPLEX
     assert later.why == "kept at complex for this task"
-    assert later.task == "r1"
 
 
 def test_a_yes_keeps_it_too(sessions: Sessions) -> None:
-    sessions.settle("s", new("refactor"), COMPLEX, "r1")
+    sessions.settle("s", new("refactor"), COMPLEX)
     yes = Ask(text="yes", follow_up="agreed", earlier=("refactor",), first="first")
-    assert sessions.settle("s", yes, SIMPLE, "r2") == sessions.peek("s", yes, SIMPLE)
+    assert sessions.settle("s", yes, SIMPLE) == sessions.peek("s", yes, SIMPLE)
     assert sessions.peek("s", yes, SIMPLE).tier is COMPLEX
 
 
@@ -64,8 +63,8 @@ def test_a_task_that_turns_out_harder_rises_and_stays_up(sessions: Sessions) -> 
 
 def test_a_harder_ask_rises_at_once(sessions: Sessions) -> None:
     sessions.settle("s", new("hello"), SIMPLE)
-    settled = sessions.settle("s", new("prove it"), REASONING, "r2")
-    assert (settled.tier, settled.why, settled.task) == (REASONING, "", "r2")
+    settled = sessions.settle("s", new("prove it"), REASONING)
+    assert (settled.tier, settled.why) == (REASONING, "")
 
 
 def test_an_easier_ask_keeps_a_warm_cache_once(sessions: Sessions, clock: Clock) -> None:
@@ -103,7 +102,7 @@ def test_without_a_session_the_first_ask_names_the_conversation(sessions: Sessio
 
 
 def test_a_compacted_conversation_is_found_by_its_session(sessions: Sessions) -> None:
-    sessions.settle("s", new("refactor"), COMPLEX, "r1")
+    sessions.settle("s", new("refactor"), COMPLEX)
     after = Ask(text="continue", follow_up="continued", first="continue")
     assert sessions.settle("s", after, SIMPLE).tier is COMPLEX
     assert sessions.settle("other", after, SIMPLE).tier is SIMPLE

@@ -37,7 +37,6 @@ class Grounds(Struct, frozen=True, kw_only=True):
         workspace: the folder that it is about, empty where none is known.
         touched: the code that it names, None without an index.
         sticky: why the conversation's tier was taken instead of the score's, empty where it was not.
-        task: id of the request that began the task.
         propensity: with which the experiment took the tier; 1 outside of it.
         arm: of the experiment.
     """
@@ -49,7 +48,6 @@ class Grounds(Struct, frozen=True, kw_only=True):
     workspace: str = ""
     touched: Touched | None = None
     sticky: str = ""
-    task: str = ""
     propensity: float = 1.0
     arm: ExperimentArm = ""
 

@@ -163,7 +163,7 @@ class Router:
         assert scored is not None
         reason = f"score {measured.value:.2f}: {measured.reason}"
         options, ask = self.options, grounds.ask
-        taken, propensity, arm, task, sticky = scored, 1.0, grounds.arm, asking.id, ""
+        taken, propensity, arm, sticky = scored, 1.0, grounds.arm, ""
         if options.experiment.share:
             limits = [
                 (tier, options.tiers[tier].max_complexity) for tier in TIERS if self.enabled(tier, profile)
@@ -173,13 +173,13 @@ class Router:
             taken, propensity, arm = drawn.tier, drawn.propensity, drawn.arm
         if options.sticky.enabled:
             settle = self.sessions.settle if asking.id else self.sessions.peek
-            settled = settle(asking.session, ask, taken, asking.id)
-            task, sticky = settled.task, settled.why
+            settled = settle(asking.session, ask, taken)
+            sticky = settled.why
             if settled.tier is not taken:
                 taken, propensity, arm = settled.tier, 1.0, ""
         if taken is not scored:
             reason += f"; {sticky}" if sticky else f"; {taken} by the experiment"
-        grounds = replace(grounds, sticky=sticky, task=task, propensity=propensity, arm=arm)
+        grounds = replace(grounds, sticky=sticky, propensity=propensity, arm=arm)
         return self._from(taken, reason, profile, grounds)
 
     def _tier_of(self, value: float) -> Tier:

@@ -25,7 +25,9 @@ def decision_row(
     session: str = "",
     title: str = "",
 ) -> DecisionRow:
-    """The row of a decision. A model that the client named has a tier only where one lists it.
+    """The row of a decision, without its task, which the log finds.
+
+    A model that the client named has a tier only where one lists it.
 
     Args:
         decision: the decision.
@@ -42,7 +44,6 @@ def decision_row(
     return DecisionRow(
         id=id,
         at=at,
-        task=grounds.task if grounds is not None else "",
         client=client,
         session=session,
         workspace=grounds.workspace if grounds is not None else "",

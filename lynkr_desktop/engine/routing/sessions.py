@@ -34,29 +34,24 @@ class State(Struct, frozen=True, kw_only=True):
     Attributes:
         tier: that it is at.
         task: fingerprint of the ask that it works on.
-        began: id of the request with which that task began.
         at: when it was last heard of, in seconds of the clock.
         easier: new asks in a row that wanted a lower tier and were kept at this one.
     """
 
     tier: Tier
     task: str
-    began: str = ""
     at: float = 0.0
     easier: int = 0
 
 
 class Settled(Struct, frozen=True):
-    """The tier to take, why it is not the score's (empty where it is), and the task that it belongs to."""
+    """The tier to take, and why it is not the score's; empty where it is."""
 
     tier: Tier
     why: str = ""
-    task: str = ""
 
 
-def step(
-    state: State | None, ask: Ask, wanted: Tier, now: float, request_id: str = ""
-) -> tuple[State, Settled]:
+def step(state: State | None, ask: Ask, wanted: Tier, now: float) -> tuple[State, Settled]:
     """The next state of a conversation. A pure function.
 
     Args:
@@ -64,13 +59,11 @@ def step(
         ask: of the request.
         wanted: the tier of its score.
         now: in seconds.
-        request_id: of the request; it names the task that begins with it.
     """
     task = _fingerprint(ask.subject)
     if state is None:
-        return State(tier=wanted, task=task, began=request_id, at=now), Settled(wanted, task=request_id)
+        return State(tier=wanted, task=task, at=now), Settled(wanted)
     same_task = task == state.task or bool(ask.follow_up)
-    began = state.began if same_task else request_id
     if wanted.rank >= state.tier.rank:
         why = f"raised from {state.tier} for this task" if same_task and wanted is not state.tier else ""
         tier, easier = wanted, 0
@@ -85,8 +78,8 @@ def step(
             why = f"down from {state.tier} by one tier, since {reason}"
         else:
             tier, easier, why = state.tier, 1, f"kept at {state.tier}, whose cache is warm"
-    after = State(tier=tier, task=state.task if same_task else task, began=began, at=now, easier=easier)
-    return after, Settled(tier, why, began)
+    after = State(tier=tier, task=state.task if same_task else task, at=now, easier=easier)
+    return after, Settled(tier, why)
 
 
 class Sessions:
@@ -101,17 +94,16 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._states)
 
-    def settle(self, session: str, ask: Ask, wanted: Tier, request_id: str = "") -> Settled:
+    def settle(self, session: str, ask: Ask, wanted: Tier) -> Settled:
         """Takes the next request of a conversation.
 
         Args:
             session: the client's own name for it, empty where it gives none; then its first ask names it.
             ask: of the request.
             wanted: the tier of its score.
-            request_id: of the request.
         """
         now = self._clock()
-        after, settled = step(self._find(session, ask, now), ask, wanted, now, request_id)
+        after, settled = step(self._find(session, ask, now), ask, wanted, now)
         for key in (_own(session, ask), session):
             if key:
                 self._states[key] = after
@@ -120,10 +112,10 @@ class Sessions:
             self._states.popitem(last=False)
         return settled
 
-    def peek(self, session: str, ask: Ask, wanted: Tier, request_id: str = "") -> Settled:
+    def peek(self, session: str, ask: Ask, wanted: Tier) -> Settled:
         """What `settle` would say now, without noting it: for explanations."""
         now = self._clock()
-        return step(self._find(session, ask, now), ask, wanted, now, request_id)[1]
+        return step(self._find(session, ask, now), ask, wanted, now)[1]
 
     def _find(self, session: str, ask: Ask, now: float) -> State | None:
         """The state of a conversation, by its own name and else by its session.
