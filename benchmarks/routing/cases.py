@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.wire.anthropic import AnthropicClient
 from lynkr_desktop.engine.wire.canonical import Request
-from lynkr_desktop.protocol.tiers import TIERS, Tier
+from lynkr_desktop.protocol.tiers import Tier
 
 DATA = Path(__file__).parent / "data"
 SHAPES = ("bare", "claude_code", "codex", "openhands", "opencode")
@@ -132,8 +132,3 @@ def rank_range(case: Case) -> tuple[int, int]:
     """The ranks of the lowest and the highest acceptable tier."""
     ranks = [tier.rank for tier in case.acceptable]
     return min(ranks), max(ranks)
-
-
-def tier_at(rank: int) -> Tier:
-    """The tier of a rank."""
-    return TIERS[rank]

@@ -182,14 +182,6 @@ class Request(Struct, frozen=True):
     origin: Json = {}
 
     @property
-    def last_user_text(self) -> str:
-        """The text of the newest user turn that has any; empty when there is none."""
-        for message in reversed(self.messages):
-            if message.role == "user" and (text := message.text):
-                return text
-        return ""
-
-    @property
     def system_text(self) -> str:
         """The system prompt as one string."""
         return "\n\n".join(part.text for part in self.system if part.text)
