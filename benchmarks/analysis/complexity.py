@@ -1,6 +1,6 @@
 """Compares our cyclomatic complexity with other programs', function by function, on real code.
 
-    python benchmarks/analysis/complexity.py [LANGUAGE...] [--show N]
+    python -m benchmarks.analysis.complexity [LANGUAGE...] [--show N]
 
 For each function: our number by our rules; our decisions counted by the oracle's rules (`oracles.py` names
 every rule that differs); the oracle's number. No function is left out: those that only one of the two sees
