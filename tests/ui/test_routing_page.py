@@ -221,9 +221,13 @@ def test_finding_sorting_and_copying(act) -> None:  # type: ignore[no-untyped-de
         assert page.ids == ["demo-48", "demo-120", "demo-900"]
         page.table.copy_csv()
         rows = list(csv.reader(io.StringIO(QGuiApplication.clipboard().text())))
-        assert rows[0] == ["When", "Score", "Tier", "Request and files", "Reason", "Model"]
+        assert rows[0] == ["When", "Score", "Tier", "Request", "Reason and files", "Model"]
         assert rows[1][1:3] == ["0.71", "Complex"]
-        assert rows[1][5] == "anthropic/claude-opus-4"
+        assert rows[1][3:] == [
+            "Untangle locking in the session store",
+            "Tangled code, wide blast radius, store.ts +4",
+            "anthropic/claude-opus-4",
+        ]
         page.table.copy_text()
         assert len(QGuiApplication.clipboard().text().splitlines()) == 4
         find.setText("nothing has this")

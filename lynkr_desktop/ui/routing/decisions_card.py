@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QPainter, QShowEvent
+from PySide6.QtGui import QFontMetrics, QHideEvent, QPainter, QShowEvent
 from PySide6.QtWidgets import QStackedLayout, QVBoxLayout
 
 from lynkr_desktop.protocol.routing import DecisionRow
@@ -14,8 +14,9 @@ from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel
 from lynkr_desktop.ui.routing import decision_words as words
 from lynkr_desktop.ui.theme import icons
+from lynkr_desktop.ui.theme.fonts import font
 from lynkr_desktop.ui.theme.theme import theme
-from lynkr_desktop.ui.theme.tokens import Column, Size, Space
+from lynkr_desktop.ui.theme.tokens import Column, Size, Space, Type
 from lynkr_desktop.ui.widgets.card import Card
 from lynkr_desktop.ui.widgets.empty_state import EmptyState
 from lynkr_desktop.ui.widgets.figures_table import FiguresTable, TableDelegate, draw_text
@@ -24,11 +25,10 @@ from lynkr_desktop.ui.widgets.table_rows import TableColumn, TableRows
 
 _Index = QModelIndex | QPersistentModelIndex
 _TICK_MS = 10_000
-_LEAST_FILES = Column.AGE
 
 
 class DecisionDelegate(TableDelegate):
-    """Score as a bar, tier with its mark, what was asked with its files."""
+    """Score as a bar, tier with its mark, the reason with the files."""
 
     def __init__(self, view: FiguresTable[DecisionRow], rows: TableRows[DecisionRow]) -> None:
         super().__init__(view)
@@ -46,7 +46,9 @@ class DecisionDelegate(TableDelegate):
             case "tier":
                 self._draw_tier(painter, rect, row)
             case "request":
-                self._draw_two(painter, rect, words.title(row), words.files(row))
+                self._draw_two(painter, rect, words.title(row), words.files(row) if self._narrow else "")
+            case "reason":
+                self._draw_two(painter, rect, words.reason(row), words.files(row))
             case "model":
                 draw_text(painter, rect, words.short_model(row), muted=True)
             case "verdict":
@@ -70,14 +72,26 @@ class DecisionDelegate(TableDelegate):
             top = rect.top() + (rect.height() - Size.MARK) / 2
             painter.drawPixmap(QRectF(left, top, Size.MARK, Size.MARK), mark, QRectF(mark.rect()))
         shown = rect.adjusted(Size.MARK + Space.S, 0, 0, 0)
-        draw_text(painter, shown, words.tier(row), muted=row.tier is None)
+        if shown.width() > Size.MARK:
+            draw_text(painter, shown, words.tier(row), muted=row.tier is None)
 
     @staticmethod
     def _draw_two(painter: QPainter, rect: QRect, first: str, second: str) -> None:
-        """The files stand in the room that is left; else they are in the tool tip and in the details."""
-        used = draw_text(painter, rect, first) + Space.S
-        if second and rect.width() - used >= _LEAST_FILES:
-            draw_text(painter, rect.adjusted(used, 0, 0, 0), second, muted=True)
+        """The first gives way to the second, up to a part of the room."""
+        room = rect.width()
+        if second:
+            room -= min(QFontMetrics(font(Type.BODY)).horizontalAdvance(second) + Space.S, room // 2)
+        used = draw_text(painter, QRect(rect.left(), rect.top(), room, rect.height()), first)
+        if second:
+            draw_text(painter, rect.adjusted(used + Space.S, 0, 0, 0), second, muted=True)
+
+    @property
+    def _narrow(self) -> bool:
+        """Whether the reasons, beside which the files stand, are left out."""
+        view = self.parent()
+        assert isinstance(view, FiguresTable)
+        keys = [column.key for column in self._rows.columns]
+        return view.isColumnHidden(keys.index("reason"))
 
 
 def words_of_age(row: DecisionRow) -> str:
@@ -124,8 +138,11 @@ class DecisionsCard(Card):
         def exact(row: DecisionRow) -> str:
             return fmt.exact(row.at)
 
-        def request(row: DecisionRow) -> str:
-            return ", ".join(part for part in (words.title(row), words.files(row)) if part)
+        def reason(row: DecisionRow) -> str:
+            return ", ".join(part for part in (words.reason(row), words.files(row)) if part)
+
+        def reason_tip(row: DecisionRow) -> str:
+            return "\n".join((words.reason(row), *row.files))
 
         def request_tip(row: DecisionRow) -> str:
             return "\n".join((words.title(row), *row.files))
@@ -144,23 +161,33 @@ class DecisionsCard(Card):
                 lambda row: -1.0 if row.score is None else row.score,
                 Column.SCORE,
             ),
-            TableColumn("tier", self.tr("Tier"), words.tier, rank, Column.TIER_NAME),
+            TableColumn(
+                "tier", self.tr("Tier"), words.tier, rank, Column.TIER_NAME, Column.TIER_MARK, tip=words.tier
+            ),
             TableColumn(
                 "request",
-                self.tr("Request and files"),
-                request,
+                self.tr("Request"),
+                words.title,
                 lambda row: words.title(row).casefold(),
                 tip=request_tip,
             ),
             TableColumn(
                 "reason",
-                self.tr("Reason"),
-                words.reason,
+                self.tr("Reason and files"),
+                reason,
                 lambda row: words.reason(row).casefold(),
                 narrow=False,
-                tip=words.reason,
+                tip=reason_tip,
             ),
-            TableColumn("model", self.tr("Model"), words.model, words.model, Column.MODEL, tip=words.model),
+            TableColumn(
+                "model",
+                self.tr("Model"),
+                words.model,
+                words.model,
+                Column.MODEL,
+                Column.MODEL_TIGHT,
+                tip=words.model,
+            ),
             TableColumn(
                 "verdict",
                 self.tr("Verdict"),

@@ -148,6 +148,7 @@ class Size:
     WINDOW_MIN = (720, 480)
     COLLAPSE_BELOW = 860
     SINGLE_COLUMN_BELOW = 660
+    TIGHT_TABLE_BELOW = 880
     NAV = 183
     NAV_COLLAPSED = 56
     NAV_ITEM = 32
@@ -215,10 +216,12 @@ class Column:
     SCORE = 116
     SCORE_VALUE = 40
     TIER_NAME = 102
-    MODEL = 146
+    TIER_MARK = 46
+    MODEL = 150
+    MODEL_TIGHT = 120
     FIGURE = 88
     POINTS = 44
-    BARS = 108
+    BARS = 84
     CHOICE = 160
     FIND = 200
     SIDE = 267

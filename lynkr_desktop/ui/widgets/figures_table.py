@@ -183,7 +183,7 @@ class FiguresTable(QTableView, Generic[T]):
         super().__init__()
         self._rows = rows
         self._hidden = {column.key for column in rows.columns if not column.shown}
-        self._narrow = False
+        self._narrow = self._tight = False
         self._keeping = False
         self.setHorizontalHeader(TableHeader(self))
         self.horizontalHeader().setAccessibleName(
@@ -288,12 +288,15 @@ class FiguresTable(QTableView, Generic[T]):
         for at, column in enumerate(self._rows.columns):
             hidden = column.key in self._hidden or (self._narrow and not column.narrow)
             self.setColumnHidden(at, hidden)
+            if column.tight:
+                self.horizontalHeader().resizeSection(at, column.tight if self._tight else column.width)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Leaves out what is least needed when there is little room."""
-        narrow = event.size().width() < Size.SINGLE_COLUMN_BELOW
-        if narrow != self._narrow:
-            self._narrow = narrow
+        width = event.size().width()
+        room = (width < Size.SINGLE_COLUMN_BELOW, width < Size.TIGHT_TABLE_BELOW)
+        if room != (self._narrow, self._tight):
+            self._narrow, self._tight = room
             self._show_columns()
         super().resizeEvent(event)
 

@@ -25,6 +25,7 @@ class TableColumn(Generic[T]):
         text: what a cell says, also to screen readers and in copies.
         order: what rows are sorted by.
         width: in pixels; 0 shares what is left over.
+        tight: its width in a table that is none too wide; 0 for the usual one.
         figure: stands at the right, under the others.
         shown: whether it is there at first.
         narrow: whether it stays when there is little room.
@@ -37,6 +38,7 @@ class TableColumn(Generic[T]):
     text: Callable[[T], str]
     order: Callable[[T], Any]
     width: int = 0
+    tight: int = 0
     figure: bool = False
     shown: bool = True
     narrow: bool = True
