@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lynkr_desktop.engine.analysis import grammar
 from lynkr_desktop.engine.analysis import store as storing
 from lynkr_desktop.engine.analysis.reading import Reading, digest_of, parse, unpack
 from lynkr_desktop.engine.analysis.store import FactStore
@@ -43,6 +44,22 @@ def test_a_file_with_the_same_status_needs_no_reading_after_a_restart(tmp_path: 
         assert store.get("b.py", Stamp(5, 14)) is None
     with contextlib.closing(reopened(tmp_path, Path("/somewhere/else"))) as store:
         assert not store.filled
+
+
+def test_facts_by_other_grammars_are_not_used_and_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(reopened(tmp_path)) as store:
+        store.add(reading("a.py"))
+    here = grammar.edition()
+    assert all(version.split()[1][0].isdigit() for version in here.split(", "))
+    monkeypatch.setattr(grammar, "edition", lambda: "tree-sitter 99.0")
+    with contextlib.closing(reopened(tmp_path)) as store:
+        assert not store.filled
+        assert store.facts(digest_of(b"def f(): pass\n", "a.py")) is None
+    monkeypatch.setattr(grammar, "edition", lambda: here)
+    with contextlib.closing(reopened(tmp_path)) as store:
+        assert store.get("a.py", Stamp(5, 14)) is not None
 
 
 def test_content_that_was_there_before_is_known_by_its_bytes_and_suffix(tmp_path: Path) -> None:

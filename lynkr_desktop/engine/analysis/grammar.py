@@ -35,6 +35,12 @@ _CHUNK = 4096
 
 _OTHER_NAMES = {} if MODERN else {"csharp": "c_sharp"}
 
+_PACKAGES = (
+    ("tree-sitter", "tree-sitter-language-pack", "tree-sitter-c-sharp")
+    if MODERN
+    else ("tree-sitter", "tree-sitter-languages")
+)
+
 
 class Node(Protocol):
     """What is used of a node of the syntax tree. Positions are bytes; a point is (row, column) from 0."""
@@ -111,6 +117,17 @@ def parse(grammar: str, source: bytes) -> Node | None:
         return None
     root: Node = tree.root_node
     return None if root.has_error and _has_long_run(root) else root
+
+
+def edition() -> str:
+    """The installed parsers and grammars with their versions: others may give other facts of the same bytes."""
+    from importlib import metadata  # slow, and not for the start
+
+    found = []
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{package} {metadata.version(package)}")
+    return ", ".join(found)
 
 
 def _has_long_run(root: Any) -> bool:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lynkr_desktop.engine.analysis import facts
+from lynkr_desktop.engine.analysis import facts, grammar
 from lynkr_desktop.engine.analysis.reading import Reading
 from lynkr_desktop.engine.analysis.walk import Reason, Stamp
 
@@ -55,15 +55,15 @@ class FactStore:
 
     @classmethod
     def open(cls, cache: Path, root: Path, limit: int) -> FactStore:
-        """Opens the file of a workspace, and makes room.
+        """Opens the file of a workspace, and makes room. Facts by other grammars are in other files.
 
         Args:
             cache: folder of these files; it is made when it is not there.
             root: the workspace.
             limit: bytes of all files together; those that were opened longest ago are deleted.
         """
-        name = hashlib.blake2b(os.fsencode(root), digest_size=16).hexdigest() + _SUFFIX
-        file = cache / name
+        key = os.fsencode(root) + b"\0" + grammar.edition().encode()
+        file = cache / (hashlib.blake2b(key, digest_size=16).hexdigest() + _SUFFIX)
         try:
             cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make_room(cache, file, limit)
