@@ -171,7 +171,8 @@ def test_a_large_workspace_is_read_by_other_processes_with_the_same_result(tmp_p
         by_pool = told(WorkspaceIndex(one).report())
         workers = [psutil.Process(pid) for pid in one._pool.pids]
         if sys.platform != "win32":
-            assert all(worker.nice() == psutil.Process().nice() + 10 for worker in workers)
+            nice = min(psutil.Process().nice() + 10, 19)  # there is nothing above
+            assert all(worker.nice() == nice for worker in workers)
     assert not [worker for worker in workers if worker.is_running()]
     with indexing(root, tmp_path / "nothing", Limits()) as one:
         assert told(WorkspaceIndex(one).report()) == by_pool
