@@ -120,7 +120,7 @@ def parse(grammar: str, source: bytes) -> Node | None:
 
 
 def edition() -> str:
-    """The installed parsers and grammars with their versions: others may give other facts of the same bytes."""
+    """The parsers and grammars with their versions: others may give other facts of the same bytes."""
     from importlib import metadata  # slow, and not for the start
 
     found = []
