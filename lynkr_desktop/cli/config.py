@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
+from lynkr_desktop.cli.ending import OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lynkr_desktop.paths import Paths
     from lynkr_desktop.protocol.options import Option, OptionList
 
-OK, FAILED = 0, 1
 _CALL = "/v1/admin/options"
 
 
@@ -62,9 +61,9 @@ def run_list(args: argparse.Namespace) -> int:
     try:
         options = [option for option in _read(args).options if option.name.startswith(args.prefix)]
     except ConfigFailure as error:
-        return _fail(error)
+        return fail(error)
     if args.json:
-        return _print_json(options)
+        return print_json(options)
     from lynkr_desktop.cli.text import table
 
     print(table([(option.name, _shown(option), _origin(option)) for option in options]))
@@ -76,9 +75,9 @@ def run_get(args: argparse.Namespace) -> int:
     try:
         option = _named(_read(args).options, args.name)
     except ConfigFailure as error:
-        return _fail(error)
+        return fail(error)
     if args.json:
-        return _print_json(option)
+        return print_json(option)
     print(_shown(option))
     return OK
 
@@ -89,7 +88,7 @@ def run_set(args: argparse.Namespace) -> int:
         listed = _read(args)
         after = _patch(args, args.name, _parsed(listed, args.name, args.value))
     except ConfigFailure as error:
-        return _fail(error)
+        return fail(error)
     return _told(after, args.name)
 
 
@@ -98,7 +97,7 @@ def run_unset(args: argparse.Namespace) -> int:
     try:
         after = _patch(args, args.name, None)
     except ConfigFailure as error:
-        return _fail(error)
+        return fail(error)
     return _told(after, args.name)
 
 
@@ -230,15 +229,3 @@ def _shown(option: Option) -> str:
 def _origin(option: Option) -> str:
     note = ", not active yet" if option.planned else ""
     return {"file": "in the file", "command": "by the command line"}.get(option.origin, option.origin) + note
-
-
-def _print_json(value: object) -> int:
-    import msgspec
-
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-    return OK
-
-
-def _fail(error: Exception) -> int:
-    print(f"lynkr: {error}", file=sys.stderr)
-    return FAILED

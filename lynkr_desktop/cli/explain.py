@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.ending import OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from lynkr_desktop.cli.progress import IndexProgress
     from lynkr_desktop.protocol.routing import CandidateRow, ExplainRequest, RouteExplanation, Threshold
 
-OK, FAILED = 0, 1
 _BAR = 50
 _MOST = 20
 """Files and symbols that are listed."""
@@ -56,8 +56,6 @@ def add_parser(
 
 def run(args: argparse.Namespace) -> int:
     """Prints the explanation and returns the exit code."""
-    import msgspec
-
     from lynkr_desktop.cli.client import ControlFailure
     from lynkr_desktop.cli.code_access import code_access
     from lynkr_desktop.cli.progress import IndexProgress
@@ -82,14 +80,12 @@ def run(args: argparse.Namespace) -> int:
                 raise
             found = _without_folder(access, asked, args.wait, progress, error)
     except ControlFailure as error:
-        print(f"lynkr: {error}", file=sys.stderr)
-        return FAILED
+        return fail(error)
     finally:
         progress.end()
     if args.json:
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    else:
-        print(describe(found))
+        return print_json(found)
+    print(describe(found))
     return OK
 
 

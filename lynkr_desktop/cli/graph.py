@@ -9,13 +9,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.ending import OK, fail
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.cli.graph_view import GraphView
     from lynkr_desktop.protocol.code import CodeGraphReport, EdgeKind, IndexStatus
 
-OK, FAILED = 0, 1
 SORTS = ("blast", "complexity", "depth", "lcom4", "lines")
 FORMATS = ("table", "json", "dot", "mermaid")
 _TABLE, _DRAWN = 20, 40
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
         report = access.report(folder, wait=args.wait, show=progress.show)
     except ControlFailure as error:
         progress.end()
-        return _fail(str(error))
+        return fail(error)
     progress.end()
     if why := _nothing(report.status):
-        return _fail(why)
+        return fail(why)
     return _show(args, report, _inside(folder, report.status))
 
 
@@ -85,7 +85,7 @@ def _show(args: argparse.Namespace, report: CodeGraphReport, inside: str) -> int
     if args.file is not None:
         found = view.named(_relative(args.file, report.status))
         if len(found) != 1:
-            return _fail(_not_one(args.file, found, view))
+            return fail(_not_one(args.file, found, view))
         places = _around(view, found[0], args.top)
         text = describe_file(view, found[0], args.top or _TABLE)
     elif args.cycles:
@@ -259,11 +259,3 @@ def _number(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:9]) <= 100_000:
         raise argparse.ArgumentTypeError("a number from 1 to 100000 is needed")
     return int(text)
-
-
-def _fail(message: str) -> int:
-    from lynkr_desktop.cli.text import printable
-
-    text = "\n".join(map(printable, message.splitlines()))
-    print(f"lynkr: {text}", file=sys.stderr)
-    return FAILED

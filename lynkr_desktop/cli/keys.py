@@ -6,13 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.ending import FAILED, OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.cli.key_access import Keys
     from lynkr_desktop.protocol.keys import KeyInfo, KeyResult
 
-OK, FAILED = 0, 1
 _TEST_CODES: dict[KeyResult, int] = {"valid": 0, "refused": 3, "unreachable": 4, "none": 5, "unknown": 6}
 _WORST_FIRST = (3, 4, 6, 5)
 
@@ -74,7 +74,7 @@ def run_set(args: argparse.Namespace) -> int:
         key = _read_key(args.provider, from_stdin=args.stdin)
         _keys(args).store(args.provider, key)
     except KeyFailure as error:
-        return _fail(error)
+        return fail(error)
     print(f"The key of {args.provider} is stored in the OS keyring. Try it: lynkr keys test {args.provider}")
     return OK
 
@@ -86,9 +86,9 @@ def run_list(args: argparse.Namespace) -> int:
     try:
         found = _keys(args).listing()
     except KeyFailure as error:
-        return _fail(error)
+        return fail(error)
     if args.json:
-        return _print_json(found)
+        return print_json(found)
     from lynkr_desktop.cli.text import table
 
     print(table([(info.provider, info.kind, _place(info)) for info in found.keys]))
@@ -106,7 +106,7 @@ def run_remove(args: argparse.Namespace) -> int:
     try:
         left = _keys(args).remove(args.provider)
     except KeyFailure as error:
-        return _fail(error)
+        return fail(error)
     print(f"The key of {args.provider} is removed from the OS keyring.")
     if left.source == "environment":
         print(f"Another one is in {left.variable} and is used from now on.")
@@ -124,9 +124,9 @@ def run_test(args: argparse.Namespace) -> int:
             names = [info.provider for info in keys.listing().keys if info.source != "none"]
         checks = [keys.test(name) for name in names]
     except KeyFailure as error:
-        return _fail(error)
+        return fail(error)
     if args.json:
-        _print_json(checks if args.all else checks[0])
+        print_json(checks if args.all else checks[0])
     else:
         for check in checks:
             print(f"{check.provider}: {check.result}. {check.message}")
@@ -185,15 +185,3 @@ def _confirmed(provider: str) -> bool:
         return False
     answer = input(f"Remove the key of {provider} from the OS keyring? [y/N] ")
     return answer.strip().lower() in ("y", "yes")
-
-
-def _print_json(value: object) -> int:
-    import msgspec
-
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-    return OK
-
-
-def _fail(error: Exception) -> int:
-    print(f"lynkr: {error}", file=sys.stderr)
-    return FAILED

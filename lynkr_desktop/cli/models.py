@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lynkr_desktop.cli import running_models
+from lynkr_desktop.cli.ending import print_json
 from lynkr_desktop.cli.progress import DownloadProgress, size
 from lynkr_desktop.cli.text import table
 from lynkr_desktop.paths import resolve_paths
@@ -80,7 +81,7 @@ def run_list(args: argparse.Namespace) -> int:
     """Prints every built-in model on offer, and what Ollama has."""
     own, others = _store(args).list(), running_models.ollamas_models(args)
     if args.json:
-        return running_models.print_json([*own, *others])
+        return print_json([*own, *others])
     rows = [(model.id, size(model.size), _state(model)) for model in own]
     rows += [(model.id, size(model.size), running_models.describe(model)) for model in others]
     print(table(rows, right=(1,)))

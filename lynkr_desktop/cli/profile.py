@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from lynkr_desktop.cli.ending import OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
 NOT_RUNNING = 3
@@ -28,8 +29,6 @@ def add_parser(
 
 def run(args: argparse.Namespace) -> int:
     """Shows or switches, and returns the exit code."""
-    import msgspec
-
     from lynkr_desktop.cli.client import ControlFailure, connect
     from lynkr_desktop.cli.text import table
     from lynkr_desktop.protocol.control import EngineStatus, ProfilePatch
@@ -48,11 +47,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             status = client.get("/v1/admin/status", EngineStatus)
     except ControlFailure as error:
-        print(f"lynkr: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     if args.json:
-        print(msgspec.json.format(msgspec.json.encode(status.profiles), indent=2).decode())
-        return 0
+        return print_json(status.profiles)
     rows = [
         (
             profile.name,
@@ -62,4 +59,4 @@ def run(args: argparse.Namespace) -> int:
         for profile in status.profiles
     ]
     print(table(rows))
-    return 0
+    return OK

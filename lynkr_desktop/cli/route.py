@@ -7,13 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.ending import FAILED, OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.cli.route_access import Preview, Routes
     from lynkr_desktop.protocol.routing import CalibrationReport, DecisionRow, Estimate
 
-OK, FAILED = 0, 1
 MARKS = ("good", "under", "over", "none")
 _WORDS = {"good": "right", "under": "too weak", "over": "too strong", "": ""}
 
@@ -85,9 +85,9 @@ def run_list(args: argparse.Namespace) -> int:
     try:
         rows = _routes(args).list(args.limit, misrouted=args.misrouted)
     except ControlFailure as error:
-        return _fail(error)
+        return fail(error)
     if args.json:
-        return _print_json(rows)
+        return print_json(rows)
     print(describe_list(rows, misrouted=args.misrouted))
     return OK
 
@@ -99,9 +99,9 @@ def run_show(args: argparse.Namespace) -> int:
     try:
         row = _routes(args).show(args.id)
     except ControlFailure as error:
-        return _fail(error)
+        return fail(error)
     if args.json:
-        return _print_json(row)
+        return print_json(row)
     print(describe(row))
     return OK
 
@@ -113,7 +113,7 @@ def run_mark(args: argparse.Namespace) -> int:
     try:
         row = _routes(args).mark(args.id, args.mark)
     except ControlFailure as error:
-        return _fail(error)
+        return fail(error)
     tier = row.tier.value if row.tier is not None else "its model"
     print(f"{row.id}: {tier} was {_WORDS[row.mark]}." if row.mark else f"The mark of {row.id} is taken back.")
     return OK
@@ -130,7 +130,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
         routes = _routes(args)
         report = routes.calibrate(args.since, args.weight)
         if args.json:
-            _print_json(report)
+            print_json(report)
         else:
             print(describe_calibration(report))
         if not report.patch:
@@ -146,7 +146,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
             return FAILED
         routes.apply(preview)
     except ControlFailure as error:
-        return _fail(error)
+        return fail(error)
     if not args.json:
         print(f"Written into {preview.path}.")
     return OK
@@ -351,15 +351,3 @@ def _weight(text: str) -> float:
     if not 0.01 <= weight <= 1000:
         raise argparse.ArgumentTypeError("a number from 0.01 to 1000 is needed")
     return weight
-
-
-def _print_json(value: object) -> int:
-    import msgspec
-
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-    return OK
-
-
-def _fail(error: Exception) -> int:
-    print(f"lynkr: {error}", file=sys.stderr)
-    return FAILED

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.ending import print_json
 from lynkr_desktop.cli.progress import DownloadProgress, size
 from lynkr_desktop.cli.text import printable, span, table
 from lynkr_desktop.paths import resolve_paths
@@ -171,14 +172,6 @@ def confirmed(model: LocalModel) -> bool:
         return False
     answer = input(f"Remove {model.id} ({size(model.size)})? [y/N] ")
     return answer.strip().lower() in ("y", "yes")
-
-
-def print_json(value: object) -> int:
-    """For scripts."""
-    import msgspec
-
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-    return 0
 
 
 def _access(args: argparse.Namespace) -> ModelAccess:

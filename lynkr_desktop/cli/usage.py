@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.ending import OK, fail, print_json
 from lynkr_desktop.paths import Paths, resolve_paths
 
 if TYPE_CHECKING:
@@ -48,17 +49,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = _report(resolve_paths(args.home, args.config), args.range, args.by)
     except ControlFailure as error:
-        print(f"lynkr: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     if args.json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
-    elif args.csv:
+        return print_json(report)
+    if args.csv:
         _print_csv(report)
     else:
         print(describe(report))
-    return 0
+    return OK
 
 
 def _report(paths: Paths, range_: str, by: str) -> UsageReport:
