@@ -195,6 +195,7 @@ class Listener:
 
     def __init__(self, host: str) -> None:
         self.connections = 0
+        self.arrived = asyncio.Event()
         self.host = host
         self.port = 0
 
@@ -208,6 +209,7 @@ class Listener:
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.arrived.set()
         writer.close()
 
 
@@ -350,12 +352,14 @@ async def test_the_gate_stops_other_libraries_at_their_sockets() -> None:
                 await asyncio.to_thread(connect)
             with pytest.raises(LocalOnly):
                 socket.getaddrinfo("example.com", 443)
-            async with await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0) as here:
-                port = here.sockets[0].getsockname()[1]
-                await asyncio.to_thread(lambda: socket.create_connection(("localhost", port), 2).close())
+            async with Listener("127.0.0.1") as here:
+                await asyncio.to_thread(lambda: socket.create_connection(("localhost", here.port), 2).close())
+                await asyncio.wait_for(here.arrived.wait(), 5)
         finally:
             egress.open()
+        assert world.connections == 0
         await asyncio.to_thread(connect)
+        await asyncio.wait_for(world.arrived.wait(), 5)
 
 
 @pytest.mark.parametrize(
