@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.analysis.index import Touched
+from lynkr_desktop.engine.routing import model
 from lynkr_desktop.engine.routing.ask import Ask, read_ask
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.routing.structure import structure_of
@@ -203,6 +206,13 @@ def test_any_text_has_a_score_whose_parts_sum_to_it(text: str, failures: int, ta
     assert sum(item.points for item in found.contributions) == pytest.approx(found.value, abs=2e-4)
     assert found == score(Ask(text=text, failures=failures), Touched(files=(GOD,)) if tangled else None)
     assert "\n" not in found.reason
+
+
+def test_the_shipped_weights_are_for_the_features_that_there_are() -> None:
+    raw = Path(model.__file__).with_name(model.FILE).read_bytes()
+    weights = msgspec.msgpack.decode(raw, type=model.Weights)
+    for head in (weights.level, weights.fixed):
+        assert head.dense.keys() == set(model.feature_names()), "run python -m benchmarks.routing.train"
 
 
 def test_a_pasted_log_does_not_count_as_the_question() -> None:

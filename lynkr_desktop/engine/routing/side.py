@@ -29,8 +29,8 @@ _CLOSING = 1_000
 _BEGINNING = 400
 
 _AS_PROMPTS_BEGIN = re.compile(
-    r"your (?:task|job|role) is |you (?!did|said|forgot|should|can|could|missed|broke|have|need|were|just|are right|"
-    r"told|wrote|made|still|also|don|didn|removed|changed|added)\w+ "
+    r"your (?:task|job|role) is |you (?!did|said|forgot|should|can|could|missed|broke|have|need|were|just|"
+    r"are right|told|wrote|made|still|also|don|didn|removed|changed|added)\w+ "
 )
 """How the turn of a user begins that is a system prompt in truth."""
 
