@@ -40,7 +40,7 @@ from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView
 from lynkr_desktop.ui.theme.fonts import font
 from lynkr_desktop.ui.theme.theme import theme
 from lynkr_desktop.ui.theme.tokens import Size, Space, Type
-from lynkr_desktop.ui.widgets.treemap_layout import Group, Layout, Node, Tile, lay_out
+from lynkr_desktop.ui.widgets.treemap_layout import Group, Layout, Node, Tile, lay_out, towards
 
 _Index = QModelIndex | QPersistentModelIndex
 _EMPTY = Node("", "", 0.0)
@@ -244,7 +244,7 @@ class Treemap(QListView):
             cursor.MoveUp: (0, -1),
             cursor.MoveDown: (0, 1),
         }.get(action)
-        return self._tiles.index(row if step is None else _towards(tiles, row, *step))
+        return self._tiles.index(row if step is None else towards(tiles, row, *step))
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """As wide as its card."""
@@ -414,20 +414,3 @@ class Treemap(QListView):
             painter.setPen(QPen(QColor(ring), width))
             by = inset + width / 2
             painter.drawRoundedRect(rect.adjusted(by, by, -by, -by), Size.FOCUS, Size.FOCUS)
-
-
-def _towards(tiles: list[Tile], row: int, dx: int, dy: int) -> int:
-    """The nearest tile in a direction, or the same one at the edge; what is straight ahead comes first."""
-    here = tiles[row].box
-    x, y = here.x + here.width / 2, here.y + here.height / 2
-    best, found = float("inf"), row
-    for at, (_, box, _, _) in enumerate(tiles):
-        if dx:
-            ahead = box.x - (here.x + here.width) if dx > 0 else here.x - (box.x + box.width)
-            aside = max(0.0, box.y - y, y - (box.y + box.height))
-        else:
-            ahead = box.y - (here.y + here.height) if dy > 0 else here.y - (box.y + box.height)
-            aside = max(0.0, box.x - x, x - (box.x + box.width))
-        if ahead > -1 and (distance := max(0.0, ahead) + 2 * aside) < best:
-            best, found = distance, at
-    return found

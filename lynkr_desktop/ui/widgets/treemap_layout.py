@@ -103,6 +103,23 @@ def lay_out(root: Node, width: float, height: float) -> Layout:
     return found
 
 
+def towards(tiles: Sequence[Tile], row: int, dx: int, dy: int) -> int:
+    """The nearest tile in a direction, or the same one at the edge; what is straight ahead comes first."""
+    here = tiles[row].box
+    x, y = here.x + here.width / 2, here.y + here.height / 2
+    best, found = float("inf"), row
+    for at, (_, box, _, _) in enumerate(tiles):
+        if dx:
+            ahead = box.x - (here.x + here.width) if dx > 0 else here.x - (box.x + box.width)
+            aside = max(0.0, box.y - y, y - (box.y + box.height))
+        else:
+            ahead = box.y - (here.y + here.height) if dy > 0 else here.y - (box.y + box.height)
+            aside = max(0.0, box.x - x, x - (box.x + box.width))
+        if ahead > -1 and (distance := max(0.0, ahead) + 2 * aside) < best:
+            best, found = distance, at
+    return found
+
+
 def squarify(sizes: Sequence[float], box: Box) -> Iterator[Box]:
     """Boxes that fill `box`, as square as can be, with areas in proportion to sizes that never rise."""
     total = sum(sizes)

@@ -63,6 +63,7 @@ def shop(tmp_path: Path) -> Path:
 def app(qapp: QApplication) -> QApplication:
     if not qapp.styleSheet():
         theme.attach(qapp)
+    qapp.setQuitOnLastWindowClosed(False)  # as the app has it: hiding the page must not end the loop
     return qapp
 
 
