@@ -344,10 +344,9 @@ def _since(text: str) -> str:
 
 
 def _weight(text: str) -> float:
+    from lynkr_desktop.engine.routing.calibration import parse_weight
+
     try:
-        weight = float(text)
-    except ValueError:
-        weight = 0.0
-    if not 0.01 <= weight <= 1000:
-        raise argparse.ArgumentTypeError("a number from 0.01 to 1000 is needed")
-    return weight
+        return parse_weight(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

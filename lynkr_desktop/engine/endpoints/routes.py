@@ -10,7 +10,7 @@ from aiohttp import web
 from lynkr_desktop.engine.config.units import parse_duration
 from lynkr_desktop.engine.endpoints.control import Call, decoded, number, reply
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.routing.calibration import WEIGHT, calibrate, limits_of
+from lynkr_desktop.engine.routing.calibration import WEIGHT, calibrate, limits_of, parse_weight
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.routing import CalibrationReport, DecisionList, DecisionRow, MarkRequest
 
@@ -99,10 +99,6 @@ def _duration(text: str) -> float:
 
 def _weight(text: str) -> float:
     try:
-        weight = float(text)
-    except ValueError:
-        weight = 0.0
-    if not 0.01 <= weight <= 1000:
-        message = "weight must be a number from 0.01 to 1000."
-        raise WireError(message, status=400, kind="invalid_request", param="weight")
-    return weight
+        return parse_weight(text)
+    except ValueError as error:
+        raise WireError(f"weight: {error}.", status=400, kind="invalid_request", param="weight") from error

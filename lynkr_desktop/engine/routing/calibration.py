@@ -108,6 +108,17 @@ def limits_of(options: RoutingOptions) -> list[tuple[Tier, float]]:
     return [(tier, options.tiers[tier].max_complexity) for tier in TIERS if tier in options.tiers]
 
 
+def parse_weight(text: str) -> float:
+    """Reads how many times worse too weak a tier is; raises `ValueError` for what is no sensible number."""
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0.01 <= weight <= 1000:
+        raise ValueError("a number from 0.01 to 1000 is needed")
+    return weight
+
+
 # ---------------------------------------------------------------- judging
 
 

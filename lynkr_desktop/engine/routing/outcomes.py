@@ -212,12 +212,12 @@ def _new_results(messages: tuple[Message, ...], last: str) -> _New:
                 names[block.id] = block.name
             elif isinstance(block, ToolResult):
                 if block.tool_use_id == last:
-                    return _named(found, names, last)
+                    return _with_tools(found, names, last)
                 found.append(block)
-    return _New([], _newest_result(messages)) if last else _named(found, names, "")
+    return _New([], _newest_result(messages)) if last else _with_tools(found, names, "")
 
 
-def _named(found: list[ToolResult], names: dict[str, str], last: str) -> _New:
+def _with_tools(found: list[ToolResult], names: dict[str, str], last: str) -> _New:
     results = [(result, names.get(result.tool_use_id, "run")) for result in reversed(found)]
     return _New(results, results[-1][0].tool_use_id if results else last)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from lynkr_desktop.protocol.control import RequestRow
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for another process that is writing."""
+
+_LARGEST_INTEGER = 2**63 - 1
 
 _MIGRATIONS = (
     """
@@ -178,6 +182,19 @@ def move_aside(path: Path, word: str) -> Path:
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def storable(value: Any, longest: int) -> Any:
+    """What SQLite can hold: valid text of at most `longest` characters, 64-bit integers, finite numbers."""
+    if isinstance(value, str):
+        if value.isascii() and len(value) <= longest:
+            return value
+        return value[:longest].encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else 0.0
+    if isinstance(value, int):
+        return max(-_LARGEST_INTEGER, min(value, _LARGEST_INTEGER))
+    return value
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -6,7 +6,6 @@ ends, and amended when later requests or a person tell what became of it.
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -18,7 +17,7 @@ from msgspec.structs import astuple
 
 from lynkr_desktop.engine.routing.outcomes import Outcomes, Seen, verdict
 from lynkr_desktop.engine.routing.replay import Task
-from lynkr_desktop.engine.telemetry.database import DECISION_COLUMNS, FROM_RECORD
+from lynkr_desktop.engine.telemetry.database import DECISION_COLUMNS, FROM_RECORD, storable
 from lynkr_desktop.protocol.routing import (
     CandidateRow,
     ContributionGroup,
@@ -153,15 +152,9 @@ def _storable(value: Any) -> Any:
 
 
 def _bounded(value: Any) -> Any:
-    if isinstance(value, str):
-        if value.isascii() and len(value) <= _LONGEST_TEXT:
-            return value
-        return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else 0.0
     if isinstance(value, tuple):
         return [_bounded(item) for item in value]
-    return value
+    return storable(value, _LONGEST_TEXT)
 
 
 # ---------------------------------------------------------------- reading

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import sqlite3
 import threading
 import time
@@ -28,6 +27,7 @@ from lynkr_desktop.engine.telemetry.database import (
     move_aside,
     open_for_reading,
     open_for_writing,
+    storable,
 )
 from lynkr_desktop.engine.telemetry.decisions import Amendment, Entry, Replay
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
@@ -48,7 +48,6 @@ _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _RETENTION_EVERY = 3600.0
 _DELETE_AT_ONCE = 2000
 _LONGEST_TEXT = 4096
-_LARGEST_INTEGER = 2**63 - 1
 _ROW_AT_FAULT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 _PLACES = f"({', '.join('?' * len(COLUMNS))})"
 _INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES {_PLACES}"
@@ -332,17 +331,4 @@ def _finish(flushes: Iterable[Future[None]]) -> None:
 
 
 def _values(row: RequestRow) -> tuple[Any, ...]:
-    return tuple(_storable(value) for value in astuple(row))
-
-
-def _storable(value: Any) -> Any:
-    """What SQLite can hold: valid text of bounded length, 64-bit integers, finite numbers."""
-    if isinstance(value, str):
-        if value.isascii() and len(value) <= _LONGEST_TEXT:
-            return value
-        return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else 0.0
-    if isinstance(value, int):
-        return max(-_LARGEST_INTEGER, min(value, _LARGEST_INTEGER))
-    return value
+    return tuple(storable(value, _LONGEST_TEXT) for value in astuple(row))
