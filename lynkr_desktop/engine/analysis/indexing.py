@@ -9,14 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.analysis import reading as readings
 from lynkr_desktop.engine.analysis.courtesy import courteous
 from lynkr_desktop.engine.analysis.facts import FileFacts
-from lynkr_desktop.engine.analysis.graph import CodeGraph
 from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.lookup import Names
 from lynkr_desktop.engine.analysis.pool import Pool
@@ -25,6 +24,9 @@ from lynkr_desktop.engine.analysis.reading import Reading
 from lynkr_desktop.engine.analysis.store import FactStore
 from lynkr_desktop.engine.analysis.walk import Reason, Stamp, Tree, Walker, read
 from lynkr_desktop.protocol.code import IndexStatus
+
+if TYPE_CHECKING:
+    from lynkr_desktop.engine.analysis.graph import CodeGraph
 
 log = logging.getLogger(__name__)
 
@@ -323,6 +325,8 @@ class Indexing:
             changed_settings = self._read_settings(settings, settings_gone)
             names = self.view.names.changed(lost, won) if lost or won else self.view.names
             if self.view.graph is None:
+                from lynkr_desktop.engine.analysis.graph import CodeGraph  # not for the start of the engine
+
                 given = {path: content for path, content in changed_settings.items() if content is not None}
                 graph = CodeGraph(self._facts, given)
             elif lost or won or changed_settings:

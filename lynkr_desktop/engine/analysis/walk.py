@@ -9,12 +9,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, NamedTuple
 
 from lynkr_desktop.engine.analysis.facts import SUFFIXES
 from lynkr_desktop.engine.analysis.limits import Limits
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 
 class Reason(StrEnum):
@@ -157,6 +158,8 @@ class Ignores:
 
     def below(self, folder: str, rules: str, *, lead: str = "") -> Ignores:
         """With the rules of a folder in it (path relative to the root, empty for the root)."""
+        from pathspec import GitIgnoreSpec
+
         try:
             spec = GitIgnoreSpec.from_lines(rules.splitlines())
         except ValueError:  # git warns of such a pattern and goes on; one such file is not worth more
