@@ -270,6 +270,9 @@ class RoutingController(QObject):
             self._model.set_index(await client.index(workspace))
         except ControlFailure as failure:
             self._model.fail_code(failure.message)
+        else:
+            # An answer that was on its way already may tell of the state before.
+            self._code_timer.start()
 
 
 async def _grown(files: tuple[FileMetrics, ...]) -> CodeTree:
