@@ -57,8 +57,10 @@ def test_the_icons_come_along(installed: Path, tmp_path: Path) -> None:
 def test_the_engine_imports_no_heavy_module_at_start(tmp_path: Path) -> None:
     script = (
         "import sys, lynkr_desktop.cli.main\n"
-        "from lynkr_desktop.engine import serve\n"
-        "heavy = {'PySide6', 'xllamacpp', 'genai_prices', 'keyring', 'qasync'}\n"
+        "from lynkr_desktop.engine import engine, serve\n"
+        "heavy = {'PySide6', 'xllamacpp', 'genai_prices', 'keyring', 'qasync', 'pathspec', 'tree_sitter'}\n"
+        "heavy |= {'tree_sitter_languages', 'tree_sitter_language_pack'}\n"
+        "heavy |= {'numpy', 'networkx', 'radon', 'lizard'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     ran = subprocess.run(
