@@ -33,16 +33,6 @@ async def lynkr(tmp_path: Path) -> AsyncIterator[Running]:
         yield running
 
 
-async def refused(lynkr: Running, method: str, path: str, body: Any = None, **query: str) -> tuple[int, str]:
-    """Status and message of a call of the control API that must fail in its shape."""
-    url = f"{lynkr.url}/v1/admin/{path}"
-    async with lynkr.http.request(method, url, params=query, json=body) as response:
-        answer = await response.json()
-        assert response.status >= 400, answer
-        assert set(answer) == {"error", "code"}, answer
-        return response.status, answer["error"]
-
-
 async def report_of(lynkr: Running, folder: Path) -> dict[str, Any]:
     """The graph of a folder once it is indexed."""
     url = f"{lynkr.url}/v1/admin/code/graph"
@@ -116,8 +106,8 @@ async def test_a_folder_that_may_not_be_indexed_is_refused_with_the_reason_and_w
         ("", "workspace is missing"),
     ):
         for status, message in (
-            await refused(lynkr, "GET", "code/graph", workspace=folder),
-            await refused(lynkr, "POST", "code/index", {"workspace": folder}),
+            await lynkr.refused("GET", "code/graph", query={"workspace": folder}),
+            await lynkr.refused("POST", "code/index", {"workspace": folder}),
         ):
             assert status == 400, folder
             assert told in message
@@ -129,7 +119,7 @@ async def test_a_folder_that_was_refused_is_taken_as_soon_as_it_is_there(
     lynkr: Running, tmp_path: Path
 ) -> None:
     folder = tmp_path / "later"
-    assert (await refused(lynkr, "GET", "code/graph", workspace=str(folder)))[0] == 400
+    assert (await lynkr.refused("GET", "code/graph", query={"workspace": str(folder)}))[0] == 400
     write(folder, {"a.py": "x = 1\n"})
     assert [file["path"] for file in (await report_of(lynkr, folder))["files"]] == ["a.py"]
 
@@ -139,20 +129,20 @@ async def test_another_users_folder_is_refused_unless_the_configuration_lists_it
 ) -> None:
     monkeypatch.setattr(os, "getuid", lambda: workspace.stat().st_uid + 1, raising=False)
     async with engine_in_process(tmp_path / "home", config_for(NOWHERE)) as lynkr:
-        _, message = await refused(lynkr, "GET", "code/graph", workspace=str(workspace))
+        _, message = await lynkr.refused("GET", "code/graph", query={"workspace": str(workspace)})
         assert "belongs to another user" in message
         assert "routing.analysis.graphify.roots" in message
     config = config_for(NOWHERE)
     config["routing"]["analysis"] = {"graphify": {"roots": [str(workspace)]}}
     async with engine_in_process(tmp_path / "home", config) as lynkr:
         assert len((await report_of(lynkr, workspace))["files"]) == 4
-        _, message = await refused(lynkr, "GET", "code/graph", workspace=str(tmp_path))
+        _, message = await lynkr.refused("GET", "code/graph", query={"workspace": str(tmp_path)})
         assert "lies in none of the folders" in message
 
 
 async def test_bodies_that_do_not_fit_are_refused(lynkr: Running) -> None:
     for body in ({"workspace": 1}, {"folder": "/x"}, [], "x"):
-        status, message = await refused(lynkr, "POST", "code/index", body)
+        status, message = await lynkr.refused("POST", "code/index", body)
         assert status == 400
         assert "does not fit" in message
 
@@ -161,7 +151,7 @@ async def test_where_code_is_not_looked_at_that_is_said(tmp_path: Path, workspac
     config = config_for(NOWHERE)
     config["routing"]["analysis"] = {"graphify": {"enabled": False}}
     async with engine_in_process(tmp_path / "home", config) as lynkr:
-        status, message = await refused(lynkr, "GET", "code/graph", workspace=str(workspace))
+        status, message = await lynkr.refused("GET", "code/graph", query={"workspace": str(workspace)})
         assert (status, "routing.analysis.graphify.enabled" in message) == (409, True)
         assert await lynkr.admin("GET", "code") == {"workspaces": []}
 

@@ -54,14 +54,9 @@ async def once_complete(lynkr: Running, prompt: str, workspace: Path, **fields: 
             await asyncio.sleep(0.02)
 
 
-async def refused(lynkr: Running, body: Any, **headers: str) -> tuple[int, str]:
-    """Status and message of an explanation that is refused in the control API's shape."""
-    url = f"{lynkr.url}/v1/admin/routes/explain"
-    async with lynkr.http.post(url, json=body, headers=headers) as response:
-        answer = await response.json()
-        assert response.status >= 400, answer
-        assert set(answer) == {"error", "code"}, answer
-        return response.status, answer["error"]
+async def refused(lynkr: Running, body: Any, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    """Status and message of an explanation that is refused."""
+    return await lynkr.refused("POST", "routes/explain", body, headers=headers)
 
 
 async def test_a_prompt_is_scored_and_its_parts_add_up(lynkr: Running, upstream: OpenAIServer) -> None:
@@ -211,8 +206,8 @@ async def test_what_cannot_be_explained_is_refused_with_the_reason(lynkr: Runnin
         got, message = await refused(lynkr, body)
         assert (got, told in message) == (status, True), message
         assert len(message) < 700
-    assert "The profiles are" in (await refused(lynkr, {"prompt": "hi"}, **{"x-lynkr-profile": "nope"}))[1]
-    assert "The tiers are" in (await refused(lynkr, {"prompt": "hi"}, **{"x-lynkr-tier": "nope"}))[1]
+    assert "The profiles are" in (await refused(lynkr, {"prompt": "hi"}, {"x-lynkr-profile": "nope"}))[1]
+    assert "The tiers are" in (await refused(lynkr, {"prompt": "hi"}, {"x-lynkr-tier": "nope"}))[1]
 
 
 async def test_large_and_strange_prompts_are_explained(lynkr: Running, workspace: Path) -> None:

@@ -83,6 +83,23 @@ class Running:
             assert response.status < 300, await response.text()
             return await response.json()
 
+    async def refused(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, str]:
+        """Status and message of a call of the control API that must fail in its shape."""
+        url = f"{self.url}/v1/admin/{path}"
+        async with self.http.request(method, url, params=query, json=body, headers=headers) as response:
+            answer = await response.json()
+            assert response.status >= 400, answer
+            assert set(answer) == {"error", "code"}, answer
+            return response.status, answer["error"]
+
     async def idle(self) -> None:
         """Waits until no request is in flight."""
         async with asyncio.timeout(5):

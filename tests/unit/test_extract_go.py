@@ -10,15 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.analysis.extract import extract
-from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Import
+from lynkr_desktop.engine.analysis.facts import Import
+from tests.support.source import Source
 
-
-def read(source: str) -> FileFacts:
-    return extract(textwrap.dedent(source).encode(), "go", ".go")
-
-
-def classes(source: str) -> dict[str, ClassFacts]:
-    return {each.name: each for each in read(source).classes}
+SOURCE = Source("go", ".go")
+read, classes = SOURCE.read, SOURCE.classes
 
 
 LIKE_LIZARD = [

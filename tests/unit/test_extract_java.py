@@ -10,27 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.analysis.extract import extract
-from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Import
+from lynkr_desktop.engine.analysis.facts import Import
+from tests.support.source import Source, assert_sound, broken
 
-
-def read(source: str) -> FileFacts:
-    return extract(textwrap.dedent(source).encode(), "java", ".java")
-
-
-def complexities(source: str) -> dict[str, int]:
-    return {function.name: function.complexity for function in read(source).functions}
-
-
-def classes(source: str) -> dict[str, ClassFacts]:
-    return {each.name: each for each in read(source).classes}
-
-
-def references(source: str) -> set[tuple[str, str, str]]:
-    facts = read(source)
-    return {
-        (each.qualifier, each.name, facts.functions[each.function].name if each.function >= 0 else "")
-        for each in facts.references
-    }
+SOURCE = Source("java", ".java")
+read, complexities, classes, references = SOURCE.read, SOURCE.complexities, SOURCE.classes, SOURCE.references
 
 
 LIKE_LIZARD = [
@@ -254,16 +238,10 @@ SNIPPET = textwrap.dedent(
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(source: bytes) -> None:
-    facts = extract(source, "java", ".java")
-    assert all(function.complexity >= 1 for function in facts.functions)
+    assert_sound(extract(source, "java", ".java"))
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.data())
-def test_broken_code_is_read(data: st.DataObject) -> None:
-    start, end = sorted(data.draw(st.tuples(*(st.integers(0, len(SNIPPET)),) * 2)))
-    source = SNIPPET[:start] + data.draw(st.binary(max_size=8)) + SNIPPET[end:]
-    facts = extract(source, "java", ".java")
-    positions = range(-1, len(facts.functions))
-    assert all(reference.name and reference.function in positions for reference in facts.references)
-    assert all(function.line <= function.end_line <= facts.lines for function in facts.functions)
+@given(broken(SNIPPET))
+def test_broken_code_is_read(source: bytes) -> None:
+    assert_sound(extract(source, "java", ".java"))

@@ -12,27 +12,11 @@ from hypothesis import strategies as st
 from radon.visitors import ComplexityVisitor
 
 from lynkr_desktop.engine.analysis.extract import extract
-from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Import
+from lynkr_desktop.engine.analysis.facts import Import
+from tests.support.source import Source
 
-
-def read(source: str) -> FileFacts:
-    return extract(textwrap.dedent(source).encode(), "python", ".py")
-
-
-def complexities(source: str) -> dict[str, int]:
-    return {function.name: function.complexity for function in read(source).functions}
-
-
-def classes(source: str) -> dict[str, ClassFacts]:
-    return {each.name: each for each in read(source).classes}
-
-
-def references(source: str) -> set[tuple[str, str, str]]:
-    facts = read(source)
-    return {
-        (each.qualifier, each.name, facts.functions[each.function].name if each.function >= 0 else "")
-        for each in facts.references
-    }
+SOURCE = Source("python", ".py")
+read, complexities, classes, references = SOURCE.read, SOURCE.complexities, SOURCE.classes, SOURCE.references
 
 
 LIKE_RADON = [

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import lizard
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.analysis.extract import extract
-from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Import
+from lynkr_desktop.engine.analysis.facts import Import
+from tests.support.source import Source
 
-
-def read(source: str) -> FileFacts:
-    return extract(textwrap.dedent(source).encode(), "rust", ".rs")
-
-
-def classes(source: str) -> dict[str, ClassFacts]:
-    return {each.name: each for each in read(source).classes}
+SOURCE = Source("rust", ".rs")
+read, classes = SOURCE.read, SOURCE.classes
 
 
 LIKE_LIZARD = [

@@ -9,29 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.analysis.extract import extract
-from lynkr_desktop.engine.analysis.facts import ClassFacts, FileFacts, Import
+from lynkr_desktop.engine.analysis.facts import Import
+from tests.support.source import Source, assert_sound, broken
 
 SUFFIXES = (".ts", ".tsx", ".js")
-
-
-def read(source: str, suffix: str = ".ts") -> FileFacts:
-    return extract(textwrap.dedent(source).encode(), "typescript", suffix)
-
-
-def complexities(source: str, suffix: str = ".ts") -> dict[str, int]:
-    return {function.name: function.complexity for function in read(source, suffix).functions}
-
-
-def classes(source: str, suffix: str = ".ts") -> dict[str, ClassFacts]:
-    return {each.name: each for each in read(source, suffix).classes}
-
-
-def references(source: str, suffix: str = ".ts") -> set[tuple[str, str, str]]:
-    facts = read(source, suffix)
-    return {
-        (each.qualifier, each.name, facts.functions[each.function].name if each.function >= 0 else "")
-        for each in facts.references
-    }
+SOURCE = Source("typescript", ".ts")
+read, complexities, classes, references = SOURCE.read, SOURCE.complexities, SOURCE.classes, SOURCE.references
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -354,16 +337,10 @@ SNIPPET = textwrap.dedent(
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(SUFFIXES))
 def test_any_bytes_are_read(source: bytes, suffix: str) -> None:
-    facts = extract(source, "typescript", suffix)
-    assert all(function.complexity >= 1 for function in facts.functions)
+    assert_sound(extract(source, "typescript", suffix))
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.data(), st.sampled_from(SUFFIXES))
-def test_broken_code_is_read(data: st.DataObject, suffix: str) -> None:
-    start, end = sorted(data.draw(st.tuples(*(st.integers(0, len(SNIPPET)),) * 2)))
-    source = SNIPPET[:start] + data.draw(st.binary(max_size=8)) + SNIPPET[end:]
-    facts = extract(source, "typescript", suffix)
-    positions = range(-1, len(facts.functions))
-    assert all(reference.name and reference.function in positions for reference in facts.references)
-    assert all(function.line <= function.end_line <= facts.lines for function in facts.functions)
+@given(broken(SNIPPET), st.sampled_from(SUFFIXES))
+def test_broken_code_is_read(source: bytes, suffix: str) -> None:
+    assert_sound(extract(source, "typescript", suffix))
