@@ -122,6 +122,8 @@ def _type(field: FieldInfo) -> str:
         return f"{words}, {low} to {high}"
     if low:
         return f"{words}, at least {low}"
+    if above is not None and high is not None:
+        return f"{words}, more than {above}, at most {high}"
     if above is not None:
         return f"{words}, more than {above}"
     return words
