@@ -155,6 +155,7 @@ def test_paths_of_windows_are_found_in_either_case() -> None:
     ):
         assert SHOP.find([name], roots=roots).paths == ("shop/config.py",)
     assert candidates("D:\\shop\\config.py", roots) == ()
+    assert candidates("\\\\nas\\work\\shop\\config.py", {"//nas/work/shop": ""}) == ("config.py",)
 
 
 def test_what_too_many_places_define_says_nothing_unless_it_is_qualified() -> None:

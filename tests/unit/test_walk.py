@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lynkr_desktop.engine.analysis.limits import Limits
-from lynkr_desktop.engine.analysis.walk import Reason, Stamp, Walker, git_folder, judge, read
+from lynkr_desktop.engine.analysis.walk import Reason, Stamp, Walker, git_folder, is_link, judge, read
 from tests.support.workspace import git, write
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
@@ -111,6 +113,16 @@ def test_each_file_that_is_left_out_has_a_reason(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.parametrize(
+    ("tag", "link"),
+    [(0, False), (0xA000_000C, True), (0xA000_0003, True), (0x9000_601A, False), (0x8000_0013, False)],
+    ids=["plain", "symbolic link", "junction", "in the cloud", "deduplicated"],
+)
+def test_on_windows_a_file_kept_in_the_cloud_is_no_link(tag: int, link: bool) -> None:
+    status = SimpleNamespace(st_mode=stat.S_IFREG | 0o666, st_reparse_tag=tag)
+    assert is_link(status) is link
+
+
 def test_links_are_never_followed_and_pipes_never_waited_for(tmp_path: Path) -> None:
     outside = write(tmp_path / "outside", {"secret.py": ""})
     root = write(tmp_path / "root", {"a/b.py": ""})

@@ -200,7 +200,7 @@ def candidates(name: str, roots: Roots, prefix: str = "") -> tuple[str, ...]:
     if path.startswith("/") or drive is not None:
         path = _normal(path)
         for root, inner in roots.items():
-            below = root + "/"
+            below = _normal(root) + "/"  # a share on Windows begins with two slashes
             if path.startswith(below) or (drive is not None and path.lower().startswith(below.lower())):
                 rest = path[len(below) :]
                 return (f"{inner}/{rest}" if inner else rest,)

@@ -97,6 +97,10 @@ _LONG_LINES = 250
 
 _SMALL = 8192
 
+_NAME_SURROGATE = 0x2000_0000
+"""Bit of a reparse tag of Windows: it stands for another place, as that of links and junctions; cloud files
+lack it."""
+
 
 def is_setting(name: str) -> bool:
     """Whether a file of this name may say how imports are resolved."""
@@ -106,6 +110,11 @@ def is_setting(name: str) -> bool:
 def is_source(name: str) -> bool:
     """Whether a file of this name is in a language that is analysed."""
     return os.path.splitext(name)[1] in SUFFIXES
+
+
+def is_link(status: os.stat_result) -> bool:
+    """Whether a status, of the file itself, is that of a link or of a junction of Windows."""
+    return stat.S_ISLNK(status.st_mode) or bool(getattr(status, "st_reparse_tag", 0) & _NAME_SURROGATE)
 
 
 def hidden(path: str) -> bool:
@@ -234,7 +243,9 @@ class Walker:
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 try:
                     if entry.is_dir(follow_symlinks=False):
-                        if not self._enters(folder, entry.name, rules, names) or _junction(entry):
+                        if not self._enters(folder, entry.name, rules, names):
+                            continue
+                        if is_link(entry.stat(follow_symlinks=False)):
                             continue
                         if path.count("/") + 1 > self._limits.depth:
                             tree.complete = False
@@ -283,7 +294,7 @@ class Walker:
         reason: Reason | None = None
         if rules and rules.ignored(path):
             reason = Reason.IGNORED
-        elif stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", None):
+        elif is_link(status):
             reason = Reason.LINK
         elif not stat.S_ISREG(status.st_mode):
             reason = Reason.NOT_A_FILE
@@ -386,10 +397,6 @@ def _outer(root: str) -> Ignores:
 def _rules(file: str) -> str:
     content = read(file, 256 * 1024)
     return "" if isinstance(content, Reason) else content[0].decode("utf-8", "replace")
-
-
-def _junction(entry: os.DirEntry[str]) -> bool:
-    return bool(getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", None))
 
 
 def _printable(name: str) -> bool:
