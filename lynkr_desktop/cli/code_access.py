@@ -24,8 +24,6 @@ _POLL_S = 0.1
 _SHORT_WAIT_S = 3.0
 """Most workspaces are indexed in this time, so that it is waited for in any case."""
 
-OFF = "Code is not looked at. Set routing.analysis.graphify.enabled to true first."
-
 
 class CodeAccess(Protocol):
     """What is known of code. Every method raises `ControlFailure`.
@@ -59,7 +57,7 @@ class EngineCode:
         until = _until(wait)
         while True:
             report = self._client.get("/v1/admin/code/graph", CodeGraphReport, workspace=str(folder))
-            if not _unfinished(report.status) or time.monotonic() > until:
+            if not report.status.unfinished or time.monotonic() > until:
                 return report
             show(report.status)
             time.sleep(_POLL_S)
@@ -90,16 +88,15 @@ class OfflineCode:
 
     def report(self, folder: Path, *, wait: bool, show: Show) -> CodeGraphReport:
         """The graph of a workspace."""
+        from lynkr_desktop.engine.code import OFF, index_of
         from lynkr_desktop.engine.offline import open_workspaces
 
         async def read() -> CodeGraphReport:
             async with open_workspaces(self._loaded, self._paths) as workspaces:
                 if workspaces is None:
                     raise ControlFailure(OFF)
-                index = workspaces.at(folder)
-                if index is None:
-                    raise ControlFailure(workspaces.refusal(folder))
-                while _unfinished(index.status):
+                index = index_of(workspaces, folder)
+                while index.status.unfinished:
                     show(index.status)
                     await asyncio.sleep(_POLL_S)
                 return await asyncio.to_thread(index.report)
@@ -138,11 +135,7 @@ def _until(wait: bool) -> float:
     return float("inf") if wait else time.monotonic() + _SHORT_WAIT_S
 
 
-def _unfinished(status: IndexStatus) -> bool:
-    return status.state in ("waiting", "indexing")
-
-
 def _unread(found: RouteExplanation) -> bool:
     """Whether another look would know more of the workspace."""
     index = found.index
-    return index is not None and (_unfinished(index) or (not found.complete and index.state != "failed"))
+    return index is not None and (index.unfinished or (not found.complete and index.state != "failed"))

@@ -206,16 +206,14 @@ def _languages() -> str:
 
 def _nothing(status: IndexStatus) -> str:
     """Why there is no graph, and what to do; empty where there is one."""
-    match status.state:
-        case "waiting" | "indexing":
-            return (
-                f"{status.root} is being indexed, {status.done:,} of {status.total:,} files are done. "
-                "Run this again in a while, or with --wait."
-            )
-        case "failed":
-            return f"{status.root} has no index. {status.error or 'No reason is known.'}"
-        case _:
-            return ""
+    if status.unfinished:
+        return (
+            f"{status.root} is being indexed, {status.done:,} of {status.total:,} files are done. "
+            "Run this again in a while, or with --wait."
+        )
+    if status.state == "failed":
+        return f"{status.root} has no index. {status.error or 'No reason is known.'}"
+    return ""
 
 
 def _inside(folder: Path, status: IndexStatus) -> str:

@@ -80,6 +80,11 @@ class IndexStatus(Struct, frozen=True, kw_only=True):
     polling: bool = False
     error: str = ""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the first pass is still to be made, or being made."""
+        return self.state in ("waiting", "indexing")
+
 
 class CodeEdge(Struct, frozen=True, array_like=True):
     """`source` depends on `target`; both are positions in the list of files."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
-from lynkr_desktop.engine.analysis.workspaces import Workspaces
+from lynkr_desktop.engine.code import OFF, index_of
 from lynkr_desktop.engine.endpoints.control import Call, decoded, reply
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.wire.errors import WireError
@@ -50,7 +50,7 @@ class CodeCalls:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Begins to index a workspace; one that is known has all its files looked at again."""
         index = self._index((await decoded(request, IndexRequest)).workspace)
-        if index.status.state not in ("waiting", "indexing"):
+        if not index.status.unfinished:
             index.refresh()
         return reply(index.status, 202)
 
@@ -60,22 +60,5 @@ class CodeCalls:
             message = "workspace is missing: give the absolute path of a folder of code."
             raise WireError(message, status=400, kind="invalid_request", param="workspace")
         if self._engine.workspaces is None:
-            message = "Code is not looked at. Set routing.analysis.graphify.enabled to true first."
-            raise WireError(message, status=409, kind="conflict")
+            raise WireError(OFF, status=409, kind="conflict")
         return index_of(self._engine.workspaces, Path(folder).expanduser() if not workspace else Path(folder))
-
-
-def index_of(workspaces: Workspaces, folder: Path) -> WorkspaceIndex:
-    """The index for a folder; indexing begins at first sight.
-
-    Raises:
-        WireError: 400 where the folder is not there or may not be indexed.
-    """
-    why = workspaces.refusal(folder)
-    index = None if why else workspaces.at(folder)
-    if index is None:
-        message = (
-            why or f"{str(folder)[:300]!r} cannot be indexed now, since the engine is starting or stopping."
-        )
-        raise WireError(message, status=400, kind="invalid_request", param="workspace")
-    return index

@@ -179,13 +179,9 @@ def workspace_name(root: str) -> str:
     return name or root
 
 
-INDEXING = ("waiting", "indexing")
-"""States of an index that is not through with its files."""
-
-
 def indexing(statuses: tuple[IndexStatus, ...]) -> str:
     """`Indexing shop: 312 of 1,020 files`; empty while nothing is indexed."""
-    busy = [status for status in statuses if status.state in INDEXING]
+    busy = [status for status in statuses if status.unfinished]
     if not busy:
         return ""
     if len(busy) > 1:
@@ -203,6 +199,6 @@ def indexing(statuses: tuple[IndexStatus, ...]) -> str:
 
 def indexing_part(statuses: tuple[IndexStatus, ...]) -> float:
     """How much of what is being indexed is done, 0..1."""
-    busy = [status for status in statuses if status.state in INDEXING]
+    busy = [status for status in statuses if status.unfinished]
     total = sum(one.total for one in busy)
     return sum(one.done for one in busy) / total if total else 0.0

@@ -136,7 +136,7 @@ class HotSpotsCard(Card):
 
     def _show_empty(self, index: IndexStatus | None) -> None:
         routing = self._routing
-        busy = index is not None and index.state in words.INDEXING
+        busy = index is not None and index.unfinished
         self._empty.set_button_visible(self._model.serving and not routing.code_loading and not busy)
         self._failed = bool(routing.workspace) and (
             bool(routing.code_failure) or (index is not None and index.state == "failed")
@@ -150,7 +150,7 @@ class HotSpotsCard(Card):
             text = self.tr("{name} could not be indexed: {why}").format(
                 name=words.workspace_name(index.root), why=index.error or self.tr("the reason is not known")
             )
-        elif index is not None and index.state in words.INDEXING:
+        elif index is not None and index.unfinished:
             text = self.tr("The map is drawn as soon as all files are read.")
         elif index is not None and not routing.code_loading:
             text = self.tr(

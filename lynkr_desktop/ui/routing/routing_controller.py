@@ -15,7 +15,6 @@ from lynkr_desktop.protocol.routing import ExplainRequest, Mark
 from lynkr_desktop.tasks import Tasks
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure
 from lynkr_desktop.ui.routing.code_tree import CodeTree, grow
-from lynkr_desktop.ui.routing.decision_words import INDEXING
 from lynkr_desktop.ui.routing.routing_model import PAGE, RoutingModel
 from lynkr_desktop.ui.theme.tokens import Motion
 
@@ -120,7 +119,7 @@ class RoutingController(QObject):
         if not root or found is None or found == self._model.index:
             return
         # A report of files comes only when the index is through with them.
-        changed = found.state not in INDEXING and not _same_files(found, self._model.index)
+        changed = not found.unfinished and not _same_files(found, self._model.index)
         self._model.set_index(found)
         if changed:
             self._code_stale = True
