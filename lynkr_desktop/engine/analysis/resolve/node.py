@@ -65,9 +65,7 @@ class Packages:
             if not found:
                 return
         elif not subpath:
-            for field in _FIELDS:
-                for target in strings(content.get(field)):
-                    yield from _sources(folder, target)
+            yield from self.main(folder)
         if subpath:
             yield join(folder, subpath)
             yield join(folder, "src", subpath)
