@@ -168,6 +168,20 @@ def test_reads_what_is_defined_at_the_top_level() -> None:
     assert set(facts.defines) == set("ABCDEFGHIJKL")
 
 
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        ("make[T]()", {"make", "T"}), ("q.Make[q.T]()", {"q.Make", "q.T"}), ("make[*T]()", {"make", "T"}),
+        ("make[T](1)", {"make", "T"}), ("q.Make[T](1, 2)", {"q.Make", "T"}), ("make[int]()", {"make"}),
+        ("make[K, V]()", {"make", "K", "V"}), ("make[[]T]()", {"make", "T"}), ("m[\"x\"](1)", set()),
+    ],
+)  # fmt: skip
+def test_reads_calls_of_generic_functions(call: str, names: set[str]) -> None:
+    facts = read(f"package a\nfunc f() {{ {call} }}\n")
+
+    assert {f"{each.qualifier}.{each.name}".strip(".") for each in facts.references} == names
+
+
 def test_reads_calls_and_named_types() -> None:
     facts = read("""
         package a

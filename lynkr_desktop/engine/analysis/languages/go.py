@@ -51,6 +51,12 @@ _QUERY_OLDER = """
 _QUERY_NEWER = """
 (interface_type (type_elem . [(type_identifier) (qualified_type) (generic_type)] @class.base .))
 (source_file (var_declaration (var_spec_list (var_spec (identifier) @define))))
+(call_expression function: (index_expression
+  operand: [(identifier) (selector_expression)] @call
+  index: [
+    [(identifier) (selector_expression)] @type
+    (unary_expression "*" [(identifier) (selector_expression)] @type)
+  ]))
 """
 
 _IMPORT = re.compile(r"""([\w.]*)\s*["`]([^"`]*)["`]""")
