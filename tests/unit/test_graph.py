@@ -152,7 +152,7 @@ def test_an_unknown_file_is_an_error() -> None:
     graph = graph_of("=== a.py\n")
     assert "a.py" in graph
     assert "b.py" not in graph
-    assert len(graph) == 1
+    assert graph.paths == ("a.py",)
     with pytest.raises(KeyError):
         graph.metrics("b.py")
 
@@ -163,8 +163,8 @@ def test_an_empty_workspace_grows_and_shrinks() -> None:
     facts = {path: extract(text, "python", ".py") for path, text in (("a.py", b"import b"), ("b.py", b""))}
     grown = empty.update(facts)
     assert edges_of(grown) == {("a.py", "b.py")}
-    assert len(empty) == 0
-    assert len(grown.update({"a.py": None, "b.py": None, "never.py": None})) == 0
+    assert empty.paths == ()
+    assert grown.update({"a.py": None, "b.py": None, "never.py": None}).paths == ()
 
 
 ASKING_SETTINGS = """

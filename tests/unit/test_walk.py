@@ -68,7 +68,7 @@ def test_what_git_ignores_is_left_out_as_git_does(tmp_path: Path) -> None:
     listed = git(root, "ls-files", "--others", "--exclude-standard").splitlines()
     tree = Walker(root, Limits()).walk()
     assert set(tree.sources) == {path for path in listed if path.endswith(".py")}
-    assert tree.counts()["ignored by git"] > 0
+    assert Reason.IGNORED in tree.skipped.values()
 
 
 def test_a_folder_within_a_repository_obeys_the_rules_above_it(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_limits_cut_the_walk_short_at_the_deepest_files(tmp_path: Path) -> None:
     root = write(tmp_path, {f"{'d/' * depth}f{n}.py": "" for depth in range(6) for n in range(3)})
     tree = Walker(root, Limits(files=7)).walk()
     assert len(tree.sources) == 7
-    assert tree.counts() == {"over the limit of files": 11}
+    assert (tree.beyond, tree.skipped) == (11, {})
     assert not tree.complete
     assert all(path.count("/") <= 2 for path in tree.sources)
     shallow = Walker(root, Limits(depth=2)).walk()

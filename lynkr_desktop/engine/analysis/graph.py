@@ -38,9 +38,6 @@ class CodeGraph:
             self._families[language] = Family.build(language, members, self._settings)
         self._measure()
 
-    def __len__(self) -> int:
-        return len(self._files)
-
     def __contains__(self, path: object) -> bool:
         return path in self._files
 

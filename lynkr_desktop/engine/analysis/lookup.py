@@ -75,12 +75,6 @@ class Names:
         self._tests: dict[str, tuple[Place, ...]] = {}
         """The symbols of tests."""
 
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._files
-
     def changed(self, gone: Mapping[str, FileFacts | None], come: Mapping[str, FileFacts | None]) -> Names:
         """These names without some files and with others.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -57,13 +57,6 @@ class Tree:
         self.skipped: dict[str, Reason] = {}
         self.beyond = 0
         self.complete = True
-
-    def counts(self) -> Counter[str]:
-        """The skipped files by reason."""
-        counts: Counter[str] = Counter(reason.value for reason in self.skipped.values())
-        if self.beyond:
-            counts[Reason.LIMIT.value] += self.beyond
-        return counts
 
 
 _FOREIGN = frozenset(

@@ -62,7 +62,6 @@ class Features(Struct, frozen=True):
         count: how many words the prose has; two characters of unspaced scripts count as one.
         steps: items of lists.
         pasted: characters that were pasted, not written.
-        prose: what was written, cut.
     """
 
     grams: dict[int, float]
@@ -71,7 +70,6 @@ class Features(Struct, frozen=True):
     count: int
     steps: int
     pasted: int
-    prose: str
 
 
 def features(text: str) -> Features:
@@ -96,7 +94,6 @@ def features(text: str) -> Features:
         count=len(written.split()) + unspaced // 2,
         steps=len(_STEP.findall(written)),
         pasted=max(0, len(text) - len(written)),
-        prose=cut,
     )
 
 

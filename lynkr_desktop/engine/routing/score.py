@@ -53,14 +53,10 @@ class Contribution(Struct, frozen=True):
 
 
 class Score(Struct, frozen=True):
-    """A complexity in [0, 1] with its reasons, the strongest first; their points sum to it.
-
-    `fixed` tells how far it does not depend on the code that is touched.
-    """
+    """A complexity in [0, 1] with its reasons, the strongest first; their points sum to it."""
 
     value: float
     contributions: tuple[Contribution, ...]
-    fixed: float = 0.0
 
     @property
     def reason(self) -> str:
@@ -103,7 +99,7 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         tally.add("work", "tools", ask.tools, 0.0, f"{ask.tools} tools on offer")
     if touched is not None and (effect := _protected(ask, touched, found, reading.fixed)):
         tally.add("risk", "protected path", 1.0, effect, "changes code that guards something")
-    return tally.score(reading.fixed)
+    return tally.score()
 
 
 @lru_cache(maxsize=512)
@@ -148,7 +144,7 @@ class _Tally:
         points = _value_at(self._level) - before
         self._items.append(Contribution(group, name, float(value), points, reason))
 
-    def score(self, fixed: float) -> Score:
+    def score(self) -> Score:
         total = _value_at(self._level)
         value = min(1.0, max(0.0, total))
         if value != total:
@@ -160,7 +156,7 @@ class _Tally:
             Contribution(item.group, item.name, item.value, round(item.points, 6), item.reason)
             for item in self._items
         )
-        return Score(round(value, 4), rounded, round(fixed, 4))
+        return Score(round(value, 4), rounded)
 
 
 def _value_at(level: float) -> float:
