@@ -146,7 +146,9 @@ class Selection:
             found = await provider.availability(target.model, wants.needs)
             concrete = Target(target.provider, found.model or target.model, target.tier)
             choice = Choice(concrete, provider, found.state)
-            error = _unfit(concrete, found, wants, profile) or self._too_long(choice, found, wants)
+            error = _unfit(concrete, provider.kind, found, wants, profile) or self._too_long(
+                choice, found, wants
+            )
             if error is None:
                 choices.append(choice)
             else:
@@ -204,16 +206,22 @@ def _local_rank(choice: Choice, profile: Profile) -> int:
     return 0 if choice.provider.kind == "ollama" else 1
 
 
-def _unfit(target: Target, found: Availability, wants: Wants, profile: Profile) -> WireError | None:
+def _unfit(
+    target: Target, kind: str, found: Availability, wants: Wants, profile: Profile
+) -> WireError | None:
     """Why a model cannot take the request, None where it can as far as is known."""
     if not found.usable and not (found.own_key_helps and wants.own_key):
-        status, kind = (404, "not_found") if found.missing else (503, "unavailable")
-        return WireError(found.reason, status=status, kind=kind)
+        status, said = (404, "not_found") if found.missing else (503, "unavailable")
+        return WireError(found.reason, status=status, kind=said)
     if profile.local_only and found.remote:
         return _elsewhere(target, profile)
     if found.capabilities is not None:
         for need in sorted(wants.needs - found.capabilities):
-            return Unsupported(f"{target.name} cannot {_CANNOT[need]}.", "model")
+            return Unsupported(
+                f"{target.name} cannot {_CANNOT[need]}. Choose a model with the {need} capability"
+                + (" (`ollama show` lists it)." if kind == "ollama" else "."),
+                "model",
+            )
     return None
 
 
