@@ -24,7 +24,11 @@ _CERTAINLY_TOO_LONG = 6.0
 SHORT = 20_000
 """Bytes that every model takes."""
 
-_CANNOT: dict[Need, str] = {"tools": "call tools", "vision": "see images"}
+_CANNOT: dict[Need, tuple[str, str]] = {
+    "tools": ("call tools", "tools"),
+    "vision": ("see images", "messages"),
+}
+"""What a model without the capability cannot do, and which field of the request asks for it."""
 
 
 class Wants(Struct, frozen=True):
@@ -217,10 +221,10 @@ def _unfit(
         return _elsewhere(target, profile)
     if found.capabilities is not None:
         for need in sorted(wants.needs - found.capabilities):
+            what, field = _CANNOT[need]
+            listed = " (`ollama show` lists it)" if kind == "ollama" else ""
             return Unsupported(
-                f"{target.name} cannot {_CANNOT[need]}. Choose a model with the {need} capability"
-                + (" (`ollama show` lists it)." if kind == "ollama" else "."),
-                "model",
+                f"{target.name} cannot {what}. Choose a model with the {need} capability{listed}.", field
             )
     return None
 
