@@ -55,30 +55,31 @@ def main() -> None:
         decide = ours([None] * count)
         table = [judge("Lynkr", bench, decide, deep=True)]
     table += baselines(bench, tune)
-    report = {
-        "split": bench.split,
-        "table": msgspec.to_builtins(table),
-        "latency_ms": latency(bench),
-        "mistakes": mistakes(bench, decide) if arguments.mistakes else [],
-        "gsm8k": {} if arguments.skip_gsm8k else msgspec.to_builtins(gsm8k.evaluate()),
-    }
+    times, wrong = latency(bench), mistakes(bench, decide) if arguments.mistakes else []
+    outcomes = None if arguments.skip_gsm8k else gsm8k.evaluate()
     if arguments.json:
+        report = {
+            "split": bench.split,
+            "table": msgspec.to_builtins(table),
+            "latency_ms": times,
+            "mistakes": wrong,
+            "gsm8k": {} if outcomes is None else msgspec.to_builtins(outcomes),
+        }
         json.dump(report, sys.stdout, ensure_ascii=False, indent=1)
         print()
         return
     _print_table(table)
     _print_deep(table[0])
-    times = latency(bench)
     print(
         f"\nA whole decision takes {times['p50']:.2f} ms of processor time (p50), {times['p99']:.2f} (p99), "
         f"{times['max']:.1f} at most, over {times['count']} decisions"
     )
-    for entry in mistakes(bench, decide) if arguments.mistakes else ():
+    for entry in wrong:
         wanted = "/".join(entry["wanted"])
         print(f"  {entry['id']} {entry['chosen']} for {wanted}: {entry['ask'][:120]!r}")
-    if not arguments.skip_gsm8k:
+    if outcomes is not None:
         print()
-        gsm8k.show(gsm8k.evaluate())
+        gsm8k.show(outcomes)
 
 
 def _print_table(table: list[Judged]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import quantiles
@@ -283,7 +283,7 @@ def mistakes(bench: Bench, decide: Decider) -> list[dict[str, Any]]:
                     "wanted": [str(tier) for tier in item.case.acceptable],
                     "chosen": str(TIERS[rank]),
                     "ask": item.own.ask.subject[:200],
-                    "tags": Counter(item.case.tags).keys(),
+                    "tags": list(item.case.tags),
                 }
             )
-    return [{**entry, "tags": list(entry["tags"])} for entry in found]
+    return found
