@@ -36,7 +36,7 @@ from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
-from lynkr_desktop.engine.snapshot import Snapshot
+from lynkr_desktop.engine.snapshot import Snapshot, known_models, status_of
 from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
@@ -248,12 +248,9 @@ class Engine:
         for name, provider in providers.items():
             if old is None or old.providers.get(name) is not provider:
                 await provider.start()
-        known = {model: name for name, options in config.providers.items() for model in options.models}
         return Snapshot(
             config=config,
-            status=ConfigStatus(
-                path=str(loaded.path), exists=loaded.exists, loaded_at=time.time(), inactive=loaded.inactive
-            ),
+            status=status_of(loaded),
             guard=Guard(
                 self.token,
                 config.proxy.allowed_hosts,
@@ -263,7 +260,7 @@ class Engine:
             router=Router(
                 config.routing,
                 frozenset(providers),
-                known,
+                known_models(config),
                 self._switches,
                 self._sessions,
                 await self._workspaces_for(config, old),

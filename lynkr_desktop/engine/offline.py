@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,11 +19,10 @@ from lynkr_desktop.engine.routing.selection import Quickness, Selection, Turns
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN
-from lynkr_desktop.engine.snapshot import Snapshot
+from lynkr_desktop.engine.snapshot import Snapshot, known_models, status_of
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.prices import Prices
 from lynkr_desktop.paths import Paths
-from lynkr_desktop.protocol.control import ConfigStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +75,15 @@ async def open_offline(
         for provider in providers.values():
             stack.push_async_callback(provider.close)
         workspaces = await stack.enter_async_context(open_workspaces(loaded, paths))
-        known = {model: name for name, options in config.providers.items() for model in options.models}
-        router = Router(config.routing, frozenset(providers), known, switches, workspaces=workspaces)
+        router = Router(
+            config.routing, frozenset(providers), known_models(config), switches, workspaces=workspaces
+        )
         if router.profile.local_only:
             egress.shut()
             stack.callback(egress.open)
         snapshot = Snapshot(
             config=config,
-            status=ConfigStatus(
-                path=str(loaded.path), exists=loaded.exists, loaded_at=time.time(), inactive=loaded.inactive
-            ),
+            status=status_of(loaded),
             guard=Guard(""),
             router=router,
             selection=Selection(providers, config.routing.weights, Prices(), Quickness(), Turns()),

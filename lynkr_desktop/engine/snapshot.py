@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lynkr_desktop.engine.config.loader import LoadedConfig
 from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.providers.base import Provider
@@ -57,3 +59,15 @@ class Snapshot:
             if await provider.has(model, fresh=fresh):
                 return Target(provider.name, model, None)
         return None
+
+
+def status_of(loaded: LoadedConfig) -> ConfigStatus:
+    """What is told of a configuration that was loaded just now."""
+    return ConfigStatus(
+        path=str(loaded.path), exists=loaded.exists, loaded_at=time.time(), inactive=loaded.inactive
+    )
+
+
+def known_models(config: Config) -> dict[str, str]:
+    """The bare model names that clients may use, each with the provider that has it."""
+    return {model: name for name, options in config.providers.items() for model in options.models}
