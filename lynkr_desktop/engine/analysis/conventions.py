@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-TEST_FOLDERS = frozenset({"test", "tests", "__tests__", "__mocks__", "spec", "specs", "e2e"})
-VENDORED_FOLDERS = frozenset(
-    {"vendor", "vendored", "_vendor", "_vendored", "third_party", "thirdparty", "third-party", "node_modules"}
-    | {"site-packages", "bower_components"}
+_TEST_FOLDERS = frozenset({"test", "tests", "__tests__", "__mocks__", "spec", "specs", "e2e"})
+_VENDORED_FOLDERS = frozenset(
+    {"vendored", "_vendor", "_vendored", "third_party", "thirdparty", "third-party"}
 )
+"""Beside those of package managers, which the walk never enters."""
 
 _TEST_NAME = re.compile(
     r"""(
@@ -33,7 +33,7 @@ def is_test(path: str) -> bool:
         return False
     if _TEST_NAME.match(name):
         return True
-    if not TEST_FOLDERS.isdisjoint(folders):
+    if not _TEST_FOLDERS.isdisjoint(folders):
         return True
     return name.endswith(".cs") and any(_TEST_PROJECT.search(folder) for folder in folders)
 
@@ -41,4 +41,4 @@ def is_test(path: str) -> bool:
 @lru_cache(maxsize=65536)
 def is_vendored(path: str) -> bool:
     """Whether a file stands in a folder that holds copies of other projects."""
-    return not VENDORED_FOLDERS.isdisjoint(path.split("/")[:-1])
+    return not _VENDORED_FOLDERS.isdisjoint(path.split("/")[:-1])

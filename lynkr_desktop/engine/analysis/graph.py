@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from itertools import chain
 
+from msgspec.structs import replace
+
 from lynkr_desktop.engine.analysis.conventions import is_test
 from lynkr_desktop.engine.analysis.facts import FileFacts, Language
 from lynkr_desktop.engine.analysis.family import Family
 from lynkr_desktop.engine.analysis.links import Links
+from lynkr_desktop.engine.analysis.metrics import alone
 from lynkr_desktop.engine.analysis.reach import Reach, reach
 from lynkr_desktop.protocol.code import CodeEdge, EdgeKind, FileMetrics
 
@@ -71,24 +74,16 @@ class CodeGraph:
         position = self._positions[path]
         links = self._links(path)
         references = links.internal + links.external
-        complexities = [function.complexity for function in facts.functions]
         figures = self._reach
-        return FileMetrics(
-            path=path,
-            language=facts.language,
-            lines=facts.lines,
-            functions=len(complexities),
-            cyclomatic_sum=sum(complexities),
-            cyclomatic_max=max(complexities, default=0),
+        return replace(
+            alone(path, facts),
             depth=figures.depth[position],
             component=figures.component[position],
-            lcom4=max((found.lcom4 for found in facts.classes), default=0),
             cohesion=links.internal / references if references else 1.0,
             blast_1=figures.direct[position],
             blast_2=figures.two_steps[position],
             blast=figures.full[position],
             blast_tests=figures.full_marked[position],
-            test=is_test(path),
         )
 
     def update(

@@ -10,10 +10,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from lynkr_desktop.engine.analysis import reading as readings
-from lynkr_desktop.engine.analysis.conventions import is_test
-from lynkr_desktop.engine.analysis.facts import FileFacts
 from lynkr_desktop.engine.analysis.indexing import Indexing, View
 from lynkr_desktop.engine.analysis.lookup import Names, candidates
+from lynkr_desktop.engine.analysis.metrics import alone
 from lynkr_desktop.engine.analysis.walk import Reason, hidden, is_source, read
 from lynkr_desktop.protocol.code import CodeGraphReport, FileMetrics, IndexStatus, SymbolMetrics
 
@@ -114,21 +113,6 @@ def metrics_of(view: View, path: str) -> FileMetrics | None:
         return view.graph.metrics(path) if path in view.graph else None
     facts = view.facts.get(path)
     return None if facts is None else alone(path, facts)
-
-
-def alone(path: str, facts: FileFacts) -> FileMetrics:
-    """The metrics of a file of which only its own bytes are known."""
-    complexities = [function.complexity for function in facts.functions]
-    return FileMetrics(
-        path=path,
-        language=facts.language,
-        lines=facts.lines,
-        functions=len(complexities),
-        cyclomatic_sum=sum(complexities),
-        cyclomatic_max=max(complexities, default=0),
-        lcom4=max((found.lcom4 for found in facts.classes), default=0),
-        test=is_test(path),
-    )
 
 
 class _Spot:
