@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-OK, FAILED = 0, 1
+OK, FAILED, NOT_RUNNING = 0, 1, 3
+STOPPED = "Lynkr is not running. Start it with `lynkr serve`, or from the tray."
 
 
 def print_json(value: object) -> int:

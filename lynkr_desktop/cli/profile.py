@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lynkr_desktop.cli.ending import OK, fail, print_json
+from lynkr_desktop.cli.ending import NOT_RUNNING, OK, STOPPED, fail, print_json
 from lynkr_desktop.paths import resolve_paths
-
-NOT_RUNNING = 3
 
 
 def add_parser(
@@ -37,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     paths = resolve_paths(args.home, args.config)
     runtime = find_engine(paths)
     if runtime is None:
-        print("Lynkr is not running. Start it with `lynkr serve`, or from the tray.", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return NOT_RUNNING
     try:
         client = connect(paths, runtime)

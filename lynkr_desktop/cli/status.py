@@ -7,14 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.ending import NOT_RUNNING, OK, STOPPED, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.paths import Paths
     from lynkr_desktop.protocol.code import IndexStatus
     from lynkr_desktop.protocol.control import ConfigStatus, EngineStatus, TierStatus
-
-RUNNING, FAILED, NOT_RUNNING = 0, 1, 3
 
 
 def add_parser(
@@ -36,8 +35,6 @@ def add_parser(
 
 def run(args: argparse.Namespace) -> int:
     """Prints the status and returns the exit code."""
-    import msgspec
-
     from lynkr_desktop.cli.client import ControlFailure, connect
     from lynkr_desktop.protocol.control import EngineStatus
     from lynkr_desktop.running import find_engine
@@ -50,18 +47,16 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print('{\n  "state": "stopped"\n}')
         else:
-            print("Lynkr is not running. Start it with `lynkr serve`, or from the tray.")
+            print(STOPPED)
         return NOT_RUNNING
     try:
         status = connect(paths, runtime).get("/v1/admin/status", EngineStatus)
     except ControlFailure as error:
-        print(f"lynkr: {error}", file=sys.stderr)
-        return FAILED
+        return fail(error)
     if args.json:
-        print(msgspec.json.format(msgspec.json.encode(status), indent=2).decode())
-    else:
-        print(describe(status, time.time()))
-    return RUNNING
+        return print_json(status)
+    print(describe(status, time.time()))
+    return OK
 
 
 def _show_token(paths: Paths) -> int:
@@ -71,7 +66,7 @@ def _show_token(paths: Paths) -> int:
     except OSError:
         print("There is no token yet. Lynkr makes one when it starts first: `lynkr serve`.", file=sys.stderr)
         return NOT_RUNNING
-    return RUNNING
+    return OK
 
 
 def describe(status: EngineStatus, now: float) -> str:
