@@ -1,7 +1,7 @@
 """Trains the learned part of the score: `python -m benchmarks.routing.train`.
 
-A ridge regression in its dual form, over a thousand or two labelled asks: those of data/train, which the
-scorer's author wrote for it, and those of the tune split, without the test split. Base labels are what an
+A ridge regression in its dual form, over a few thousand labelled asks: those of data/train, which were written
+for it, and those of the tune split, without the test split. Base labels are what an
 ask is worth on code of ordinary structure: the structure's own move and that of failures are taken off the
 labels first.
 """
@@ -23,7 +23,7 @@ from lynkr_desktop.engine.routing import model
 from lynkr_desktop.engine.routing.features import BITS, features
 from lynkr_desktop.engine.routing.model import Head, Model, Weights, dense_of, feature_names
 
-ASKS = Path(__file__).parent / "data" / "train" / "asks.jsonl"
+ASKS = Path(__file__).parent / "data" / "train"
 SHRINK = 1.0
 """The ridge: how strongly weights are held down."""
 
@@ -49,8 +49,8 @@ class Example(Struct, frozen=True):
 
 def own_examples() -> list[Example]:
     """The asks of data/train."""
-    with ASKS.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+    files = sorted(ASKS.glob("*.jsonl"))
+    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     return [Example(row["ask"], row["level"], row["fixed"]) for row in rows]
 
 

@@ -110,13 +110,13 @@ def _read(text: str, model: Model) -> tuple[Features, Reading]:
 
 
 def _sensitivity(fixed: float, concepts: dict[str, str]) -> float:
-    """How much of the code's structure counts: all of it up to 0.3, none from 0.7 on.
+    """How much of the code's structure counts: all of it up to 0.5, none from 0.9 on.
 
     To explain, test, review or restructure something is as hard as the thing, however the ask is worded.
     """
     if concepts.keys() & _ABOUT_CODE and not concepts.keys() & _NOT_ABOUT_CODE:
         return 1.0
-    return 1.0 - min(1.0, max(0.0, (fixed - 0.3) / 0.4))
+    return 1.0 - min(1.0, max(0.0, (fixed - 0.5) / 0.4))
 
 
 def _protected(ask: Ask, touched: Touched, found: Features, fixed: float) -> float:
