@@ -1,9 +1,8 @@
 """Trains the learned part of the score: `python -m benchmarks.routing.train`.
 
-A ridge regression in its dual form, over a few thousand labelled asks: those of data/train, which were written
-for it, and those of the tune split, without the test split. Base labels are what an
-ask is worth on code of ordinary structure: the structure's own move and that of failures are taken off the
-labels first.
+A ridge regression in its dual form, over a few thousand labelled asks: those of data/train, written for
+it, and those of the tune split, without the test split. Base labels are what an ask is worth on code of
+ordinary structure: the structure's own move and that of failures are taken off the labels first.
 """
 
 from __future__ import annotations

@@ -99,7 +99,6 @@ class Engine:
         self._turns = Turns()
         self._records: Records
         self._decisions: DecisionLog
-        self.workspaces: Workspaces | None = None
         self._sessions = Sessions()
         self.token = ""
         self.port = port
@@ -240,6 +239,11 @@ class Engine:
         """The configuration in force."""
         return self._snapshot
 
+    @property
+    def workspaces(self) -> Workspaces | None:
+        """The code that requests are about; None where none is indexed."""
+        return self._snapshot.router.workspaces
+
     async def _build(self, loaded: LoadedConfig, old: Snapshot | None) -> Snapshot:
         config = loaded.config
         providers = build_providers(
@@ -273,14 +277,11 @@ class Engine:
         """The indices of code: kept while their options stay, for they are costly to make."""
         graphify = config.routing.analysis.graphify
         if old is not None and old.config.routing.analysis.graphify == graphify:
-            return self.workspaces
-        before, self.workspaces = self.workspaces, None
-        if before is not None:
-            await before.close()
-        self.workspaces = workspaces_for(graphify, self.paths, self.changed)
-        if self.workspaces is not None:
-            await self.workspaces.start()
-        return self.workspaces
+            return old.router.workspaces
+        made = workspaces_for(graphify, self.paths, self.changed)
+        if made is not None:
+            await made.start()
+        return made
 
     def _starts_shut(self, config: Config) -> bool:
         return Router(config.routing, frozenset(), switches=self._switches).profile.local_only
@@ -310,7 +311,10 @@ class Engine:
             return status
 
     async def _close_old(self, old: Snapshot) -> None:
-        """Closes the providers that the new configuration dropped, when nothing uses them any more."""
+        """Closes what the new configuration dropped; providers when nothing uses them any more."""
+        indices = old.router.workspaces
+        if indices is not None and indices is not self.workspaces:
+            await indices.close()
         gone = [
             provider
             for name, provider in old.providers.items()
