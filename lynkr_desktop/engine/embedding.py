@@ -67,15 +67,16 @@ class EmbeddingFlow:
         exchange.free = provider.free
         self._host.routed(exchange)
         made = Embeddings(target.model, (), Usage())
-        if request.inputs or request.tokens:
-            try:
-                made = await provider.embed(request, target.model)
-            except WireError as error:
-                # Some upstreams repeat in their errors the key that they were given.
-                error.message = redact(error.message)
-                raise
-        else:
-            await provider.load(target.model, request.extra.get("keep_alive"))
+        with self._host.egress.for_request(exchange.decision.profile.local_only):
+            if request.inputs or request.tokens:
+                try:
+                    made = await provider.embed(request, target.model)
+                except WireError as error:
+                    # Some upstreams repeat in their errors the key that they were given.
+                    error.message = redact(error.message)
+                    raise
+            else:
+                await provider.load(target.model, request.extra.get("keep_alive"))
         exchange.usage = made.usage
         if made.usage.estimated and not made.usage.input_tokens:
             exchange.usage = msgspec.structs.replace(made.usage, input_tokens=estimate_tokens(exchange.body))

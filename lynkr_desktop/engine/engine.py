@@ -166,8 +166,7 @@ class Engine:
             # Before anything is built: some providers look at once for what is there.
             self.egress.shut()
         self._snapshot = await self._build(loaded, None)
-        self._mind_the_gate()
-        self._sessions.forget_after = loaded.config.routing.sticky.idle
+        self._take_effect()
         self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
@@ -301,14 +300,18 @@ class Engine:
                 self._snapshot = dataclasses.replace(old, status=status)
                 log.warning("the configuration was not taken: %s", error)
             else:
-                self._mind_the_gate()
-                self._sessions.forget_after = loaded.config.routing.sticky.idle
+                self._take_effect()
                 status = self._snapshot.status
                 log.info("the configuration was loaded from %s", loaded.path)
                 self._tasks.spawn(self._close_old(old), "close old providers")
             self.hub.publish(ConfigReloaded(path=status.path, error=status.error))
             self.changed()
             return status
+
+    def _take_effect(self) -> None:
+        """Lets what outlives a configuration go by the one in force."""
+        self._mind_the_gate()
+        self._sessions.forget_after = self.snapshot.config.routing.sticky.idle
 
     async def _close_old(self, old: Snapshot) -> None:
         """Closes what the new configuration dropped; providers when nothing uses them any more."""

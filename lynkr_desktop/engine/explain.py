@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
-from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.routing.decision import Decision
 from lynkr_desktop.engine.routing.router import AUTO, Asking
-from lynkr_desktop.engine.routing.row import decision_row
+from lynkr_desktop.engine.routing.row import candidate_row, decision_row
 from lynkr_desktop.engine.routing.selection import Wants
 from lynkr_desktop.engine.routing.workspace import HEADER
 from lynkr_desktop.engine.security.egress import Egress
@@ -89,19 +87,13 @@ async def _candidates(decision: Decision, wants: Wants, snapshot: Snapshot) -> t
     Those of further tiers are asked only when none of these answers.
     """
     rows: list[CandidateRow] = []
-    for _, targets in groupby(decision.targets, key=attrgetter("tier")):
-        choices, skipped = await snapshot.selection.rank(
-            tuple(targets), wants, decision.profile, earnest=False
-        )
-        rows += [_candidate(choice.target) for choice in choices]
-        rows += [_candidate(item.target, redact(item.error.message)) for item in skipped]
+    for targets in decision.by_tier():
+        choices, skipped = await snapshot.selection.rank(targets, wants, decision.profile, earnest=False)
+        rows += [candidate_row(choice.target, choice.target.tier) for choice in choices]
+        rows += [candidate_row(item.target, item.target.tier, redact(item.error.message)) for item in skipped]
         if choices:
             break
     return tuple(rows)
-
-
-def _candidate(target: Target, skipped: str = "") -> CandidateRow:
-    return CandidateRow(provider=target.provider, model=target.model, tier=target.tier, skipped=skipped)
 
 
 def _thresholds(decision: Decision, snapshot: Snapshot) -> tuple[Threshold, ...]:

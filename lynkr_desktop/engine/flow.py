@@ -6,8 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -100,9 +98,9 @@ class Flow:
         exchange.request = in_call_order(exchange.codec.decode_request(exchange.body))
         asking = Asking(exchange.request, http.headers, exchange.session, exchange.id)
         exchange.decision = await snapshot.decide(asking, fresh=exchange.codec.name.startswith("ollama"))
-        if not exchange.request.messages:
-            return await load_only(exchange, snapshot)
         with self._host.egress.for_request(exchange.decision.profile.local_only):
+            if not exchange.request.messages:
+                return await load_only(exchange, snapshot)
             answer = await self._ask(exchange, snapshot)
         if isinstance(answer, _Whole):
             return self._deliver_whole(exchange, answer)
@@ -115,8 +113,8 @@ class Flow:
         decision, tried = exchange.decision, exchange.skipped
         assert decision is not None
         wants = _wants(exchange)
-        for _, targets in groupby(decision.targets, key=attrgetter("tier")):
-            choices, skipped = await snapshot.selection.rank(tuple(targets), wants, decision.profile)
+        for targets in decision.by_tier():
+            choices, skipped = await snapshot.selection.rank(targets, wants, decision.profile)
             tried += skipped
             for choice in choices:
                 exchange.target, exchange.free = choice.target, choice.provider.free

@@ -318,6 +318,10 @@ async def test_one_request_can_ask_to_stay_here_and_none_can_ask_to_leave(
         config["routing"] = tiers("fake/m", "ollama/qwen2.5-coder:7b", prefer_local="never")
         async with engine_in_process(tmp_path, config) as lynkr:
             assert await asked(lynkr, **{"x-lynkr-profile": "secure"}) == "ollama"
+            body = {"model": "fake/embedder", "input": "hi"}
+            url, header = f"{lynkr.url}/v1/embeddings", {"x-lynkr-profile": "secure"}
+            async with lynkr.http.post(url, json=body, headers=header) as response:
+                assert response.status == 503
             assert world.connections == 0
             assert await asked(lynkr) == "ollama"  # the other hung up
             assert world.connections

@@ -94,7 +94,8 @@ def _count_tokens(engine: Engine) -> Handler:
                 snapshot.guard.own_credential(request),
                 request.query_string,
             )
-            counted = await snapshot.providers[target.provider].count_tokens(call)
+            with engine.egress.for_request(decision.profile.local_only):
+                counted = await snapshot.providers[target.provider].count_tokens(call)
         answer = codec.encode_count(estimate_tokens(body) if counted is None else counted)
         return web.Response(body=answer, content_type="application/json")
 

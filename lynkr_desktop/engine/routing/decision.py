@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+
 from msgspec import Struct
 
 from lynkr_desktop.engine.analysis.index import Touched
@@ -70,6 +74,11 @@ class Decision(Struct, frozen=True):
     profile: Profile
     grounds: Grounds | None = None
     wanted: Tier | None = None
+
+    def by_tier(self) -> Iterator[tuple[Target, ...]]:
+        """The models to try, those of each tier together."""
+        for _, targets in groupby(self.targets, key=attrgetter("tier")):
+            yield tuple(targets)
 
     @property
     def score(self) -> Score | None:

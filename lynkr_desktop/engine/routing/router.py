@@ -101,7 +101,7 @@ class Router:
             return self._from(asked, f"the client asked for tier {asked}", profile, pinned=asked)
         if (target := self.concrete(model)) is not None:
             return self.named(target, asking.headers)
-        grounds = self._grounds(asking, profile)
+        grounds = self._grounds(asking)
         if grounds.side is not None:
             return self._from(grounds.side.tier, grounds.side.why, profile, grounds)
         return self._by_score(asking, grounds, profile)
@@ -131,7 +131,7 @@ class Router:
 
     # ------------------------------------------------------------ by the score
 
-    def _grounds(self, asking: Asking, profile: Profile) -> Grounds:
+    def _grounds(self, asking: Asking) -> Grounds:
         """What the request says, and what code it touches."""
         request = asking.request
         ask = read_ask(request)

@@ -116,11 +116,12 @@ def _candidates(
     decision: Decision, target: Target | None, skipped: Sequence[Skipped]
 ) -> tuple[CandidateRow, ...]:
     """The models that were considered, in their order, and the one that was taken at the end."""
-    rows = [_candidate(item.target, item.target.tier, item.error.message[:_WHY]) for item in skipped]
+    rows = [candidate_row(item.target, item.target.tier, item.error.message[:_WHY]) for item in skipped]
     if target is not None and all(item.target.name != target.name for item in skipped):
-        rows.append(_candidate(target, target.tier or decision.tier, ""))
+        rows.append(candidate_row(target, target.tier or decision.tier))
     return tuple(rows)
 
 
-def _candidate(target: Target, tier: Tier | None, skipped: str) -> CandidateRow:
+def candidate_row(target: Target, tier: Tier | None, skipped: str = "") -> CandidateRow:
+    """A model that was considered for a tier, and why it was not taken."""
     return CandidateRow(provider=target.provider, model=target.model, tier=tier, skipped=skipped)
