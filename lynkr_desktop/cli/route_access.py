@@ -149,7 +149,7 @@ class FileRoutes:
         self.show(request_id)
         with _told(), closing(open_for_writing(self._file)) as connection:
             amendment = decisions.Amendment(id=request_id, mark="" if mark == "none" else mark)
-            decisions.write(connection, (amendment,))
+            decisions.amend(connection, (amendment,))
         return self.show(request_id)
 
     def calibrate(self, since: str, weight: float) -> CalibrationReport:

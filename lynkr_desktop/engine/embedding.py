@@ -98,7 +98,7 @@ async def _decide(request: EmbeddingRequest, snapshot: Snapshot, headers: Mappin
         if model := await provider.embedder():
             found = Target(provider.name, model, None)
             return Decision(
-                None, (found,), f"{found.name} makes embeddings", snapshot.router.profile_for(headers)
+                None, ((found,),), f"{found.name} makes embeddings", snapshot.router.profile_for(headers)
             )
     raise WireError(
         f"There is no model {request.model[:100]!r} for embeddings, and Ollama has none that could stand in. "

@@ -467,26 +467,17 @@ class Engine:
 
     def _enter(self, exchange: Exchange) -> None:
         row = exchange.row()
-        self._records.record(row)
         self._metrics.observe(row)
         if row.status == 200:
             waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
             self._quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
         decision, request = exchange.decision, exchange.request
-        if decision is not None and request is not None and request.messages:
-            self._decisions.add(
-                decision_row(
-                    decision,
-                    exchange.target,
-                    exchange.skipped,
-                    id=row.id,
-                    at=row.at,
-                    client=row.client,
-                    session=row.session,
-                    title=row.title,
-                ),
-                seen(decision, request, id=row.id, session=row.session, answered=row.status == 200),
-            )
+        if decision is None or request is None or not request.messages:
+            self._records.record(row)
+            return
+        told = seen(decision, request, id=row.id, session=row.session, answered=row.status == 200)
+        task = self._decisions.conclude(told) if told is not None else ""
+        self._records.record(row, decision_row(decision, exchange.target, exchange.skipped, row, task=task))
 
     @property
     def records(self) -> Records:

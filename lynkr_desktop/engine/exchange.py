@@ -7,11 +7,12 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.selection import Skipped
-from lynkr_desktop.engine.security.redaction import redact
+from lynkr_desktop.engine.security.redaction import KNOWN, redact
 from lynkr_desktop.engine.wire.canonical import Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
@@ -40,8 +41,9 @@ _SHORT = 200
 
 
 def new_id() -> str:
-    """An id for a request; unique, not secret."""
-    return f"req_{random.getrandbits(80):020x}"
+    """An id for a request: unique, not secret, and in the order of time, so that an index of them only grows
+    at its end. 44 bits of milliseconds, then 52 by chance."""
+    return f"req_{time.time_ns() // 1_000_000:011x}{random.getrandbits(52):013x}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,9 +125,7 @@ class Exchange:
             return ""
         for message in reversed(self.request.messages):
             if message.role == "user" and (text := clean_text(message)):
-                # Bounded, since looking for secrets takes time; far longer than what is kept of it.
-                line = redact(text.split("\n", 1)[0].strip()[: 10 * _TITLE])
-                return line if len(line) <= _TITLE else line[: _TITLE - 1] + "…"
+                return _title_of(text.split("\n", 1)[0].strip()[: 10 * _TITLE], KNOWN.count)
         return ""
 
     @property
@@ -168,6 +168,16 @@ class Exchange:
             error=self.error[:1000],
             warning=self.warning[:1000],
         )
+
+
+@lru_cache(256)
+def _title_of(line: str, _known: int) -> str:
+    """A line without secrets, cut to the length of a title. Looking for them takes time; turns repeat it.
+
+    What was remembered before another secret became known is looked at anew.
+    """
+    line = redact(line)
+    return line if len(line) <= _TITLE else line[: _TITLE - 1] + "…"
 
 
 def response_headers(exchange: Exchange) -> dict[str, str]:

@@ -87,7 +87,7 @@ async def _candidates(decision: Decision, wants: Wants, snapshot: Snapshot) -> t
     Those of further tiers are asked only when none of these answers.
     """
     rows: list[CandidateRow] = []
-    for targets in decision.by_tier():
+    for targets in decision.steps:
         choices, skipped = await snapshot.selection.rank(targets, wants, decision.profile, earnest=False)
         rows += [candidate_row(choice.target, choice.target.tier) for choice in choices]
         rows += [candidate_row(item.target, item.target.tier, redact(item.error.message)) for item in skipped]

@@ -113,7 +113,7 @@ class Flow:
         decision, tried = exchange.decision, exchange.skipped
         assert decision is not None
         wants = _wants(exchange)
-        for targets in decision.by_tier():
+        for targets in decision.steps:
             choices, skipped = await snapshot.selection.rank(targets, wants, decision.profile)
             tried += skipped
             for choice in choices:

@@ -27,7 +27,7 @@ Mark = Literal["good", "under", "over", "none"]
 SuiteState = Literal["", "passed", "failed"]
 
 
-class ContributionRow(Struct, frozen=True, kw_only=True):
+class ContributionRow(Struct, frozen=True):
     """One named part of a score: `value` is what was measured, `points` what it adds to the score."""
 
     name: str

@@ -232,22 +232,28 @@ async def a_log(home: Path, truth: float = 0.30, tasks: int = 6_000) -> None:
         needed = Tier.MEDIUM if truth < score <= LIMITS["simple"] else usual
         failed = rng.random() < (0.7 if drawn.tier.rank < needed.rank else 0.05)
         at = time.time() - rng.uniform(0, 20) * 86400
-        records.keep(
-            DecisionRow(
-                id=f"r{number}",
-                at=at,
-                task=f"r{number}",
-                session=session,
-                score=score,
-                scored_tier=usual,
-                tier=drawn.tier,
-                propensity=drawn.propensity,
-                arm=drawn.arm,
-            )
+        id_ = f"r{number}"
+        decision = DecisionRow(
+            id=id_,
+            at=at,
+            task=id_,
+            scored_tier=usual,
+            tier=drawn.tier,
+            propensity=drawn.propensity,
+            arm=drawn.arm,
         )
-        record = RequestRow(id=f"r{number}", at=at, client="c", protocol="p", tier=drawn.tier, status=200)
-        records.record(record)
-        records.keep(Amendment(id=f"r{number}", outcome=Outcome(tests="failed" if failed else "passed")))
+        record = RequestRow(
+            id=id_,
+            at=at,
+            client="c",
+            protocol="p",
+            session=session,
+            score=score,
+            tier=drawn.tier,
+            status=200,
+        )
+        records.record(record, decision)
+        records.amend(Amendment(id=f"r{number}", outcome=Outcome(tests="failed" if failed else "passed")))
         if number % 1000 == 0:
             await records.flush()
     await records.flush()

@@ -297,7 +297,6 @@ def damage(path: Path, kind: str) -> None:
     else:
         with sqlite3.connect(path) as connection:
             connection.execute("DROP TABLE requests")
-            connection.execute("DROP TABLE decisions")
             connection.execute("PRAGMA user_version = 0")
             connection.execute("CREATE TABLE other (x)")
         connection.close()

@@ -47,6 +47,8 @@ _POINTING_WORDS = 3
 _COMPLAINT_WORDS = 60
 """A complaint may bring the error along."""
 
+_NOTHING_DONE = Work(())
+
 FollowUp = Literal["", "agreed", "continued", "failed"]
 
 
@@ -115,13 +117,14 @@ def read_ask(request: Request) -> Ask:
         if follow_up(said) != "failed":
             break
         complaints += 1
-    work = Work(messages[position + 1 :])
+    newest = position == len(messages) - 1
+    work = _NOTHING_DONE if newest else Work(messages[position + 1 :])
     return Ask(
         text=text,
         follow_up=kind,
         earlier=tuple(earlier),
-        first=_first(messages)[:_EARLIER_TEXT],
-        continuation=position < len(messages) - 1,
+        first=(text if position == 0 else _first(messages))[:_EARLIER_TEXT],
+        continuation=not newest,
         tools=_tools(request),
         results=work.results,
         errors=work.errors,

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
-from operator import attrgetter
-
 from msgspec import Struct
 
 from lynkr_desktop.engine.analysis.index import Touched
@@ -61,7 +57,7 @@ class Decision(Struct, frozen=True):
 
     Attributes:
         tier: the tier that was chosen, None for a model that the client named itself.
-        targets: the models to try, tier by tier; within one as the configuration lists them.
+        steps: the models to try, tier by tier; within one as the configuration lists them.
         reason: one line for `x-lynkr-route-reason`.
         profile: the profile in force for it.
         grounds: None for a tier or model that the client named.
@@ -69,16 +65,16 @@ class Decision(Struct, frozen=True):
     """
 
     tier: Tier | None
-    targets: tuple[Target, ...]
+    steps: tuple[tuple[Target, ...], ...]
     reason: str
     profile: Profile
     grounds: Grounds | None = None
     wanted: Tier | None = None
 
-    def by_tier(self) -> Iterator[tuple[Target, ...]]:
-        """The models to try, those of each tier together."""
-        for _, targets in groupby(self.targets, key=attrgetter("tier")):
-            yield tuple(targets)
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The models to try, in their order."""
+        return tuple(target for step in self.steps for target in step)
 
     @property
     def score(self) -> Score | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from msgspec.structs import replace
+from typing import NamedTuple
 
 from lynkr_desktop.engine.analysis.index import Touched
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
@@ -24,9 +23,12 @@ from lynkr_desktop.engine.routing.workspace import workspace_of
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.routing import ExperimentArm
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 AUTO = "auto-route"
+
+_NO_ARM: ExperimentArm = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,13 @@ class Asking:
     headers: Mapping[str, str] = field(default_factory=dict)
     session: str = ""
     id: str = ""
+
+
+class _Plan(NamedTuple):
+    """The first tier that takes requests, None where none does, and the models to try, each once."""
+
+    tier: Tier | None
+    steps: tuple[tuple[Target, ...], ...]
 
 
 @dataclass(slots=True)
@@ -66,9 +75,7 @@ class Router:
     switches: Switches = field(default_factory=Switches)
     sessions: Sessions = field(default_factory=Sessions)
     workspaces: Workspaces | None = None
-    _plans: dict[tuple[object, ...], tuple[tuple[Tier, ...], tuple[Target, ...]]] = field(
-        default_factory=dict, init=False
-    )
+    _plans: dict[tuple[object, ...], _Plan] = field(default_factory=dict, init=False)
     _profiles: dict[str, Profile] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,10 +108,7 @@ class Router:
             return self._from(asked, f"the client asked for tier {asked}", profile, pinned=asked)
         if (target := self.concrete(model)) is not None:
             return self.named(target, asking.headers)
-        grounds = self._grounds(asking)
-        if grounds.side is not None:
-            return self._from(grounds.side.tier, grounds.side.why, profile, grounds)
-        return self._by_score(asking, grounds, profile)
+        return self._by_score(asking, profile)
 
     def named(self, target: Target, headers: Mapping[str, str]) -> Decision:
         """The decision for a model that the client named itself. Raises `WireError` as `decide`."""
@@ -113,7 +117,7 @@ class Router:
             (tier for tier in TIERS if tier in tiers and target.name in tiers[tier].providers), None
         )
         reason = f"the client asked for {target.name}"
-        return Decision(None, (target,), reason, self.profile_for(headers), wanted=wanted)
+        return Decision(None, ((target,),), reason, self.profile_for(headers), wanted=wanted)
 
     def profile_for(self, headers: Mapping[str, str]) -> Profile:
         """The profile of a request, which `x-lynkr-profile` may name. Raises `WireError` 400."""
@@ -131,17 +135,45 @@ class Router:
 
     # ------------------------------------------------------------ by the score
 
-    def _grounds(self, asking: Asking) -> Grounds:
-        """What the request says, and what code it touches."""
+    def _by_score(self, asking: Asking, profile: Profile) -> Decision:
+        """The tier of the score, unless the experiment or what the conversation is at says otherwise."""
         request = asking.request
-        ask = read_ask(request)
         side = side_request(request)
+        ask = read_ask(request)
         if side is not None:
-            return Grounds(ask=ask, side=side)
+            return self._from(side.tier, side.why, profile, Grounds(ask=ask, side=side))
         workspace, touched = self._touched(asking, ask)
         measured = score(ask, touched)
-        wanted = self._tier_of(measured.value)
-        return Grounds(ask=ask, score=measured, scored_tier=wanted, workspace=workspace, touched=touched)
+        scored = self._tier_of(measured.value)
+        reason = f"score {measured.value:.2f}: {measured.reason}"
+        options = self.options
+        taken, propensity, arm, sticky = scored, 1.0, _NO_ARM, ""
+        if options.experiment.share:
+            limits = [
+                (tier, options.tiers[tier].max_complexity) for tier in TIERS if self.enabled(tier, profile)
+            ]
+            key = asking.session or ask.first or asking.id
+            drawn = draw(measured.value, limits, options.experiment.share, options.experiment.margin, key)
+            taken, propensity, arm = drawn.tier, drawn.propensity, drawn.arm
+        if options.sticky.enabled:
+            settle = self.sessions.settle if asking.id else self.sessions.peek
+            settled = settle(asking.session, ask, taken)
+            sticky = settled.why
+            if settled.tier is not taken:
+                taken, propensity, arm = settled.tier, 1.0, _NO_ARM
+        if taken is not scored:
+            reason += f"; {sticky}" if sticky else f"; {taken} by the experiment"
+        grounds = Grounds(
+            ask=ask,
+            score=measured,
+            scored_tier=scored,
+            workspace=workspace,
+            touched=touched,
+            sticky=sticky,
+            propensity=propensity,
+            arm=arm,
+        )
+        return self._from(taken, reason, profile, grounds)
 
     def _touched(self, asking: Asking, ask: Ask) -> tuple[str, Touched | None]:
         """The workspace of a request, and the code of it that the request names."""
@@ -155,32 +187,6 @@ class Router:
             return found.folder, None
         touched = index.find(names(asking.request, ask))
         return found.folder, only(touched, self.options.analysis.graphify.metrics)
-
-    def _by_score(self, asking: Asking, grounds: Grounds, profile: Profile) -> Decision:
-        """The tier of the score, unless the experiment or what the conversation is at says otherwise."""
-        measured, scored = grounds.score, grounds.scored_tier
-        assert measured is not None
-        assert scored is not None
-        reason = f"score {measured.value:.2f}: {measured.reason}"
-        options, ask = self.options, grounds.ask
-        taken, propensity, arm, sticky = scored, 1.0, grounds.arm, ""
-        if options.experiment.share:
-            limits = [
-                (tier, options.tiers[tier].max_complexity) for tier in TIERS if self.enabled(tier, profile)
-            ]
-            key = asking.session or ask.first or asking.id
-            drawn = draw(measured.value, limits, options.experiment.share, options.experiment.margin, key)
-            taken, propensity, arm = drawn.tier, drawn.propensity, drawn.arm
-        if options.sticky.enabled:
-            settle = self.sessions.settle if asking.id else self.sessions.peek
-            settled = settle(asking.session, ask, taken)
-            sticky = settled.why
-            if settled.tier is not taken:
-                taken, propensity, arm = settled.tier, 1.0, ""
-        if taken is not scored:
-            reason += f"; {sticky}" if sticky else f"; {taken} by the experiment"
-        grounds = replace(grounds, sticky=sticky, propensity=propensity, arm=arm)
-        return self._from(taken, reason, profile, grounds)
 
     def _tier_of(self, value: float) -> Tier:
         last: Tier | None = None
@@ -202,15 +208,14 @@ class Router:
         grounds: Grounds | None = None,
         pinned: Tier | None = None,
     ) -> Decision:
-        order, targets = self._plan(wanted, profile)
-        if not order:
+        plan = self._plan(wanted, profile)
+        if plan.tier is None:
             raise WireError(
                 "Every tier is switched off. Switch one on in the tray menu.", status=503, kind="unavailable"
             )
-        tier = order[0]
-        if tier is not wanted:
-            why = f"{why}; {wanted} is {self._why_not(wanted, profile)}, so {tier}"
-        return Decision(tier, targets, why, profile, grounds, pinned)
+        if plan.tier is not wanted:
+            why = f"{why}; {wanted} is {self._why_not(wanted, profile)}, so {plan.tier}"
+        return Decision(plan.tier, plan.steps, why, profile, grounds, pinned)
 
     def _why_not(self, tier: Tier, profile: Profile) -> str:
         if tier not in self.options.tiers:
@@ -219,19 +224,22 @@ class Router:
             return f"not in the profile {profile.name}"
         return "switched off"
 
-    def _plan(self, wanted: Tier, profile: Profile) -> tuple[tuple[Tier, ...], tuple[Target, ...]]:
-        """The tiers in their order with their models, each once; few plans exist, so they are kept."""
+    def _plan(self, wanted: Tier, profile: Profile) -> _Plan:
+        """The tiers in their order with their models; few plans exist, so they are kept."""
         key = (wanted, profile.name, *self.switches.tiers.items())
         if (known := self._plans.get(key)) is not None:
             return known
         order = self._order(wanted, profile)
-        targets: dict[str, Target] = {}
-        for place in order:
-            for name in self.options.tiers[place].providers:
-                provider, _, model = name.partition("/")
-                targets.setdefault(name, Target(provider, model, place))
-        self._plans[key] = order, tuple(targets.values())
-        return self._plans[key]
+        seen: set[str] = set()
+        steps: list[tuple[Target, ...]] = []
+        for tier in order:
+            named = [name for name in self.options.tiers[tier].providers if name not in seen]
+            seen.update(named)
+            targets = [Target(*_split(name), tier) for name in dict.fromkeys(named)]
+            if targets:
+                steps.append(tuple(targets))
+        plan = self._plans[key] = _Plan(order[0] if order else None, tuple(steps))
+        return plan
 
     def _order(self, wanted: Tier, profile: Profile) -> tuple[Tier, ...]:
         """The enabled tiers: the wanted one, then up, then down; a switched-off one leans as configured."""
@@ -241,6 +249,11 @@ class Router:
         if not self.enabled(wanted, profile) and self.options.disabled_tier == "down":
             lean = down + up
         return tuple(tier for tier in (wanted, *lean) if self.enabled(tier, profile))
+
+
+def _split(name: str) -> tuple[str, str]:
+    provider, _, model = name.partition("/")
+    return provider, model
 
 
 def _tier(name: str) -> Tier:

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lynkr_desktop.engine.routing.ask import Ask
 from lynkr_desktop.engine.routing.decision import Decision, Grounds, Target
 from lynkr_desktop.engine.routing.outcomes import Seen
 from lynkr_desktop.engine.routing.selection import Skipped
 from lynkr_desktop.engine.wire.canonical import Request
-from lynkr_desktop.protocol.routing import CandidateRow, ContributionRow, DecisionRow
+from lynkr_desktop.protocol.control import RequestRow
+from lynkr_desktop.protocol.routing import CandidateRow, DecisionRow
 from lynkr_desktop.protocol.tiers import Tier
 
 _WHY = 200
+_NO_GROUNDS = Grounds(ask=Ask())
 
 
 def decision_row(
     decision: Decision,
     target: Target | None,
     skipped: Sequence[Skipped] = (),
+    record: RequestRow | None = None,
     *,
-    id: str = "",  # noqa: A002 - the row's own word
-    at: float = 0.0,
-    client: str = "",
-    session: str = "",
+    task: str = "",
     title: str = "",
 ) -> DecisionRow:
-    """The row of a decision, without its task, which the log finds.
+    """The row of a decision, without what becomes of it.
 
     A model that the client named has a tier only where one lists it.
 
@@ -33,31 +34,30 @@ def decision_row(
         decision: the decision.
         target: the model that was asked last, None where none was.
         skipped: the models that were passed over or did not answer, with the reasons.
-        id: of the request.
-        at: when it came, in Unix seconds.
-        client: the program that asked.
-        session: the client's own name for the conversation.
-        title: the beginning of what a person asked.
+        record: of the request, which says who asked and when; None where nothing was asked in earnest.
+        task: that the request belongs to, see `DecisionRow`.
+        title: the beginning of what a person asked, where there is no record.
     """
-    grounds = decision.grounds
-    touched = grounds.touched if grounds is not None else None
+    grounds = decision.grounds or _NO_GROUNDS
+    measured, touched = grounds.score, grounds.touched
     return DecisionRow(
-        id=id,
-        at=at,
-        client=client,
-        session=session,
-        workspace=grounds.workspace if grounds is not None else "",
-        title=title,
-        files=tuple(file.path for file in touched.files) if touched is not None else (),
-        score=decision.score.value if decision.score is not None else None,
-        contributions=_contributions(grounds),
-        scored_tier=grounds.scored_tier if grounds is not None else None,
+        id=record.id if record is not None else "",
+        at=record.at if record is not None else 0.0,
+        task=task,
+        client=record.client if record is not None else "",
+        session=record.session if record is not None else "",
+        workspace=grounds.workspace,
+        title=record.title if record is not None else title,
+        files=tuple([file.path for file in touched.files]) if touched is not None else (),
+        score=measured.value if measured is not None else None,
+        contributions=measured.contributions if measured is not None else (),
+        scored_tier=grounds.scored_tier,
         tier=decision.tier,
         reason=decision.reason,
-        propensity=grounds.propensity if grounds is not None else 1.0,
-        arm=grounds.arm if grounds is not None else "",
+        propensity=grounds.propensity,
+        arm=grounds.arm,
         profile=decision.profile.name,
-        side=grounds is not None and grounds.side is not None,
+        side=grounds.side is not None,
         candidates=_candidates(decision, target, skipped),
     )
 
@@ -98,17 +98,6 @@ def seen(
         messages=request.messages,
         tier=decision.tier,
         answered=answered,
-    )
-
-
-def _contributions(grounds: Grounds | None) -> tuple[ContributionRow, ...]:
-    if grounds is None or grounds.score is None:
-        return ()
-    return tuple(
-        ContributionRow(
-            name=item.name, value=item.value, points=item.points, reason=item.reason, group=item.group
-        )
-        for item in grounds.score.contributions
     )
 
 

@@ -12,6 +12,7 @@ the same ask scores the same bare and inside an agent's envelope.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -22,7 +23,7 @@ from lynkr_desktop.engine.routing.features import Features, features
 from lynkr_desktop.engine.routing.mentions import named_in
 from lynkr_desktop.engine.routing.model import Model, Reading, shipped
 from lynkr_desktop.engine.routing.structure import structure_of
-from lynkr_desktop.protocol.routing import ContributionGroup
+from lynkr_desktop.protocol.routing import ContributionGroup, ContributionRow
 
 _THRESHOLDS = (0.0, 0.35, 0.65, 0.85, 1.0)
 """Scores at which 0, 1, 2, 3 and 4 tiers are full; those of the default configuration."""
@@ -42,21 +43,11 @@ _ABOUT_CODE = frozenset(("explain", "tests", "review", "refactor", "speed"))
 _NOT_ABOUT_CODE = frozenset(("define", "lookup", "spelled", "boilerplate", "chat"))
 
 
-class Contribution(Struct, frozen=True):
-    """One reason for a score. `value` is what was measured, `points` what it adds to the score."""
-
-    group: ContributionGroup
-    name: str
-    value: float
-    points: float
-    reason: str
-
-
 class Score(Struct, frozen=True):
     """A complexity in [0, 1] with its reasons, the strongest first; their points sum to it."""
 
     value: float
-    contributions: tuple[Contribution, ...]
+    contributions: tuple[ContributionRow, ...]
 
     @property
     def reason(self) -> str:
@@ -74,10 +65,8 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         touched: the code that it names, None where no workspace is known.
         model: the learned part, None for the one that comes with the package.
     """
-    found, reading = _read(ask.subject, model or shipped())
-    tally = _Tally()
-    for part in reading.parts:
-        tally.add("risk" if part.risk else "ask", part.name, part.value, part.effect, part.reason)
+    found, reading, said = _read(ask.subject, model or shipped())
+    tally = said.copy()
     structure = structure_of(touched)
     if structure is not None:
         sensitive = _sensitivity(reading.fixed, found.concepts)
@@ -103,10 +92,14 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
 
 
 @lru_cache(maxsize=512)
-def _read(text: str, model: Model) -> tuple[Features, Reading]:
+def _read(text: str, model: Model) -> tuple[Features, Reading, _Tally]:
     """What the words say. An ask stays the same over all turns of its task, which may be hundreds."""
     found = features(text)
-    return found, model.read(found)
+    reading = model.read(found)
+    tally = _Tally()
+    for part in reading.parts:
+        tally.add("risk" if part.risk else "ask", part.name, part.value, part.effect, part.reason)
+    return found, reading, tally
 
 
 def _sensitivity(fixed: float, concepts: dict[str, str]) -> float:
@@ -134,29 +127,33 @@ def _protected(ask: Ask, touched: Touched, found: Features, fixed: float) -> flo
 class _Tally:
     """Adds up effects in tiers, and says of each what it adds to the score at that place."""
 
-    def __init__(self) -> None:
-        self._level = 0.0
-        self._items: list[Contribution] = []
+    def __init__(self, level: float = 0.0, items: Sequence[ContributionRow] = ()) -> None:
+        self._level = level
+        self._value = _value_at(level)
+        self._items = [*items]
+
+    def copy(self) -> _Tally:
+        """Another one that goes on from here."""
+        return _Tally(self._level, self._items)
 
     def add(self, group: ContributionGroup, name: str, value: float, effect: float, reason: str) -> None:
-        before = _value_at(self._level)
+        before = self._value
         self._level += effect
-        points = _value_at(self._level) - before
-        self._items.append(Contribution(group, name, float(value), points, reason))
+        self._value = _value_at(self._level)
+        self._items.append(ContributionRow(name, value, round(self._value - before, 6), reason, group))
 
     def score(self) -> Score:
-        total = _value_at(self._level)
+        total, items = self._value, self._items
         value = min(1.0, max(0.0, total))
         if value != total:
-            self._items.append(
-                Contribution("ask", "limit", total, value - total, "scores lie between 0 and 1")
-            )
-        self._items.sort(key=lambda item: (-abs(item.points), item.name))
-        rounded = tuple(
-            Contribution(item.group, item.name, item.value, round(item.points, 6), item.reason)
-            for item in self._items
-        )
-        return Score(round(value, 4), rounded)
+            beyond = round(value - total, 6)
+            items.append(ContributionRow("limit", total, beyond, "scores lie between 0 and 1"))
+        items.sort(key=_strongest)
+        return Score(round(value, 4), tuple(items))
+
+
+def _strongest(item: ContributionRow) -> tuple[float, str]:
+    return -abs(item.points), item.name
 
 
 def _value_at(level: float) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from hashlib import blake2b
 
 from msgspec import Struct
 
@@ -28,18 +27,22 @@ _MUCH_EASIER = 2
 """Tiers below the present one from which a new ask counts as much easier."""
 
 
+_Key = tuple[str, int | None]
+"""A session with the hash of a conversation's first ask; None stands for the session as a whole."""
+
+
 class State(Struct, frozen=True, kw_only=True):
     """Where a conversation is.
 
     Attributes:
         tier: that it is at.
-        task: fingerprint of the ask that it works on.
+        task: hash of the ask that it works on; nothing of it need outlive this process.
         at: when it was last heard of, in seconds of the clock.
         easier: new asks in a row that wanted a lower tier and were kept at this one.
     """
 
     tier: Tier
-    task: str
+    task: int
     at: float = 0.0
     easier: int = 0
 
@@ -60,7 +63,7 @@ def step(state: State | None, ask: Ask, wanted: Tier, now: float) -> tuple[State
         wanted: the tier of its score.
         now: in seconds.
     """
-    task = _fingerprint(ask.subject)
+    task = hash(ask.subject)
     if state is None:
         return State(tier=wanted, task=task, at=now), Settled(wanted)
     same_task = task == state.task or bool(ask.follow_up)
@@ -89,7 +92,7 @@ class Sessions:
         self.forget_after = FORGET_SECONDS
         self._clock = clock
         self._limit = limit
-        self._states: OrderedDict[str, State] = OrderedDict()
+        self._states: OrderedDict[_Key, State] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._states)
@@ -103,11 +106,11 @@ class Sessions:
             wanted: the tier of its score.
         """
         now = self._clock()
-        after, settled = step(self._find(session, ask, now), ask, wanted, now)
-        for key in (_own(session, ask), session):
-            if key:
-                self._states[key] = after
-                self._states.move_to_end(key)
+        own = _own(session, ask)
+        after, settled = step(self._find(own, ask, now), ask, wanted, now)
+        for key in (own, (session, None)) if session else (own,):
+            self._states[key] = after
+            self._states.move_to_end(key)
         while len(self._states) > self._limit:
             self._states.popitem(last=False)
         return settled
@@ -115,17 +118,18 @@ class Sessions:
     def peek(self, session: str, ask: Ask, wanted: Tier) -> Settled:
         """What `settle` would say now, without noting it: for explanations."""
         now = self._clock()
-        return step(self._find(session, ask, now), ask, wanted, now)[1]
+        return step(self._find(_own(session, ask), ask, now), ask, wanted, now)[1]
 
-    def _find(self, session: str, ask: Ask, now: float) -> State | None:
+    def _find(self, own: _Key, ask: Ask, now: float) -> State | None:
         """The state of a conversation, by its own name and else by its session.
 
         The first ask is lost when a harness compacts a conversation; what goes on is found by the session.
         """
-        state = self._fresh(_own(session, ask), now)
-        return self._fresh(session, now) if state is None and session and ask.follow_up else state
+        state = self._fresh(own, now)
+        session = own[0]
+        return self._fresh((session, None), now) if state is None and session and ask.follow_up else state
 
-    def _fresh(self, key: str, now: float) -> State | None:
+    def _fresh(self, key: _Key, now: float) -> State | None:
         state = self._states.get(key)
         if state is not None and now - state.at > self.forget_after:
             del self._states[key]
@@ -133,10 +137,6 @@ class Sessions:
         return state
 
 
-def _own(session: str, ask: Ask) -> str:
+def _own(session: str, ask: Ask) -> _Key:
     """The name of a conversation: agents that work for another share its session, not its first ask."""
-    return f"{session}|{_fingerprint(ask.first)}"
-
-
-def _fingerprint(text: str) -> str:
-    return blake2b(text.encode("utf-8", "replace"), digest_size=12).hexdigest()
+    return session, hash(ask.first)

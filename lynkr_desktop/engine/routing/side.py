@@ -80,6 +80,7 @@ _KINDS = tuple(
     for name, words in _WORDS["kinds"].items()
 )
 _BY_FIELDS = {field: kind for kind in _KINDS for field in kind.fields}
+_BEGINS = tuple(begin for kind in _KINDS for begin in kind.begins)
 
 
 def side_request(request: Request) -> Side | None:
@@ -92,9 +93,9 @@ def side_request(request: Request) -> Side | None:
     beginning, opening, closing = _ends(newest)
     if request.max_tokens is not None and 0 < request.max_tokens <= _PROBE_TOKENS:
         return Side("probe", "room for one token: a probe")
-    for kind in _KINDS:
-        if kind.begins and beginning.startswith(kind.begins):
-            return Side(kind.name, f"{kind.what}: known by how it begins")
+    if beginning.startswith(_BEGINS):
+        kind = next(kind for kind in _KINDS if kind.begins and beginning.startswith(kind.begins))
+        return Side(kind.name, f"{kind.what}: known by how it begins")
     asked = f"{opening}\n{closing}"
     if request.tools and request.tool_choice.kind not in ("none", "named"):
         # A branch of a conversation keeps its tools, so that the cached prefix serves, and forbids their use.
@@ -112,18 +113,19 @@ def _by_its_making(request: Request, opening: str, asked: str) -> Side | None:
         kind = _BY_FIELDS[min(fields, key=lambda name: name in ("title", "subject", "body"))]
         return Side(kind.name, f"{kind.what}: no tools, and an answer of {', '.join(sorted(fields))}")
     small = request.max_tokens is not None and request.max_tokens <= _SMALL_TOKENS
-    words = asked.split()
-    if request.max_tokens is not None and request.max_tokens <= 16 and len(words) <= 4:
+    if request.max_tokens is not None and request.max_tokens <= 16 and len(asked.split()) <= 4:
         return Side("probe", f"no tools, and room for {request.max_tokens} tokens: a probe")
     system = _dedicated(request)
-    whole = f"{system}\n{asked}"
     made_for = system or (opening if _AS_PROMPTS_BEGIN.match(opening) else "")
-    bounded = small or _BOUNDED.search(whole) is not None
-    if made_for and (found := _wanted(made_for[:_OPENING])) is not None and (bounded or found.name in _LONG):
-        return Side(found.name, f"{found.what}: no tools, and a system prompt for nothing else")
-    found = _wanted(opening[:_BEGINNING])
-    if found is not None and (small or ((bounded or found.name in _LONG) and _ENCLOSED.search(asked))):
-        return Side(found.name, f"{found.what}: no tools, and a piece of work as its subject")
+    by_system = _wanted(made_for[:_OPENING]) if made_for else None
+    by_turn = _wanted(opening[:_BEGINNING])
+    if by_system is None and by_turn is None:
+        return None
+    bounded = small or _BOUNDED.search(f"{system}\n{asked}") is not None
+    if by_system is not None and (bounded or by_system.name in _LONG):
+        return Side(by_system.name, f"{by_system.what}: no tools, and a system prompt for nothing else")
+    if by_turn is not None and (small or ((bounded or by_turn.name in _LONG) and _ENCLOSED.search(asked))):
+        return Side(by_turn.name, f"{by_turn.what}: no tools, and a piece of work as its subject")
     return None
 
 

@@ -36,6 +36,9 @@ _BLOCKS = (
 )
 """Where agents say in a user's turn where they are. Elsewhere a person may be quoting."""
 
+_MARKS = ("<", "This is the G")
+"""One of these stands in each of them."""
+
 _PATH = r"""(?P<path>(?:[A-Za-z]:[\\/]|\\\\|/)[^\n<>"|?*]*?)"""
 _STATED = tuple(
     (mark, re.compile(pattern.replace("PATH", _PATH)))
@@ -97,7 +100,7 @@ def _prompts(request: Request) -> Iterator[str]:
     for message in request.messages[: -_MAX_TURNS - 1 : -1]:
         if message.role == "user":
             for block in message.content:
-                if isinstance(block, Text):
+                if isinstance(block, Text) and any(map(block.text.__contains__, _MARKS)):
                     for mark in _BLOCKS:
                         if (at := block.text.find(mark)) >= 0:
                             yield block.text[at:]

@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,18 +52,9 @@ class Egress:
         """Whether nothing may leave now, for this request at least."""
         return self in _shut or _this_request.get()
 
-    @contextmanager
-    def for_request(self, local_only: bool) -> Iterator[None]:
+    def for_request(self, local_only: bool) -> AbstractContextManager[None]:
         """Shuts the gate for what this task does within the block."""
-        if not local_only:
-            yield
-            return
-        _watch()
-        token = _this_request.set(True)
-        try:
-            yield
-        finally:
-            _this_request.reset(token)
+        return _shut_for_this_task() if local_only else _UNCHANGED
 
     def check_host(self, host: str | None) -> None:
         """Raises `LocalOnly` for a host that is not this machine, while the gate is shut."""
@@ -84,6 +75,19 @@ class Egress:
                 status=403,
                 kind="permission",
             )
+
+
+_UNCHANGED = nullcontext()
+
+
+@contextmanager
+def _shut_for_this_task() -> Iterator[None]:
+    _watch()
+    token = _this_request.set(True)
+    try:
+        yield
+    finally:
+        _this_request.reset(token)
 
 
 def is_this_machine(host: str) -> bool:

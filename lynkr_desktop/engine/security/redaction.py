@@ -93,6 +93,11 @@ class Secrets:
         for value in values:
             self.add(value)
 
+    @property
+    def count(self) -> int:
+        """How many values are known; none is ever taken out."""
+        return len(self._values)
+
     def add(self, value: str | None) -> None:
         """Registers a value; one too short to tell from ordinary text is left out."""
         if not value or not _SHORTEST_SECRET <= len(value) <= _LONGEST_SECRET:

@@ -1,23 +1,22 @@
-"""The log of routing decisions: what is kept of each, how it is stored, and what is asked of it.
+"""What was decided for requests: what is kept of it, how it is stored, and what is asked of it.
 
-It stands in the file of the records and is written by their thread. A decision is entered when its request
-ends, and amended when later requests or a person tell what became of it.
+It stands in the rows of the requests' records. What became of a decision is noted there later, when other
+requests or a person tell it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
 from lynkr_desktop.engine.routing.outcomes import Outcomes, Seen, verdict
 from lynkr_desktop.engine.routing.replay import Task
-from lynkr_desktop.engine.telemetry.database import DECISION_COLUMNS, FROM_RECORD, storable
+from lynkr_desktop.engine.telemetry.database import storable
 from lynkr_desktop.protocol.routing import (
     CandidateRow,
     ContributionGroup,
@@ -30,24 +29,19 @@ from lynkr_desktop.protocol.tiers import Tier
 
 _LONGEST_TEXT = 1_000
 _MOST_ITEMS = 64
-_LONGEST_LIST = 16_000
-"""What is kept of a list, beyond which its texts are cut: no request may make the file grow without bound."""
+_LONGEST_DETAIL = 32_000
+"""What is kept in whole, beyond which its texts are cut: no request may make the file grow without bound."""
 
-_PLACES = f"({', '.join('?' * len(DECISION_COLUMNS))})"
-_INSERT = f"INSERT INTO decisions ({', '.join(DECISION_COLUMNS)}) VALUES {_PLACES}"
-_MANY = 50
-_INSERT_MANY = _INSERT + f", {_PLACES}" * (_MANY - 1)
-"""Many rows in one statement: SQLite then works without the interpreter's lock, which requests need."""
+_OUTCOME, _VERDICT, _MARK = 7, 8, 9
+"""Their places in the columns of a decision."""
 
-_SET_OUTCOME = "UPDATE decisions SET outcome = ?, verdict = ? WHERE id = ?"
-_SET_MARK = "UPDATE decisions SET mark = ? WHERE id = ?"
-_JUDGED = "CASE d.mark WHEN '' THEN d.verdict ELSE d.mark END"
+_SET_OUTCOME = "UPDATE requests SET outcome = ?, verdict = ? WHERE id = ? AND task IS NOT NULL"
+_SET_MARK = "UPDATE requests SET mark = ? WHERE id = ? AND task IS NOT NULL"
+_JUDGED = "CASE mark WHEN '' THEN verdict ELSE mark END"
 
-_ROW = (
-    f"SELECT {', '.join(f'd.{name}' for name in DECISION_COLUMNS)}, "
-    f"{', '.join(f'r.{name}' for name in FROM_RECORD)} "
-    "FROM decisions d LEFT JOIN requests r ON r.id = d.id"
-)
+_FROM_RECORD = ("id", "at", "client", "session", "title", "score", "provider", "model", "cost", "status")
+_STORED = ("task", "scored_tier", "chosen_tier", "propensity", "arm", "side", "outcome", "verdict", "mark")
+_READ = (*_FROM_RECORD, *_STORED, "detail")
 
 T = TypeVar("T")
 
@@ -60,18 +54,15 @@ class Amendment(Struct, frozen=True, kw_only=True):
     mark: Verdict | None = None
 
 
-Entry = DecisionRow | Amendment
-
-
 class Keeper(Protocol):
     """Takes what is to be written; see `store.Records`."""
 
-    def keep(self, entry: Entry) -> None:
-        """Takes an entry, without waiting."""
+    def amend(self, amendment: Amendment) -> None:
+        """Takes what became of a decision, without waiting."""
 
 
 class DecisionLog:
-    """Enters decisions, and concludes from each request what became of the ones before it.
+    """Concludes from each request what became of the decisions before it.
 
     Args:
         keeper: what writes them.
@@ -81,78 +72,102 @@ class DecisionLog:
         self._keeper = keeper
         self._outcomes = Outcomes()
 
-    def add(self, row: DecisionRow, seen: Seen | None) -> None:
-        """Takes the decision of a request that has ended.
+    def conclude(self, seen: Seen) -> str:
+        """Notes what a request tells of earlier ones.
 
-        Args:
-            row: as it was decided; `task`, `outcome`, `verdict` and `mark` are left empty.
-            seen: what the request tells of earlier ones; None for side requests, which tell nothing.
+        Returns:
+            The id of the request that began the task which this one belongs to; empty where that is unknown.
         """
-        if seen is not None:
-            task, outcomes = self._outcomes.see(seen)
-            for id_, outcome in outcomes:
-                self._keeper.keep(Amendment(id=id_, outcome=outcome))
-            row = msgspec.structs.replace(row, task=task)
-        self._keeper.keep(row)
+        task, outcomes = self._outcomes.see(seen)
+        for id_, outcome in outcomes:
+            self._keeper.amend(Amendment(id=id_, outcome=outcome))
+        return task
 
 
 # ---------------------------------------------------------------- writing
 
 
-def write(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    """Writes entries within the transaction that is open: decisions, then what amends them, in its order.
+def columns(decision: DecisionRow) -> list[Any]:
+    """What is stored of a decision, as `DECISION_COLUMNS` names it; the rest stands in the record."""
+    return [
+        _text(decision.task),
+        decision.scored_tier,
+        decision.tier,
+        storable(decision.propensity, _LONGEST_TEXT),
+        decision.arm,
+        decision.side,
+        _detail(decision),
+        _outcome(decision.outcome),
+        decision.verdict,
+        decision.mark,
+    ]
+
+
+def amended(stored: Sequence[Any], amendment: Amendment) -> list[Any]:
+    """The columns of a decision with what became of it; unchanged where no decision was stored."""
+    changed = list(stored)
+    if changed[0] is not None:
+        if amendment.outcome is not None:
+            changed[_OUTCOME], changed[_VERDICT] = _outcome(amendment.outcome), verdict(amendment.outcome)
+        if amendment.mark is not None:
+            changed[_MARK] = amendment.mark
+    return changed
+
+
+def amend(connection: sqlite3.Connection, amendments: Iterable[Amendment]) -> None:
+    """Notes within the transaction that is open what became of decisions that are stored.
 
     Raises:
-        sqlite3.Error: an entry cannot be stored, or the file cannot be written.
+        sqlite3.Error: one cannot be stored, or the file cannot be written.
     """
-    rows: list[DecisionRow] = []
     outcomes: dict[str, Outcome] = {}
     marks: dict[str, Verdict] = {}
-    for entry in entries:
-        if isinstance(entry, DecisionRow):
-            rows.append(entry)
-        else:
-            id_ = _storable(entry.id)
-            if entry.outcome is not None:
-                outcomes[id_] = entry.outcome
-            if entry.mark is not None:
-                marks[id_] = entry.mark
-    _insert(connection, [_values(row) for row in rows])
+    for amendment in amendments:
+        id_ = _text(amendment.id)
+        if amendment.outcome is not None:
+            outcomes[id_] = amendment.outcome
+        if amendment.mark is not None:
+            marks[id_] = amendment.mark
     connection.executemany(
-        _SET_OUTCOME, [(_storable(outcome), verdict(outcome), id_) for id_, outcome in outcomes.items()]
+        _SET_OUTCOME, [(_outcome(outcome), verdict(outcome), id_) for id_, outcome in outcomes.items()]
     )
     connection.executemany(_SET_MARK, [(mark, id_) for id_, mark in marks.items()])
 
 
-def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
-    whole = len(rows) - len(rows) % _MANY
-    for start in range(0, whole, _MANY):
-        connection.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + _MANY])))
-    connection.executemany(_INSERT, rows[whole:])
+def _detail(decision: DecisionRow) -> str:
+    """What is only shown, as one JSON array."""
+    parts = (
+        decision.workspace,
+        decision.profile,
+        decision.reason,
+        decision.files[:_MOST_ITEMS],
+        [astuple(item) for item in decision.contributions[:_MOST_ITEMS]],
+        [astuple(item) for item in decision.candidates[:_MOST_ITEMS]],
+    )
+    try:
+        stored = msgspec.json.encode(parts)
+    except UnicodeEncodeError:  # a lone surrogate
+        stored = b""
+    if not 0 < len(stored) <= _LONGEST_DETAIL:
+        stored = msgspec.json.encode(_bounded(parts))
+    return stored.decode()
 
 
-def _values(row: DecisionRow) -> tuple[Any, ...]:
-    return tuple(map(_storable, astuple(row)[: len(DECISION_COLUMNS)]))
+_NOTHING = Outcome()
+_NOTHING_STORED = msgspec.json.encode(_NOTHING).decode()
 
 
-def _storable(value: Any) -> Any:
-    """What SQLite can hold: bounded valid text, finite numbers; lists and structures as JSON."""
-    if isinstance(value, tuple):
-        rows = [astuple(item) if isinstance(item, Struct) else item for item in value[:_MOST_ITEMS]]
-        try:
-            stored = msgspec.json.encode(rows)
-        except UnicodeEncodeError:  # a lone surrogate
-            stored = b""
-        if not 0 < len(stored) <= _LONGEST_LIST:
-            stored = msgspec.json.encode([_bounded(row) for row in rows])
-        return stored.decode()
-    if isinstance(value, Struct):
-        return msgspec.json.encode(value).decode()
-    return _bounded(value)
+def _outcome(outcome: Outcome) -> str:
+    return _NOTHING_STORED if outcome is _NOTHING else msgspec.json.encode(outcome).decode()
+
+
+def _text(text: str) -> str:
+    """Bounded valid text, as SQLite can hold it."""
+    return str(storable(text, _LONGEST_TEXT))
 
 
 def _bounded(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_bounded(item) for item in value]
     return storable(value, _LONGEST_TEXT)
 
@@ -171,23 +186,27 @@ def recent(
         before: only those older than the one with this id.
         misrouted: only those that took too weak or too strong a tier, by what happened or what a person says.
     """
-    conditions, arguments = ["1"], []
+    conditions, arguments = ["task IS NOT NULL"], []
     if before is not None:
-        conditions.append(
-            "(d.at, d.seq) < (SELECT at, seq FROM decisions WHERE id = ? ORDER BY seq DESC LIMIT 1)"
-        )
+        conditions.append("(at, seq) < (SELECT at, seq FROM requests WHERE id = ? ORDER BY seq DESC LIMIT 1)")
         arguments.append(before)
     if misrouted:
         conditions.append(f"{_JUDGED} IN ('under', 'over')")
     rows = connection.execute(
-        f"{_ROW} WHERE {' AND '.join(conditions)} ORDER BY d.at DESC, d.seq DESC LIMIT ?", (*arguments, limit)
+        f"SELECT {', '.join(_READ)} FROM requests WHERE {' AND '.join(conditions)} "
+        "ORDER BY at DESC, seq DESC LIMIT ?",
+        (*arguments, limit),
     )
     return [_row(row) for row in rows]
 
 
 def get(connection: sqlite3.Connection, request_id: str) -> DecisionRow | None:
     """The decision of the request with that id."""
-    row = connection.execute(f"{_ROW} WHERE d.id = ? ORDER BY d.seq DESC LIMIT 1", (request_id,)).fetchone()
+    row = connection.execute(
+        f"SELECT {', '.join(_READ)} FROM requests WHERE id = ? AND task IS NOT NULL "
+        "ORDER BY seq DESC LIMIT 1",
+        (request_id,),
+    ).fetchone()
     return None if row is None else _row(row)
 
 
@@ -206,17 +225,17 @@ def replay(connection: sqlite3.Connection, since: float) -> Replay:
     """
     costs: dict[str, float | None] = dict(
         connection.execute(
-            "SELECT d.task, CASE WHEN COUNT(*) = COUNT(r.cost) THEN SUM(r.cost) END FROM decisions d "
-            "JOIN requests r ON r.id = d.id WHERE d.at >= ? AND d.task <> '' GROUP BY d.task",
+            "SELECT task, CASE WHEN COUNT(*) = COUNT(cost) THEN SUM(cost) END FROM requests "
+            "WHERE at >= ? AND task <> '' GROUP BY task",
             (since,),
         )
     )
     rows = connection.execute(
-        f"SELECT d.id, d.session, d.score, d.tier, d.propensity, {_JUDGED} FROM decisions d "
-        "LEFT JOIN requests r ON r.id = d.id WHERE d.at >= ? AND d.task = d.id AND NOT d.side "
-        "AND d.score IS NOT NULL AND (d.tier = d.scored_tier OR d.arm IN ('up', 'down')) "
-        "AND COALESCE(r.tier, d.tier) = d.tier AND (COALESCE(r.status, 200) < 400 OR r.status = 499) "
-        "ORDER BY d.at, d.seq",
+        f"SELECT id, session, score, chosen_tier, propensity, {_JUDGED} FROM requests "
+        "WHERE at >= ? AND task = id AND NOT side AND score IS NOT NULL "
+        "AND (chosen_tier = scored_tier OR arm IN ('up', 'down')) "
+        "AND COALESCE(tier, chosen_tier) = chosen_tier AND (status < 400 OR status = 499) "
+        "ORDER BY at, seq",
         (since,),
     )
     tasks: list[Task] = []
@@ -232,25 +251,38 @@ def replay(connection: sqlite3.Connection, since: float) -> Replay:
 
 
 _TIERS = {tier.value: tier for tier in Tier}
-_Contributions = tuple[tuple[str, float | None, float | None, str, ContributionGroup], ...]
-_Candidates = tuple[tuple[str, str, Tier | None, str], ...]
+_Contribution = tuple[str, float | None, float | None, str, ContributionGroup]
+_Candidate = tuple[str, str, Tier | None, str]
+
+
+class _Detail(Struct, array_like=True):
+    """What `_detail` stored. One part that cannot be read does not take the others with it."""
+
+    workspace: str = ""
+    profile: str = ""
+    reason: str = ""
+    files: Raw = Raw(b"[]")
+    contributions: Raw = Raw(b"[]")
+    candidates: Raw = Raw(b"[]")
 
 
 def _row(values: Sequence[Any]) -> DecisionRow:
     """A row as it was decided. What cannot be read of it, since the file was damaged, is left out."""
-    data = dict(zip((*DECISION_COLUMNS, *FROM_RECORD), values, strict=True))
-    data["files"] = _read(data["files"], tuple[str, ...], ())
+    data = dict(zip(_READ, values, strict=True))
+    detail = _read(data.pop("detail"), _Detail, _Detail())
+    data["workspace"], data["profile"], data["reason"] = detail.workspace, detail.profile, detail.reason
+    data["files"] = _read(detail.files, tuple[str, ...], ())
     data["contributions"] = tuple(
         ContributionRow(name=name, value=value or 0.0, points=points or 0.0, reason=reason, group=group)
-        for name, value, points, reason, group in _read(data["contributions"], _Contributions, ())
+        for name, value, points, reason, group in _read(detail.contributions, tuple[_Contribution, ...], ())
     )
     data["candidates"] = tuple(
         CandidateRow(provider=provider, model=model, tier=tier, skipped=skipped)
-        for provider, model, tier, skipped in _read(data["candidates"], _Candidates, ())
+        for provider, model, tier, skipped in _read(detail.candidates, tuple[_Candidate, ...], ())
     )
     data["outcome"] = _read(data["outcome"], Outcome, Outcome())
-    for name in ("tier", "scored_tier"):
-        data[name] = _TIERS.get(data[name])
+    data["tier"] = _TIERS.get(data.pop("chosen_tier"))
+    data["scored_tier"] = _TIERS.get(data["scored_tier"])
     usual = {name: value for name, value in data.items() if value is not None}
     try:
         return msgspec.convert(usual, DecisionRow, strict=False)

@@ -1,4 +1,4 @@
-"""The records of all requests, and of what was decided for them: taken in at once, written by one thread in
+"""The records of all requests, with what was decided for them: taken in at once, written by one thread in
 batches, read by others."""
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from contextlib import closing
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
 from lynkr_desktop.engine.telemetry import decisions, queries
 from lynkr_desktop.engine.telemetry.database import (
     COLUMNS,
+    DECISION_COLUMNS,
     RecordsError,
     is_damaged,
     move_aside,
@@ -29,7 +30,7 @@ from lynkr_desktop.engine.telemetry.database import (
     open_for_writing,
     storable,
 )
-from lynkr_desktop.engine.telemetry.decisions import Amendment, Entry, Replay
+from lynkr_desktop.engine.telemetry.decisions import Amendment, Replay
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
 from lynkr_desktop.engine.telemetry.today import Today, TodayCounter
 from lynkr_desktop.protocol.control import RequestRow, UsageReport
@@ -47,15 +48,31 @@ MAX_WAITING = 20_000
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _RETENTION_EVERY = 3600.0
 _DELETE_AT_ONCE = 2000
+_DELETE = "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE at < ? LIMIT ?)"
 _LONGEST_TEXT = 4096
 _ROW_AT_FAULT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
-_PLACES = f"({', '.join('?' * len(COLUMNS))})"
-_INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES {_PLACES}"
-_MANY = 100
+_COLUMNS = (*COLUMNS, *DECISION_COLUMNS)
+_PLACES = f"({', '.join('?' * len(_COLUMNS))})"
+_INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES {_PLACES}"
+_MANY = 50
 _INSERT_MANY = _INSERT + f", {_PLACES}" * (_MANY - 1)
 """Many rows in one statement: SQLite then works without the interpreter's lock, which requests need."""
 
+_UNDECIDED: tuple[None, ...] = (None,) * len(DECISION_COLUMNS)
+
 T = TypeVar("T")
+
+
+class Entry(NamedTuple):
+    """A request, and what was decided for it; None where the flow ended before that."""
+
+    row: RequestRow
+    decision: DecisionRow | None
+
+    @property
+    def id(self) -> str:
+        """That of the request."""
+        return self.row.id
 
 
 class Records:
@@ -72,7 +89,7 @@ class Records:
         self._retention = retention
         self._clock = clock
         self._today = TodayCounter(clock)
-        self._waiting: deque[RequestRow | Entry] = deque()
+        self._waiting: deque[Entry | Amendment] = deque()
         self._flushes: deque[Future[None]] = deque()
         self._lost = 0
         self._wake = threading.Event()
@@ -101,18 +118,26 @@ class Records:
         self._thread = threading.Thread(target=self._write_on, name="lynkr-records", daemon=True)
         self._thread.start()
 
-    def record(self, row: RequestRow) -> None:
-        """Takes a row. Never waits, and may be called from any thread."""
-        self._today.add(row)
-        self.keep(row)
+    def record(self, row: RequestRow, decision: DecisionRow | None = None) -> None:
+        """Takes a request with what was decided for it. Never waits, and may be called from any thread.
 
-    def keep(self, row: RequestRow | Entry) -> None:
-        """Takes what is to be written: a decision, what became of one, or a record that counts for no day."""
+        Args:
+            row: the record.
+            decision: its decision; what stands in `row` too is taken from there.
+        """
+        self._today.add(row)
+        self._take(Entry(row, decision))
+
+    def amend(self, amendment: Amendment) -> None:
+        """Takes what became of an earlier decision. Never waits, and may be called from any thread."""
+        self._take(amendment)
+
+    def _take(self, entry: Entry | Amendment) -> None:
         waiting = self._waiting
         if len(waiting) >= MAX_WAITING:
             self._lost += 1
             return
-        waiting.append(row)
+        waiting.append(entry)
         if not self._wake.is_set():
             self._wake.set()
         if len(waiting) == BATCH_ROWS:
@@ -152,7 +177,7 @@ class Records:
         Raises:
             RecordsError: it cannot be read, or written now.
         """
-        self.keep(Amendment(id=request_id, mark=mark))
+        self.amend(Amendment(id=request_id, mark=mark))
         found = await self.decision(request_id)
         if found is not None and found.mark != mark:
             raise RecordsError(f"The records {self._path} cannot be written now. The log says why.")
@@ -252,16 +277,11 @@ class Records:
                 log.info("the records %s can be written again", self._path)
             self._failures, self._retry_at = 0, 0.0
 
-    def _write(self, connection: sqlite3.Connection, batch: list[RequestRow | Entry]) -> None:
+    def _write(self, connection: sqlite3.Connection, batch: list[Entry | Amendment]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             try:
-                rows = [_values(entry) for entry in batch if isinstance(entry, RequestRow)]
-                whole = len(rows) - len(rows) % _MANY
-                for start in range(0, whole, _MANY):
-                    connection.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + _MANY])))
-                connection.executemany(_INSERT, rows[whole:])
-                decisions.write(connection, (entry for entry in batch if not isinstance(entry, RequestRow)))
+                write_entries(connection, batch)
             except _ROW_AT_FAULT:
                 connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
@@ -272,14 +292,11 @@ class Records:
                 connection.execute("ROLLBACK")
             raise
 
-    def _write_singly(self, connection: sqlite3.Connection, batch: list[RequestRow | Entry]) -> None:
+    def _write_singly(self, connection: sqlite3.Connection, batch: list[Entry | Amendment]) -> None:
         """One row that cannot be stored must not hold up the others for ever."""
         for entry in batch:
             try:
-                if isinstance(entry, RequestRow):
-                    connection.execute(_INSERT, _values(entry))
-                else:
-                    decisions.write(connection, (entry,))
+                write_entries(connection, (entry,))
             except _ROW_AT_FAULT as error:
                 self._lost += 1
                 log.error("the record of request %r cannot be stored: %s", entry.id, error)
@@ -313,11 +330,9 @@ class Records:
             return
         oldest = self._clock() - self._retention
         try:
-            for table in ("requests", "decisions"):
-                statement = f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE at < ? LIMIT ?)"
-                while self._connection.execute(statement, (oldest, _DELETE_AT_ONCE)).rowcount:
-                    if self._waiting:
-                        return  # goes on after these
+            while self._connection.execute(_DELETE, (oldest, _DELETE_AT_ONCE)).rowcount:
+                if self._waiting:
+                    return  # goes on after these
         except sqlite3.Error as error:
             self._failed(error)
             return
@@ -330,5 +345,32 @@ def _finish(flushes: Iterable[Future[None]]) -> None:
             done.set_result(None)
 
 
-def _values(row: RequestRow) -> tuple[Any, ...]:
+def write_entries(connection: sqlite3.Connection, entries: Iterable[Entry | Amendment]) -> None:
+    """Writes within the transaction that is open: requests, then what amends earlier ones, in its order.
+
+    Raises:
+        sqlite3.Error: an entry cannot be stored, or the file cannot be written.
+    """
+    rows: list[list[Any]] = []
+    by_id: dict[str, list[Any]] = {}
+    amendments: list[Amendment] = []
+    for entry in entries:
+        if isinstance(entry, Entry):
+            decided = _UNDECIDED if entry.decision is None else decisions.columns(entry.decision)
+            row = [*_columns(entry.row), *decided]
+            rows.append(row)
+            by_id[entry.id] = row
+        elif (row_of := by_id.get(entry.id)) is not None:
+            # Most tell of a request that was answered a moment ago and waits in the same batch.
+            row_of[len(COLUMNS) :] = decisions.amended(row_of[len(COLUMNS) :], entry)
+        else:
+            amendments.append(entry)
+    whole = len(rows) - len(rows) % _MANY
+    for start in range(0, whole, _MANY):
+        connection.execute(_INSERT_MANY, [*chain.from_iterable(rows[start : start + _MANY])])
+    connection.executemany(_INSERT, rows[whole:])
+    decisions.amend(connection, amendments)
+
+
+def _columns(row: RequestRow) -> tuple[Any, ...]:
     return tuple(storable(value, _LONGEST_TEXT) for value in astuple(row))
