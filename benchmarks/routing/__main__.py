@@ -29,7 +29,7 @@ LOOKS = Path(__file__).with_name("test_looks.txt")
 def main() -> None:
     """Evaluates and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--split", default="tune", choices=("tune", "test"))
+    parser.add_argument("--split", default="tune", choices=("tune", "validate", "test"))
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--mistakes", action="store_true", help="list every choice that is not acceptable")
     parser.add_argument("--skip-gsm8k", action="store_true", help="leave the evaluation by outcomes out")

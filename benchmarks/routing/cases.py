@@ -20,6 +20,9 @@ Shape = Literal["bare", "claude_code", "codex", "openhands", "opencode"]
 
 MANY_TOOLS = 60
 
+_SHARED = {"validate": "tune"}
+"""Splits about the workspaces of another one."""
+
 
 class Case(Struct, frozen=True):
     """One labelled request, see data/README.md."""
@@ -45,7 +48,7 @@ class Case(Struct, frozen=True):
 
     def folder(self, split: str) -> Path | None:
         """The folder of its workspace, None without one."""
-        return DATA / "workspaces" / split / self.workspace if self.workspace else None
+        return DATA / "workspaces" / _SHARED.get(split, split) / self.workspace if self.workspace else None
 
 
 class Envelope(Struct, frozen=True):
