@@ -6,8 +6,9 @@ import random
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
+
+from msgspec import Struct, field
 
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
@@ -46,8 +47,7 @@ def new_id() -> str:
     return f"req_{time.time_ns() // 1_000_000:011x}{random.getrandbits(52):013x}"
 
 
-@dataclass(slots=True, kw_only=True)
-class Exchange:
+class Exchange(Struct, kw_only=True, eq=False):
     """The state of one request. Steps fill it in, in order; `row()` can be asked for at any time."""
 
     codec: ClientCodec
@@ -56,7 +56,7 @@ class Exchange:
     at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.perf_counter)
     body: bytes = b""
-    credential: tuple[str, str] | None = field(default=None, repr=False)
+    credential: tuple[str, str] | None = None
     request: Request | None = None
     decision: Decision | None = None
     target: Target | None = None
@@ -74,13 +74,17 @@ class Exchange:
     status: int = 0
     error: str = ""
     query: str = ""
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[Skipped] = []
     """The models that were passed over or did not answer, each with the reason."""
-    upstream_headers: Mapping[str, str] = field(default_factory=dict)
+    upstream_headers: Mapping[str, str] = {}
     dropped: tuple[str, ...] = ()
     warning: str = ""
     protocol: str = ""
     """What is asked, where it is not the codec's own protocol: embeddings."""
+
+    def __repr__(self) -> str:
+        """Without what it holds: bodies are long, and credentials are nobody's business."""
+        return f"<Exchange {self.id}>"
 
     def mark_first_token(self) -> None:
         """Notes that the first content arrived."""

@@ -4,7 +4,6 @@ that goes no further than the profile allows."""
 from __future__ import annotations
 
 import socket
-import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, egress: Egress) -> None:
         super().__init__(limit=0, keepalive_timeout=30, ttl_dns_cache=300, socket_factory=self._socket)
         self._egress = egress
-        self._known: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
 
     async def connect(
         self,
@@ -48,13 +46,18 @@ class Connector(aiohttp.TCPConnector):
         """As aiohttp's own, with what `last_was_reused` tells."""
         if self._egress.is_shut:
             self._check(req)
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        known = protocol is not None and protocol in self._known
-        _reused.set(known)
-        if protocol is not None and not known:
-            self._known.add(protocol)
-        return connection
+        _reused.set(True)
+        return await super().connect(req, traces, timeout)
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - theirs
+    ) -> ResponseHandler:
+        """Called by `connect` where the pool has none."""
+        _reused.set(False)
+        return await super()._create_connection(req, traces, timeout)
 
     def _check(self, request: ClientRequest) -> None:
         """Before any name is looked up; a proxy on this machine would carry the request off it."""

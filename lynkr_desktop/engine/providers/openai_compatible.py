@@ -42,6 +42,7 @@ _OWN_SERVERS = frozenset(
 )
 """Servers that people run for themselves. Another one on this machine may be a gateway to paid models."""
 
+_READY = Availability("ready")
 _MODELS_FRESH_FOR = 60.0
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
@@ -104,7 +105,7 @@ class OpenAICompatibleProvider(Provider):
             )
         if self.base_url == BASE_URLS.get(self.kind) and await self.key.get() is None:
             return Availability("unavailable", f"{self.name} has no key. {self.key.hint}".rstrip())
-        return Availability("ready")
+        return _READY
 
     async def models(self) -> list[ModelInfo]:
         """What GET {base_url}/models lists, kept for a minute."""

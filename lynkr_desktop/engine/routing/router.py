@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lynkr_desktop.engine.analysis.index import Touched
@@ -31,8 +32,7 @@ AUTO = "auto-route"
 _NO_ARM: ExperimentArm = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(NamedTuple):
     """A request with what is known of it beside its body.
 
     Attributes:
@@ -44,7 +44,7 @@ class Asking:
     """
 
     request: Request
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     session: str = ""
     id: str = ""
 

@@ -148,7 +148,9 @@ class Selection:
                 skipped.append(Skipped(target, _elsewhere(target, profile)))
                 continue
             found = await provider.availability(target.model, wants.needs)
-            concrete = Target(target.provider, found.model or target.model, target.tier)
+            concrete = target
+            if found.model and found.model != target.model:
+                concrete = Target(target.provider, found.model, target.tier)
             choice = Choice(concrete, provider, found.state)
             error = _unfit(concrete, provider.kind, found, wants, profile) or self._too_long(
                 choice, found, wants

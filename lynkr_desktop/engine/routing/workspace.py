@@ -87,7 +87,7 @@ def workspace_of(
     Returns:
         The folder with where it was found, None where nothing states one.
     """
-    if folder := _folder(headers.get(HEADER, "")):
+    if (named := headers.get(HEADER)) and (folder := _folder(named)):
         return Workspace(folder, "header")
     for text in _prompts(request):
         if folder := _stated(text):

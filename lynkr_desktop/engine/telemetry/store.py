@@ -372,5 +372,5 @@ def write_entries(connection: sqlite3.Connection, entries: Iterable[Entry | Amen
     decisions.amend(connection, amendments)
 
 
-def _columns(row: RequestRow) -> tuple[Any, ...]:
-    return tuple(storable(value, _LONGEST_TEXT) for value in astuple(row))
+def _columns(row: RequestRow) -> list[Any]:
+    return [storable(value, _LONGEST_TEXT) for value in astuple(row)]
