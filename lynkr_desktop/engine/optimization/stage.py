@@ -1,0 +1,144 @@
+"""What a stage of the pipeline is, and what it is given.
+
+A stage is a function of the request alone: of a block and of what stands before it, never of what comes
+after, of the time, or of earlier requests. Clients send the whole conversation with each turn, so the same
+block comes out the same each time, and a provider's prompt cache goes on serving the prefix.
+
+What a stage leaves out it keeps under a handle. Since the client sends it again with each turn, the originals
+need to live no longer than the request.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Literal
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.wire.canonical import Request, Tool
+
+StageName = Literal[
+    "smart_tool_selection",
+    "code_mode_meta_tools",
+    "distill_compression",
+    "sha256_lru_cache",
+    "memory_dedup",
+    "sliding_window_history",
+    "ml_headroom_sidecar",
+]
+
+RESTORE = "lynkr_restore"
+"""The tool by which a model gets back what was left out; the engine answers it, the client never sees it."""
+
+RESTORE_TOOL = Tool(
+    RESTORE,
+    "Returns the full original of content that was shortened in this conversation. A shortened place names "
+    "its id. Call it only when the part that is left out matters for the task.",
+    {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "description": "The id that stands at the shortened place."},
+            "first_line": {"type": "integer", "description": "First line to return, from 1; by default all."},
+            "last_line": {"type": "integer", "description": "Last line to return."},
+        },
+        "required": ["id"],
+    },
+)
+
+
+class OutOfTime(Exception):
+    """A stage used up its time; what it did is thrown away."""
+
+
+class Scene:
+    """What a stage knows beside the request, and where it keeps what it leaves out.
+
+    Attributes:
+        restorable: whether the model may call `RESTORE`. Where not, a stage must lose nothing.
+        window: tokens that the target takes for prompt and answer; None where that is not known.
+        originals: by handle.
+        did: what the stage did, in words for people, one entry per kind of thing.
+
+    Args:
+        count: tokens of a text.
+        seconds: that a stage may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: Callable[[str], int],
+        restorable: bool = False,
+        window: int | None = None,
+        seconds: float = 1.0,
+    ) -> None:
+        self.count = count
+        self.restorable = restorable
+        self.window = window
+        self.originals: dict[str, str] = {}
+        self.did: list[str] = []
+        self._seconds = seconds
+        self._deadline = time.perf_counter() + seconds
+
+    def begin(self) -> None:
+        """Gives the next stage its time."""
+        self.did = []
+        self._deadline = time.perf_counter() + self._seconds
+
+    def check_time(self) -> None:
+        """Raises `OutOfTime` where the stage took too long; to be called between blocks."""
+        if time.perf_counter() > self._deadline:
+            raise OutOfTime
+
+    def keep(self, original: str) -> str:
+        """Keeps a text and returns its handle, the same for the same text."""
+        handle = f"r_{sha256(original.encode('utf-8', 'replace')).hexdigest()[:12]}"
+        self.originals[handle] = original
+        return handle
+
+
+def left_out(what: str, handle: str) -> str:
+    """The line that stands where something was left out.
+
+    Args:
+        what: for instance `212 lines`.
+        handle: under which it is kept.
+    """
+    return f'[{what} left out; {RESTORE} with id "{handle}" returns all of it]'
+
+
+class Stage(abc.ABC):
+    """One named stage. It holds no state that its results depend on."""
+
+    name: StageName
+
+    @abc.abstractmethod
+    def apply(self, request: Request, scene: Scene) -> Request:
+        """The request, smaller; the same object where there is nothing to do.
+
+        The system prompt and the words of a person in the last turn stay byte for byte; every tool call
+        keeps its result, in order; what tool_choice or the history names stays offered.
+        """
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What a stage did.
+
+    Attributes:
+        stage: its name.
+        before: tokens of the request before it.
+        after: tokens after it.
+        ms: that it took.
+        did: in words; why it was skipped where `skipped`.
+        skipped: it failed or took too long, so nothing of it counts.
+    """
+
+    stage: str
+    before: int
+    after: int
+    ms: float
+    did: tuple[str, ...] = ()
+    skipped: bool = False
