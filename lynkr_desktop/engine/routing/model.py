@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -102,15 +103,31 @@ def dense_of(found: Features) -> dict[str, float]:
     return {name: value for name, value in dense.items() if value}
 
 
+class Line:
+    """A head, ready for use. Never changes.
+
+    Raises:
+        ValueError: it has not as many weights as the features have.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self.bias, self.dense, self.step = head.bias, head.dense, head.step
+        self.grams = memoryview(array("b", head.grams))
+        if len(self.grams) != 1 << BITS:
+            raise ValueError("The weights of the routing model have not the size that its features have.")
+
+    def at(self, dense: Mapping[str, float], grams: Mapping[int, float]) -> float:
+        """The value for features, with and without names."""
+        named = sum([value * self.dense.get(name, 0.0) for name, value in dense.items()])
+        worded = sum([value * self.grams[key] for key, value in grams.items()])
+        return self.bias + named + GRAM * self.step * worded
+
+
 class Model:
     """Weights, ready for use. Never changes."""
 
     def __init__(self, weights: Weights) -> None:
-        self._level, self._fixed = weights.level, weights.fixed
-        self._level_grams = memoryview(array("b", weights.level.grams))
-        self._fixed_grams = memoryview(array("b", weights.fixed.grams))
-        if not len(self._level_grams) == len(self._fixed_grams) == 1 << BITS:
-            raise ValueError("The weights of the routing model have not the size that its features have.")
+        self._level, self._fixed = Line(weights.level), Line(weights.fixed)
 
     def read(self, found: Features) -> Reading:
         """Applies the model; deterministic, some hundredths of a millisecond."""
@@ -128,14 +145,10 @@ class Model:
                 parts.append(_shape(name, value, effect, found))
         if combined:
             parts.append(Part("together", len(found.concepts), combined, "how these go together"))
-        if words := _wording(found, self._level_grams, self._level.step):
+        if words := _wording(found, self._level.grams, self._level.step):
             parts.append(words)
         rest = sorted(parts[1:], key=lambda part: (-abs(part.effect), part.name))
-        fixed = self._fixed.bias + sum(
-            [value * self._fixed.dense.get(name, 0.0) for name, value in dense.items()]
-        )
-        grams = self._fixed_grams
-        fixed += GRAM * self._fixed.step * sum([value * grams[key] for key, value in found.grams.items()])
+        fixed = self._fixed.at(dense, found.grams)
         return Reading(sum([part.effect for part in parts]), min(1.0, max(0.0, fixed)), (parts[0], *rest))
 
 
