@@ -18,7 +18,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from lynkr_desktop.engine.wire.canonical import Request, Tool
+from lynkr_desktop.engine.wire.canonical import Json, Request, Tool
 
 StageName = Literal[
     "smart_tool_selection",
@@ -49,6 +49,25 @@ RESTORE_TOOL = Tool(
 )
 
 
+class Inner(Struct, frozen=True, kw_only=True):
+    """What the engine says to the call of a tool of its own.
+
+    Attributes:
+        text: the answer that the model gets.
+        tools: the client's tools that are offered from now on in this turn.
+        call: one of the client's tools and its arguments: this is what the model meant, so the client gets
+            this call in place of ours. Nothing is answered then.
+    """
+
+    text: str = ""
+    tools: tuple[Tool, ...] = ()
+    call: tuple[str, Json] | None = None
+
+
+InnerTool = Callable[[Json], Inner]
+"""Answers a call by its arguments, whatever they hold. Must not fail."""
+
+
 class OutOfTime(Exception):
     """A stage used up its time; what it did is thrown away."""
 
@@ -59,7 +78,8 @@ class Scene:
     Attributes:
         restorable: whether the model may call `RESTORE`. Where not, a stage must lose nothing.
         window: tokens that the target takes for prompt and answer; None where that is not known.
-        originals: by handle.
+        originals: what was left out, by handle.
+        inner: the engine's own tools that are offered to the model, by name, with what answers them.
         did: what the stage did, in words for people, one entry per kind of thing.
 
     Args:
@@ -79,6 +99,7 @@ class Scene:
         self.restorable = restorable
         self.window = window
         self.originals: dict[str, str] = {}
+        self.inner: dict[str, tuple[Tool, InnerTool]] = {}
         self.did: list[str] = []
         self._seconds = seconds
         self._deadline = time.perf_counter() + seconds
@@ -92,6 +113,11 @@ class Scene:
         """Raises `OutOfTime` where the stage took too long; to be called between blocks."""
         if time.perf_counter() > self._deadline:
             raise OutOfTime
+
+    def offer(self, tool: Tool, answer: InnerTool) -> None:
+        """Offers a tool that the engine answers itself; the client never sees it. The pipeline puts it behind
+        the client's own."""
+        self.inner[tool.name] = tool, answer
 
     def keep(self, original: str) -> str:
         """Keeps a text and returns its handle, the same for the same text."""

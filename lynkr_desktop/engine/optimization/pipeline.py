@@ -1,0 +1,167 @@
+"""Runs the stages that the configuration names, in its order, each with a receipt.
+
+A stage that fails, or takes too long, is skipped: its request goes on as it was before. Nothing here ever
+fails a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.restore import restorer
+from lynkr_desktop.engine.optimization.stage import (
+    RESTORE_TOOL,
+    InnerTool,
+    OutOfTime,
+    Receipt,
+    Scene,
+    Stage,
+)
+from lynkr_desktop.engine.wire.canonical import Block, Request, ToolResult, ToolUse
+
+log = logging.getLogger(__name__)
+
+
+class Broken(Exception):
+    """A stage gave back a request whose structure does not hold. The message says what."""
+
+
+class Optimized(Struct, frozen=True):
+    """A request as it goes to the model.
+
+    Attributes:
+        request: the same object where no stage changed anything.
+        receipts: one per stage that ran.
+        inner: what answers the tools that the engine added, by name.
+    """
+
+    request: Request
+    receipts: tuple[Receipt, ...] = ()
+    inner: dict[str, InnerTool] = {}
+
+    @property
+    def saved(self) -> int:
+        """Tokens that the prompt has fewer."""
+        return self.receipts[0].before - self.receipts[-1].after if self.receipts else 0
+
+
+class Pipeline:
+    """Some stages in their order.
+
+    Args:
+        stages: to run.
+        seconds: that each may take.
+    """
+
+    def __init__(self, stages: Sequence[Stage], seconds: float = 0.5) -> None:
+        self._stages = tuple(stages)
+        self._seconds = seconds
+
+    def __bool__(self) -> bool:
+        return bool(self._stages)
+
+    def run(self, request: Request, window: int | None = None) -> Optimized:
+        """Runs the stages; takes milliseconds for usual sizes, so long requests belong into a thread.
+
+        Args:
+            request: as the client sent it.
+            window: tokens that the target takes for prompt and answer, None where that is not known.
+        """
+        if not self._stages:
+            return Optimized(request)
+        # Our own tool goes along from the first turn on: tools stand before all turns in a prompt.
+        restorable = request.offers_tools and request.tool_choice.kind == "auto"
+        scene = Scene(count=tokens.count, restorable=restorable, window=window, seconds=self._seconds)
+        receipts: list[Receipt] = []
+        changed = request
+        before = tokens.of_request(request)
+        for stage in self._stages:
+            changed, receipt = self._apply(stage, changed, scene, before)
+            before = receipt.after
+            receipts.append(receipt)
+        if restorable:
+            scene.offer(RESTORE_TOOL, restorer(scene.originals))
+        added = tuple(tool for tool, _ in scene.inner.values())
+        if taken := {tool.name for tool in added} & {tool.name for tool in request.tools}:
+            log.info("the client has tools of its own named %s; nothing is shortened", ", ".join(taken))
+            return Optimized(request)
+        changed = replace(changed, tools=(*changed.tools, *added)) if added else changed
+        inner = {name: answer for name, (_, answer) in scene.inner.items()}
+        return Optimized(changed, tuple(receipts), inner)
+
+    def _apply(self, stage: Stage, request: Request, scene: Scene, before: int) -> tuple[Request, Receipt]:
+        began = time.perf_counter()
+        originals, inner = dict(scene.originals), dict(scene.inner)
+        scene.begin()
+        why = ""
+        try:
+            changed = stage.apply(request, scene)
+            if changed is not request:
+                _check(request, changed)
+        except OutOfTime:
+            why = f"took longer than {self._seconds:g} s"
+        except Broken as error:
+            why = str(error)
+            log.error("the stage %s broke a request: %s", stage.name, error)
+        except Exception:  # whatever a stage trips over, the request goes on without it
+            why = "failed inside; the log has the details"
+            log.exception("the stage %s failed", stage.name)
+        if why:
+            scene.originals, scene.inner = originals, inner
+            changed = request
+        after = before if changed is request else tokens.of_request(changed)
+        ms = (time.perf_counter() - began) * 1e3
+        did = (why,) if why else tuple(scene.did)
+        return changed, Receipt(
+            stage=stage.name, before=before, after=after, ms=round(ms, 2), did=did, skipped=bool(why)
+        )
+
+
+def _check(before: Request, after: Request) -> None:
+    """Raises `Broken` where a stage touched what none may touch."""
+    if after.system != before.system:
+        raise Broken("the system prompt was changed")
+    if _words(after) != _words(before):
+        raise Broken("the words of the last turn were changed")
+    if _loose(after) > _loose(before):
+        raise Broken("a tool call and its result were parted")
+    if _repeated(after) > _repeated(before):
+        raise Broken("two turns of one role follow each other")
+    needed = {before.tool_choice.name} & {tool.name for tool in before.tools}
+    if needed - {tool.name for tool in after.tools}:
+        raise Broken(f"the tool {before.tool_choice.name}, which must be called, is not offered")
+
+
+def _words(request: Request) -> list[Block]:
+    """What a person put into the last turn, beside the results of tools."""
+    last = request.messages[-1] if request.messages else None
+    if last is None or last.role != "user":
+        return []
+    return [block for block in last.content if not isinstance(block, ToolResult)]
+
+
+def _loose(request: Request) -> int:
+    """Results without their call before them, and calls that are not answered in the next turn."""
+    open_calls: set[str] = set()
+    loose = 0
+    for message in request.messages:
+        results = {block.tool_use_id for block in message.content if isinstance(block, ToolResult)}
+        if message.role == "user":
+            loose += len(open_calls ^ results)
+            open_calls = set()
+        else:
+            loose += len(open_calls)
+            open_calls = {block.id for block in message.content if isinstance(block, ToolUse)}
+    return loose
+
+
+def _repeated(request: Request) -> int:
+    roles = [message.role for message in request.messages]
+    return sum(one == other for one, other in pairwise(roles))
