@@ -25,7 +25,7 @@ from lynkr_desktop.engine.analysis.index import Touched, WorkspaceIndex
 from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
 from lynkr_desktop.engine.routing.ask import Ask, read_ask
-from lynkr_desktop.engine.routing.mentions import names
+from lynkr_desktop.engine.routing.mentions import look_up
 from lynkr_desktop.engine.routing.model import Model
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.routing.side import Side, side_request
@@ -92,7 +92,7 @@ async def _read(split: str) -> Bench:
                 touched = None
                 if side is None and (workspace := workspace_of(request, headers)) is not None:
                     index = indices.get(workspace.folder)
-                    touched = index.find(names(request, ask)) if index is not None else None
+                    touched = look_up(index, request, ask) if index is not None else None
                 score(ask, touched)
                 seconds.append(time.thread_time() - began)
                 return Read(side, ask, touched)

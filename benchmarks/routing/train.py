@@ -103,7 +103,7 @@ class Corpus:
         shares = np.array([example.weight for example in chosen])
         levels = np.array([example.level for example in chosen])
         fixed = np.array([example.fixed for example in chosen], float)
-        level = self._head(places, levels, shares, shrink)
+        level = self.head(places, levels, shares, shrink)
         return Weights(
             level=Head(
                 bias=MIDDLE + (level.bias - MIDDLE) * STRETCH + LIFT,
@@ -111,10 +111,10 @@ class Corpus:
                 step=level.step * STRETCH,
                 grams=level.grams,
             ),
-            fixed=self._head(places, fixed, shares, shrink),
+            fixed=self.head(places, fixed, shares, shrink),
         )
 
-    def _head(self, places: Sequence[int], targets: np.ndarray, shares: np.ndarray, shrink: float) -> Head:
+    def head(self, places: Sequence[int], targets: np.ndarray, shares: np.ndarray, shrink: float) -> Head:
         bias = float(targets @ shares / shares.sum())
         kernel = self._kernel[np.ix_(places, places)]
         duals = np.linalg.solve(kernel + shrink * np.diag(1.0 / shares), targets - bias)

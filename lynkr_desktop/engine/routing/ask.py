@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.routing.calls import Work
 from lynkr_desktop.engine.routing.clean import RESUMED, clean_text
+from lynkr_desktop.engine.routing.leaning import leaning
 from lynkr_desktop.engine.routing.words import read_words
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text
 
@@ -47,6 +48,18 @@ _POINTING_WORDS = 3
 _COMPLAINT_WORDS = 60
 """A complaint may bring the error along."""
 
+_LEANS, _FAILS = 0.5, 0.5
+"""From here on a turn counts as a follow-up, and as a complaint."""
+
+_SLIGHT = 0.2
+"""A turn that leans less than this on what was said says all of the work itself."""
+
+_PROPOSED = 0.5
+"""What the model had proposed says as much of the work as the ask that led to it."""
+
+_PROPOSAL_PART = 500
+"""Characters at the ends of what a model said that are read as its proposal."""
+
 _NOTHING_DONE = Work(())
 
 FollowUp = Literal["", "agreed", "continued", "failed"]
@@ -59,6 +72,8 @@ class Ask(Struct, frozen=True, kw_only=True):
         text: what was asked last, cleaned and bounded; empty where nobody asked anything.
         follow_up: whether `text` only agrees to, continues or rejects what was done for an earlier one.
         earlier: asks before it, the newest first.
+        proposal: what the model had said just before a follow-up that is no complaint; its beginning and end.
+        position: of its message in the request, -1 where nobody asked anything.
         first: the first ask of the conversation; it names a conversation whose client gives no session.
         continuation: whether the newest turn carries tool results and no words of a person.
         tools: how many the client offers; with some of them it can work on its own.
@@ -73,6 +88,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     text: str = ""
     follow_up: FollowUp = ""
     earlier: tuple[str, ...] = ()
+    proposal: str = ""
+    position: int = -1
     first: str = ""
     continuation: bool = False
     tools: int = 0
@@ -84,14 +101,27 @@ class Ask(Struct, frozen=True, kw_only=True):
     written: tuple[str, ...] = ()
 
     @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """The texts that say what the work is, the newest first, with how far each does; together 1."""
+        found: list[tuple[str, float]] = []
+        rest = 1.0
+        text = self.text
+        for before in self.earlier:
+            leans = _leans(text)
+            if leans < _SLIGHT:
+                break
+            if leans < 1.0:
+                found.append((text, rest * (1.0 - leans)))
+                rest *= leans
+            text = before
+        if self.proposal:
+            return (*found, (text, rest * (1 - _PROPOSED)), (self.proposal, rest * _PROPOSED))
+        return (*found, (text, rest))
+
+    @property
     def subject(self) -> str:
-        """The text that says what the work is: of a follow-up, the newest earlier one that is none itself."""
-        if not self.follow_up:
-            return self.text
-        for text in self.earlier:
-            if not follow_up(text):
-                return text
-        return self.text
+        """The text that says most of what the work is: of a follow-up, one before it."""
+        return max(self.shares, key=lambda share: share[1])[0]
 
 
 def read_ask(request: Request) -> Ask:
@@ -109,27 +139,27 @@ def read_ask(request: Request) -> Ask:
             earlier.append(said[:_EARLIER_TEXT])
     if intent := _intent(messages[position]):
         earlier.append(intent)
-    kind = follow_up(text)
-    if kind == "failed" and not earlier:
-        kind = ""
     complaints = 0
-    for said in (text, *earlier):
-        if follow_up(said) != "failed":
+    for said in (text, *earlier)[: len(earlier)]:
+        if not _complains(said):
             break
         complaints += 1
+    kind = _kind(text, bool(earlier))
     newest = position == len(messages) - 1
     work = _NOTHING_DONE if newest else Work(messages[position + 1 :])
     return Ask(
         text=text,
         follow_up=kind,
         earlier=tuple(earlier),
+        proposal=_proposal(messages, position) if kind in ("agreed", "continued") else "",
+        position=position,
         first=(text if position == 0 else _first(messages))[:_EARLIER_TEXT],
         continuation=not newest,
         tools=_tools(request),
         results=work.results,
         errors=work.errors,
         failures=work.failures,
-        complaints=min(complaints, len(earlier)),
+        complaints=complaints,
         paths=work.paths,
         written=work.written,
     )
@@ -161,6 +191,35 @@ def follow_up(text: str) -> FollowUp:
         if agreed or (words <= _POINTING_WORDS and "?" not in plain and _POINTS_BACK.search(plain))
         else ""
     )
+
+
+def _kind(text: str, inside: bool) -> FollowUp:
+    """What a turn does; inside a conversation also by what was learned of how people go on."""
+    certain = follow_up(text)
+    if not inside:
+        return "" if certain == "failed" else certain
+    if certain or leaning(text).leans < _LEANS:
+        return certain
+    return "failed" if _complains(text) else "continued"
+
+
+def _leans(text: str) -> float:
+    return 1.0 if follow_up(text) else leaning(text).leans
+
+
+def _complains(text: str) -> bool:
+    return follow_up(text) == "failed" or leaning(text).failed >= _FAILS
+
+
+def _proposal(messages: tuple[Message, ...], position: int) -> str:
+    """What the model said just before a turn: a consent is to what stands at its beginning or its end."""
+    if position == 0 or messages[position - 1].role != "assistant":
+        return ""
+    said = "\n".join(
+        [block.text for block in messages[position - 1].content if isinstance(block, Text)]
+    ).strip()
+    short = len(said) <= 2 * _PROPOSAL_PART
+    return said if short else f"{said[:_PROPOSAL_PART]}\n{said[-_PROPOSAL_PART:]}"
 
 
 def _intent(message: Message) -> str:

@@ -37,7 +37,7 @@ _ERROR = re.compile(
     r"(?m)^(?:<tool_use_error>|Error\b|error(?:\[\w+\])?:|fatal:|Exit code:? [1-9]|panic:|npm ERR!|"
     r"Process exited with code [1-9]|Traceback \(most recent call last\)|Exception in thread|"
     r"\S+: command not found|[^\n]{0,200}: (?:No such file or directory|Permission denied))|"
-    r"\bexit(?:ed with)? (?:code|status)[: ]+[1-9]"
+    r"\b[Ee]xit(?:ed with)?[ _](?:code|status)\"?[: ]+[1-9]"
 )
 _ERROR_MARKS = (
     "rror",
@@ -57,6 +57,10 @@ _TESTS_FAILED = re.compile(
     r"test result: FAILED|Failures?: [1-9]|Failed: +[1-9]|\bAssertionError\b|BUILD FAILURE|Test Run Failed|"
     r"^error(?:\[\w+\])?: |: error (?:TS|CS)\d|Build FAILED"
 )
+_JSON_CODE = re.compile(r'"exit_code": ?\d')
+_ENDED_BADLY = re.compile(r"\b[Ee]xit(?:ed with)?[ _](?:code|status)\"?[: ]+[1-9]")
+"""How a harness says that a command failed, whatever it printed."""
+
 _TESTS_RUN = re.compile(
     r"\b(?:py\.?test|unittest|tox|nox|jest|vitest|mocha|mvn|gradlew?|ctest|rspec|phpunit|tsc|make|"
     r"go (?:test|build|vet)|cargo (?:test|nextest|build|check)|dotnet (?:test|build)|"
@@ -104,7 +108,7 @@ class Work:
             text = ends_of(result)
             ran = call is None or _SHELL.search(call.name) is not None
             tested = ran and (call is None or _TESTS_RUN.search(command_of(call)) is not None)
-            if tested and (result.is_error or _TESTS_FAILED.search(text)):
+            if tested and (result.is_error or _TESTS_FAILED.search(text) or _ENDED_BADLY.search(text)):
                 self.errors += 1
                 red_after_edit += after_edit
                 red_before += not after_edit
@@ -155,6 +159,8 @@ def ends_of(result: ToolResult) -> str:
     for part in result.content[:4]:
         if isinstance(part, Text):
             text = part.text
+            if text.startswith("{") and _JSON_CODE.search(text, max(0, len(text) - 300)):
+                text = text.replace("\\n", "\n")  # Codex: {"output": "...", "metadata": {"exit_code": 1}}
             short = len(text) <= _HEAD + _TAIL
             parts.append(text if short else f"{text[:_HEAD]}\n{text[-_TAIL:]}")
     return "\n".join(parts)

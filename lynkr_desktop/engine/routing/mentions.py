@@ -11,8 +11,10 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from lynkr_desktop.engine.analysis.index import Touched, WorkspaceIndex
 from lynkr_desktop.engine.routing.ask import Ask
-from lynkr_desktop.engine.routing.calls import command_of, ends_of
+from lynkr_desktop.engine.routing.calls import command_of, ends_of, paths_of
+from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.wire.canonical import Request, ToolResult, ToolUse
 
 MAX_NAMES = 48
@@ -22,6 +24,9 @@ _MAX_TEXT = 6_000
 
 _SEEN_TURNS = 4
 """Turns before the newest one whose results are looked at: what was found last is what is worked on."""
+
+_WORKED_TURNS, _MAX_BEFORE = 40, 2
+"""Turns before an ask in which it is looked for what was worked on, and how many files of that count."""
 
 _SUFFIX = r"(?:pyi?|[cm]?[jt]sx?|rs|go|java|cs)"
 # ASCII throughout: in Chinese and Japanese a name touches the words around it.
@@ -75,6 +80,31 @@ def names(request: Request, ask: Ask) -> tuple[str, ...]:
     if ask.results and not found:
         _add(found, _in_results(request), _MAX_SEEN)
     return tuple(found)[:MAX_NAMES]
+
+
+def look_up(index: WorkspaceIndex, request: Request, ask: Ask) -> Touched:
+    """The code that a request is about: what it names, and where that is none what was worked on before."""
+    touched = index.find(names(request, ask))
+    if touched.files or not ask.earlier:
+        return touched
+    return index.find(worked_on(request, ask.position))
+
+
+def worked_on(request: Request, position: int) -> tuple[str, ...]:
+    """The one or two files that the newest calls before a turn were about, the newest first."""
+    turns = request.messages[max(0, position - _WORKED_TURNS) : position][::-1]
+    found: dict[str, None] = {}
+    for message in turns:
+        if found and message.role == "user" and clean_text(message):
+            break  # what was done for an ask before that is another matter
+        for block in reversed(message.content):
+            if isinstance(block, ToolUse):
+                _add(found, tuple(paths_of(block)) or _paths(command_of(block)), _MAX_BEFORE)
+    if not found:
+        results = (block for turn in turns for block in reversed(turn.content))
+        shown = next((_paths(ends_of(block)) for block in results if isinstance(block, ToolResult)), ())
+        _add(found, shown, _MAX_BEFORE)
+    return tuple(found)
 
 
 def _add(found: dict[str, None], more: Sequence[str], limit: int) -> None:

@@ -14,7 +14,7 @@ from lynkr_desktop.engine.config.schema import RoutingOptions
 from lynkr_desktop.engine.routing.ask import Ask, read_ask
 from lynkr_desktop.engine.routing.decision import Decision, Grounds, Target
 from lynkr_desktop.engine.routing.experiment import draw
-from lynkr_desktop.engine.routing.mentions import names
+from lynkr_desktop.engine.routing.mentions import look_up
 from lynkr_desktop.engine.routing.metrics import only
 from lynkr_desktop.engine.routing.profile import Profile, for_request, profiles_of
 from lynkr_desktop.engine.routing.score import score
@@ -185,7 +185,7 @@ class Router:
         index = self.workspaces.at(path) if self.workspaces is not None and path is not None else None
         if index is None:
             return found.folder, None
-        touched = index.find(names(asking.request, ask))
+        touched = look_up(index, asking.request, ask)
         return found.folder, only(touched, self.options.analysis.graphify.metrics)
 
     def _tier_of(self, value: float) -> Tier:

@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.analysis.index import Touched
 from lynkr_desktop.engine.routing.ask import Ask
-from lynkr_desktop.engine.routing.features import Features, features
+from lynkr_desktop.engine.routing.features import Features
+from lynkr_desktop.engine.routing.leaning import read_features
 from lynkr_desktop.engine.routing.mentions import named_in
 from lynkr_desktop.engine.routing.model import Model, Reading, shipped
 from lynkr_desktop.engine.routing.structure import structure_of
@@ -65,12 +66,20 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         touched: the code that it names, None where no workspace is known.
         model: the learned part, None for the one that comes with the package.
     """
-    found, reading, said = _read(ask.subject, model or shipped())
-    tally = said.copy()
+    model = model or shipped()
+    shares, subject = ask.shares, ask.subject
+    found, reading, said = _read(subject, model)
+    tally, fixed = said.copy(), reading.fixed
+    if len(shares) > 1:
+        read = [(share, _read(text, model)[1]) for text, share in shares]
+        fixed = sum([share * other.fixed for share, other in read])
+        level = sum([share * other.level for share, other in read])
+        reason = _context(ask, subject)
+        tally.add("ask", "context", len(shares), level - reading.level, reason)
     structure = structure_of(touched)
     if structure is not None:
-        sensitive = _sensitivity(reading.fixed, found.concepts)
-        if structure.move < 0 and not named_in(ask.subject):
+        sensitive = _sensitivity(fixed, found.concepts)
+        if structure.move < 0 and not named_in(subject) and not named_in(ask.text):
             # That a simple file was read on the way does not make simple what nobody said is about it.
             sensitive *= _PASSING
         for metric in structure.metrics:
@@ -86,7 +95,7 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         tally.add("work", "results", ask.results, 0.0, f"{ask.results} tool results so far")
     if ask.tools:
         tally.add("work", "tools", ask.tools, 0.0, f"{ask.tools} tools on offer")
-    if touched is not None and (effect := _protected(ask, touched, found, reading.fixed)):
+    if touched is not None and (effect := _protected(ask, touched, found, fixed)):
         tally.add("risk", "protected path", 1.0, effect, "changes code that guards something")
     return tally.score()
 
@@ -94,7 +103,7 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
 @lru_cache(maxsize=512)
 def _read(text: str, model: Model) -> tuple[Features, Reading, _Tally]:
     """What the words say. An ask stays the same over all turns of its task, which may be hundreds."""
-    found = features(text)
+    found = read_features(text)
     reading = model.read(found)
     tally = _Tally()
     for part in reading.parts:
@@ -150,6 +159,14 @@ class _Tally:
             items.append(ContributionRow("limit", total, beyond, "scores lie between 0 and 1"))
         items.sort(key=_strongest)
         return Score(round(value, 4), tuple(items))
+
+
+def _context(ask: Ask, subject: str) -> str:
+    """What a turn goes on with, in words; where its task is told already, what it says to it."""
+    text = ask.text if subject != ask.text else ask.shares[-1][0]
+    line = " ".join(text[:80].split())
+    short = line if len(line) <= 40 else f"{line[:39]}…"
+    return f"goes on with: {short}" if subject == ask.text else f"said to it: {short}"
 
 
 def _strongest(item: ContributionRow) -> tuple[float, str]:
