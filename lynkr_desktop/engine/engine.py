@@ -23,6 +23,8 @@ from lynkr_desktop.engine.events import EventHub
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
+from lynkr_desktop.engine.optimization.optimizer import Optimizer
+from lynkr_desktop.engine.optimization.stages import stage_makers
 from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.connections import http_session
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
@@ -270,6 +272,7 @@ class Engine:
             ),
             selection=Selection(providers, config.routing.weights, self.prices, self._quickness, self._turns),
             providers=providers,
+            optimizer=Optimizer(stage_makers()),
         )
 
     async def _workspaces_for(self, config: Config, old: Snapshot | None) -> Workspaces | None:

@@ -18,6 +18,7 @@ from lynkr_desktop.engine.wire.canonical import Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.control import RequestRow
+from lynkr_desktop.protocol.optimization import Receipt, StageName
 
 _CLIENTS = (
     ("claude-cli", "Claude Code"),
@@ -79,6 +80,13 @@ class Exchange(Struct, kw_only=True, eq=False):
     upstream_headers: Mapping[str, str] = {}
     dropped: tuple[str, ...] = ()
     warning: str = ""
+    stages: tuple[StageName, ...] = ()
+    """Those that shorten its prompt, in order."""
+    sent: Request | None = None
+    """As it went to the model, where stages ran."""
+    receipts: tuple[Receipt, ...] = ()
+    inner_calls: list[str] = []
+    """The engine's own tools that the model called."""
     protocol: str = ""
     """What is asked, where it is not the codec's own protocol: embeddings."""
 
@@ -142,6 +150,11 @@ class Exchange(Struct, kw_only=True, eq=False):
             return decision.reason
         return f"{decision.reason}; no model of {decision.tier} could answer, so {target.tier}"
 
+    @property
+    def saved_tokens(self) -> int:
+        """Tokens that the stages took off the prompt."""
+        return max(0, self.receipts[0].before - self.receipts[-1].after) if self.receipts else 0
+
     def row(self) -> RequestRow:
         """The record of it as it stands."""
         now = self.ended or time.perf_counter()
@@ -171,6 +184,7 @@ class Exchange(Struct, kw_only=True, eq=False):
             status=self.status,
             error=self.error[:1000],
             warning=self.warning[:1000],
+            saved_tokens=self.saved_tokens,
         )
 
 
@@ -190,7 +204,7 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
         **exchange.upstream_headers,
         "x-request-id": exchange.id,
         "x-lynkr-cache": "bypass",
-        "x-lynkr-tokens-saved": "0",
+        "x-lynkr-tokens-saved": str(exchange.saved_tokens),
     }
     decision, target = exchange.decision, exchange.target
     if decision is not None:

@@ -15,6 +15,7 @@ from lynkr_desktop.engine.delivery import Delivery, estimated_usage, prompt_usag
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.loading import load_only
+from lynkr_desktop.engine.optimization.inner import InnerAnswer
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
 from lynkr_desktop.engine.routing.router import Asking
 from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
@@ -23,8 +24,9 @@ from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started, Usage
-from lynkr_desktop.engine.wire.codec import ClientCodec
+from lynkr_desktop.engine.wire.codec import ClientCodec, Dialect
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
+from lynkr_desktop.engine.wire.patch import patched_body
 from lynkr_desktop.engine.wire.text_calls import TextToolCalls
 
 log = logging.getLogger(__name__)
@@ -101,6 +103,7 @@ class Flow:
         with self._host.egress.for_request(exchange.decision.profile.local_only):
             if not exchange.request.messages:
                 return await load_only(exchange, snapshot)
+            exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
             answer = await self._ask(exchange, snapshot)
         if isinstance(answer, _Whole):
             return self._deliver_whole(exchange, answer)
@@ -120,7 +123,7 @@ class Flow:
                 exchange.target, exchange.free = choice.target, choice.provider.free
                 self._host.routed(exchange)
                 try:
-                    return await self._attempt(exchange, snapshot)
+                    return await self._attempt(exchange, snapshot, choice.window)
                 except WireError as error:
                     # Some upstreams repeat in their errors the key that they were given.
                     error.message = redact(error.message)
@@ -130,7 +133,7 @@ class Flow:
                     tried.append(Skipped(choice.target, error))
         raise _none_left(tried)
 
-    async def _attempt(self, exchange: Exchange, snapshot: Snapshot) -> _Whole | _Open:
+    async def _attempt(self, exchange: Exchange, snapshot: Snapshot, window: int | None) -> _Whole | _Open:
         request, target = exchange.request, exchange.target
         assert request is not None
         assert target is not None
@@ -139,17 +142,10 @@ class Flow:
         if request.inexpressible and not provider.speaks(dialect, target.model):
             named = ", ".join(request.inexpressible)
             raise Unsupported(f"{target.name} cannot be given: {named}.", request.inexpressible[0])
-        answer = await provider.send(
-            Call(
-                request,
-                target.model,
-                dialect,
-                exchange.body,
-                exchange.headers,
-                exchange.credential,
-                exchange.query,
-            )
-        )
+        if exchange.stages and not request.inexpressible:
+            answer = await self._send_optimized(exchange, snapshot, provider, window)
+        else:
+            answer = await provider.send(_call(exchange, request, target.model, dialect, exchange.body))
         exchange.answered = True
         exchange.dropped, exchange.upstream_headers = answer.dropped, answer.headers
         if request.stream:
@@ -168,6 +164,33 @@ class Flow:
         if isinstance(reply, Failed):
             raise WireError(reply.message, status=reply.status, kind=reply.kind)
         return _Whole(reply, raw)
+
+    async def _send_optimized(
+        self, exchange: Exchange, snapshot: Snapshot, provider: Provider, window: int | None
+    ) -> Answer:
+        """Sends what the stages make of a request, and answers the calls of tools that they brought along."""
+        request, target, dialect = exchange.request, exchange.target, exchange.codec.name
+        assert request is not None
+        assert target is not None
+        made = await snapshot.optimizer.run(request, exchange.stages, len(exchange.body), window)
+        exchange.sent, exchange.receipts = made.request, made.receipts
+
+        async def ask(changed: Request) -> Answer:
+            if changed is request:
+                return await provider.send(_call(exchange, request, target.model, dialect, exchange.body))
+            speaks = provider.speaks(dialect, target.model)
+            body = patched_body(exchange.body, dialect, request, changed) if speaks else None
+            own = None if body is None else dialect
+            return await provider.send(_call(exchange, changed, target.model, own, body or b""))
+
+        answer = await ask(made.request)
+        if not made.inner:
+            return answer
+        inner = InnerAnswer(
+            made.request, answer, made.inner, ask, lambda sent, got: _text_calls(provider, sent, got)
+        )
+        exchange.inner_calls = inner.calls
+        return inner
 
     async def _begin(self, answer: Answer) -> _Open:
         """Reads up to the first content, so that what fails at once still gets a status of its own."""
@@ -260,9 +283,15 @@ def _text_calls(provider: Provider, request: Request, answer: Answer) -> TextToo
 
     Servers that speak Responses find them themselves, and its numbered events could not be cut in two.
     """
-    if answer.dialect == "openai_responses" or not provider.text_tool_calls or not request.offers_tools:
+    if isinstance(answer, InnerAnswer) or answer.dialect == "openai_responses":
+        return None
+    if not provider.text_tool_calls or not request.offers_tools:
         return None
     return TextToolCalls(request)
+
+
+def _call(exchange: Exchange, request: Request, model: str, dialect: Dialect | None, body: bytes) -> Call:
+    return Call(request, model, dialect, body, exchange.headers, exchange.credential, exchange.query)
 
 
 def _wants(exchange: Exchange) -> Wants:
@@ -271,7 +300,8 @@ def _wants(exchange: Exchange) -> Wants:
     size = len(exchange.body)
     # Counting what is no text takes time, and short requests suit every model.
     size -= request.media_bytes if size > SHORT else 0
-    return Wants(request.needs, size, exchange.credential is not None)
+    fits = "sliding_window_history" in exchange.stages
+    return Wants(request.needs, size, exchange.credential is not None, fits)
 
 
 def _none_left(tried: list[Skipped]) -> WireError:

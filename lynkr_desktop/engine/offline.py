@@ -11,6 +11,7 @@ from lynkr_desktop.engine.analysis.workspaces import Workspaces
 from lynkr_desktop.engine.code import workspaces_for
 from lynkr_desktop.engine.config.loader import LoadedConfig
 from lynkr_desktop.engine.guards import Guard
+from lynkr_desktop.engine.optimization.optimizer import Optimizer
 from lynkr_desktop.engine.providers.connections import http_session
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.registry import Tools, build_providers
@@ -88,5 +89,6 @@ async def open_offline(
             router=router,
             selection=Selection(providers, config.routing.weights, Prices(), Quickness(), Turns()),
             providers=providers,
+            optimizer=Optimizer({}),
         )
         yield Offline(snapshot, workspaces, egress)

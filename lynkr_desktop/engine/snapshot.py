@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from lynkr_desktop.engine.config.loader import LoadedConfig
 from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.guards import Guard
+from lynkr_desktop.engine.optimization.optimizer import Optimizer, stages_for
 from lynkr_desktop.engine.providers.base import Provider
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
 from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.routing.profile import Profile
 from lynkr_desktop.engine.routing.router import AUTO, Asking, Router
 from lynkr_desktop.engine.routing.selection import Selection
 from lynkr_desktop.protocol.control import ConfigStatus
+from lynkr_desktop.protocol.optimization import StageName
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,18 @@ class Snapshot:
     router: Router
     selection: Selection
     providers: Mapping[str, Provider]
+    optimizer: Optimizer
 
     @property
     def ollamas(self) -> tuple[OllamaProvider, ...]:
         """The Ollama servers; the models of the first one need no provider's name before theirs."""
         found = [provider for provider in self.providers.values() if isinstance(provider, OllamaProvider)]
         return tuple(sorted(found, key=lambda provider: provider.name != "ollama"))
+
+    def stages_of(self, profile: Profile, headers: Mapping[str, str]) -> tuple[StageName, ...]:
+        """What shortens the prompt of a request. Raises `WireError` 400 for a stage that does not exist."""
+        configured = self.config.optimization.pipeline if profile.pipeline is None else profile.pipeline
+        return stages_for(configured, headers)
 
     async def decide(self, asking: Asking, *, fresh: bool = False) -> Decision:
         """Where a request may go: to the model that the client named, be it as Ollama does, or by the score.

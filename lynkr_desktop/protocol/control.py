@@ -157,6 +157,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     """One recorded request. `cost` None means that the price is unknown; `ttft_ms` None: no token came.
 
     `warning` says what went wrong although there is an answer: a prompt that was cut, for one.
+    `saved_tokens` are those that the stages of the pipeline took off the prompt, by a count of our own.
     """
 
     id: str
@@ -182,6 +183,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     status: int = 0
     error: str = ""
     warning: str = ""
+    saved_tokens: int = 0
 
 
 class RequestList(Struct, frozen=True, kw_only=True):

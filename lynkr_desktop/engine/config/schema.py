@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from lynkr_desktop.engine.config.units import parse_bytes, parse_duration
+from lynkr_desktop.protocol.optimization import StageName
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
@@ -257,6 +258,9 @@ class ProfileOptions(Options):
     )
     prefer_local: PreferLocal | None = Field(None, description="As routing.prefer_local, which it replaces.")
     policy: Policy | None = Field(None, description="As routing.policy, which it replaces.")
+    pipeline: tuple[StageName, ...] | None = Field(
+        None, description="As optimization.pipeline, which it replaces."
+    )
 
 
 def _built_in_profiles() -> dict[str, ProfileOptions]:
@@ -439,18 +443,11 @@ class EmbeddedOptions(Options):
 class OptimizationOptions(Options):
     """optimization"""
 
-    pipeline: tuple[
-        Literal[
-            "smart_tool_selection",
-            "code_mode_meta_tools",
-            "distill_compression",
-            "sha256_lru_cache",
-            "memory_dedup",
-            "sliding_window_history",
-            "ml_headroom_sidecar",
-        ],
-        ...,
-    ] = Field((), description="Stages that shrink a prompt, in order.", json_schema_extra=PLANNED)
+    pipeline: tuple[StageName, ...] = Field(
+        (),
+        description="What shortens prompts, in order; nothing does unless it is listed. A request may choose "
+        "others by the header x-lynkr-optimize: `off`, or some stages parted by commas.",
+    )
 
 
 class MemoryOptions(Options):

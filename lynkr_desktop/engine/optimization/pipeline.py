@@ -20,11 +20,11 @@ from lynkr_desktop.engine.optimization.stage import (
     RESTORE_TOOL,
     InnerTool,
     OutOfTime,
-    Receipt,
     Scene,
     Stage,
 )
 from lynkr_desktop.engine.wire.canonical import Block, Request, ToolResult, ToolUse
+from lynkr_desktop.protocol.optimization import Receipt
 
 log = logging.getLogger(__name__)
 

@@ -14,21 +14,11 @@ import abc
 import time
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Literal
 
 from msgspec import Struct
 
 from lynkr_desktop.engine.wire.canonical import Json, Request, Tool
-
-StageName = Literal[
-    "smart_tool_selection",
-    "code_mode_meta_tools",
-    "distill_compression",
-    "sha256_lru_cache",
-    "memory_dedup",
-    "sliding_window_history",
-    "ml_headroom_sidecar",
-]
+from lynkr_desktop.protocol.optimization import StageName
 
 RESTORE = "lynkr_restore"
 """The tool by which a model gets back what was left out; the engine answers it, the client never sees it."""
@@ -121,9 +111,14 @@ class Scene:
 
     def keep(self, original: str) -> str:
         """Keeps a text and returns its handle, the same for the same text."""
-        handle = f"r_{sha256(original.encode('utf-8', 'replace')).hexdigest()[:12]}"
+        handle = handle_of(original)
         self.originals[handle] = original
         return handle
+
+
+def handle_of(original: str) -> str:
+    """The handle under which a scene keeps a text."""
+    return f"r_{sha256(original.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def left_out(what: str, handle: str) -> str:
@@ -148,23 +143,3 @@ class Stage(abc.ABC):
         The system prompt and the words of a person in the last turn stay byte for byte; every tool call
         keeps its result, in order; what tool_choice or the history names stays offered.
         """
-
-
-class Receipt(Struct, frozen=True, kw_only=True):
-    """What a stage did.
-
-    Attributes:
-        stage: its name.
-        before: tokens of the request before it.
-        after: tokens after it.
-        ms: that it took.
-        did: in words; why it was skipped where `skipped`.
-        skipped: it failed or took too long, so nothing of it counts.
-    """
-
-    stage: str
-    before: int
-    after: int
-    ms: float
-    did: tuple[str, ...] = ()
-    skipped: bool = False

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.config.schema import Policy, PreferLocal, RoutingOptions
 from lynkr_desktop.engine.wire.errors import InvalidRequest
+from lynkr_desktop.protocol.optimization import StageName
 from lynkr_desktop.protocol.tiers import Tier
 
 
@@ -20,6 +21,7 @@ class Profile(Struct, frozen=True):
         tiers: that take requests; empty for all.
         prefer_local: whether local models come first.
         policy: how the models of a tier are ranked.
+        pipeline: what shortens prompts; None where the general option says it.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Profile(Struct, frozen=True):
     tiers: frozenset[Tier]
     prefer_local: PreferLocal
     policy: Policy
+    pipeline: tuple[StageName, ...] | None = None
 
 
 def profiles_of(options: RoutingOptions) -> dict[str, Profile]:
@@ -38,6 +41,7 @@ def profiles_of(options: RoutingOptions) -> dict[str, Profile]:
             frozenset(found.tiers),
             found.prefer_local or options.prefer_local,
             found.policy or options.policy,
+            found.pipeline,
         )
         for name in options.profile_names
         if (found := options.profile_named(name)) is not None

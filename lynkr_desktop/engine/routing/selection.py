@@ -38,19 +38,29 @@ class Wants(Struct, frozen=True):
         needs: what it must be able to do.
         size: bytes of its text.
         own_key: the client brought a key of its own.
+        fits: it is made to fit the model's window before it is sent.
     """
 
     needs: frozenset[Need] = frozenset()
     size: int = 0
     own_key: bool = False
+    fits: bool = False
 
 
 class Choice(Struct, frozen=True):
-    """A model that can be asked now; `target.model` is a concrete name."""
+    """A model that can be asked now.
+
+    Attributes:
+        target: with the concrete name of the model.
+        provider: that has it.
+        state: see `Availability`.
+        window: tokens that it takes, None where that is not known.
+    """
 
     target: Target
     provider: Provider
     state: str
+    window: int | None = None
 
 
 class Skipped(Struct, frozen=True):
@@ -151,10 +161,9 @@ class Selection:
             concrete = target
             if found.model and found.model != target.model:
                 concrete = Target(target.provider, found.model, target.tier)
-            choice = Choice(concrete, provider, found.state)
-            error = _unfit(concrete, provider.kind, found, wants, profile) or self._too_long(
-                choice, found, wants
-            )
+            window = self._window(concrete, provider, found) if wants.size > SHORT else None
+            choice = Choice(concrete, provider, found.state, window)
+            error = _unfit(concrete, provider.kind, found, wants, profile) or _too_long(choice, wants)
             if error is None:
                 choices.append(choice)
             else:
@@ -184,23 +193,24 @@ class Selection:
         cost = self._prices.cost(_seller(choice.provider), choice.target.model, _USUAL)
         return _UNKNOWN if cost is None else cost
 
-    def _too_long(self, choice: Choice, found: Availability, wants: Wants) -> WireError | None:
-        if wants.size <= SHORT:
-            return None
-        takes = found.context_length
-        if takes is None:
-            takes = self._prices.context_window(_seller(choice.provider), choice.target.model)
-        if takes is None or wants.size <= takes * _CERTAINLY_TOO_LONG:
-            return None
-        return Unsupported(
-            f"The request is too long for {choice.target.name}, which takes {takes:,} tokens. "
-            "Shorten the conversation, or use a model with a larger context.",
-            "messages",
-        )
+    def _window(self, target: Target, provider: Provider, found: Availability) -> int | None:
+        if found.context_length is not None:
+            return found.context_length
+        return self._prices.context_window(_seller(provider), target.model)
 
 
 def _seller(provider: Provider) -> Seller:
     return Seller(provider.kind, provider.name, provider.base_url)
+
+
+def _too_long(choice: Choice, wants: Wants) -> WireError | None:
+    if choice.window is None or wants.fits or wants.size <= choice.window * _CERTAINLY_TOO_LONG:
+        return None
+    return Unsupported(
+        f"The request is too long for {choice.target.name}, which takes {choice.window:,} tokens. "
+        "Shorten the conversation, or use a model with a larger context.",
+        "messages",
+    )
 
 
 def _local_rank(choice: Choice, profile: Profile) -> int:

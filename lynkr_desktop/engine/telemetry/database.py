@@ -110,6 +110,9 @@ _MIGRATIONS = (
         WHERE id IN (SELECT id FROM decisions);
     DROP TABLE decisions;
     """,
+    """
+    ALTER TABLE requests ADD COLUMN saved_tokens INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """Script n brings a file of version n to version n + 1. Append only."""
 

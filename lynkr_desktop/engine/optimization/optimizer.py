@@ -1,0 +1,89 @@
+"""The pipelines of a configuration: which stages a request goes through, and where they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
+
+from lynkr_desktop.engine.optimization.pipeline import Optimized, Pipeline
+from lynkr_desktop.engine.optimization.stage import Stage
+from lynkr_desktop.engine.wire.canonical import Request
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.optimization import StageName
+
+HEADER = "x-lynkr-optimize"
+"""`off`, or the stages for this request, parted by commas."""
+
+STAGES: tuple[StageName, ...] = get_args(StageName)
+CACHE: StageName = "sha256_lru_cache"
+"""It answers instead of shortening, so the flow asks it before anything is sent; see `engine.cache`."""
+
+_LONG = 40_000
+"""Bytes of a request from which on its stages run in a thread, so that no other request waits."""
+
+
+class Optimizer:
+    """Takes requests through the stages that a profile, or the request itself, names.
+
+    Args:
+        makers: what makes each stage, by name; a stage is made when it is first used.
+    """
+
+    def __init__(self, makers: Mapping[StageName, Callable[[], Stage]]) -> None:
+        self._makers = makers
+        self._stages: dict[StageName, Stage] = {}
+        self._pipelines: dict[tuple[StageName, ...], Pipeline] = {}
+
+    async def run(
+        self, request: Request, stages: Sequence[StageName], size: int, window: int | None
+    ) -> Optimized:
+        """Shortens a request; what fails is skipped.
+
+        Args:
+            request: as the client sent it.
+            stages: the names of the stages, in order.
+            size: bytes of the request.
+            window: tokens that the target takes, None where that is not known.
+        """
+        pipeline = self._pipeline(tuple(stages))
+        if not pipeline:
+            return Optimized(request)
+        if size < _LONG:
+            return pipeline.run(request, window)
+        return await asyncio.to_thread(pipeline.run, request, window)
+
+    def _pipeline(self, names: tuple[StageName, ...]) -> Pipeline:
+        known = self._pipelines.get(names)
+        if known is None:
+            stages = [self._stage(name) for name in names if name in self._makers]
+            known = self._pipelines[names] = Pipeline(stages)
+        return known
+
+    def _stage(self, name: StageName) -> Stage:
+        if name not in self._stages:
+            self._stages[name] = self._makers[name]()
+        return self._stages[name]
+
+
+def stages_for(configured: Sequence[StageName], headers: Mapping[str, str]) -> tuple[StageName, ...]:
+    """The stages of a request: those that its header names, else the configured ones.
+
+    Raises:
+        WireError: 400 for a stage that does not exist.
+    """
+    asked = headers.get(HEADER)
+    if asked is None:
+        return tuple(configured)
+    names = [name.strip().lower() for name in asked.split(",") if name.strip()]
+    if names in (["off"], ["none"], []):
+        return ()
+    by_name = {name: name for name in STAGES}
+    for name in names:
+        if name not in by_name:
+            raise WireError(
+                f"There is no stage {name[:40]!r}. {HEADER} takes `off`, or some of: {', '.join(STAGES)}.",
+                status=400,
+                kind="invalid_request",
+            )
+    return tuple(dict.fromkeys(by_name[name] for name in names if name in by_name))

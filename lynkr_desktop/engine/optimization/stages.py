@@ -1,0 +1,13 @@
+"""The stages that there are; each is imported when a pipeline first names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lynkr_desktop.engine.optimization.stage import Stage
+from lynkr_desktop.protocol.optimization import StageName
+
+
+def stage_makers() -> Mapping[StageName, Callable[[], Stage]]:
+    """What makes each stage, by name."""
+    return {}
