@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lynkr_desktop.engine.routing.ask import follow_up, read_ask
+from lynkr_desktop.engine.routing.ask import Ask, follow_up, read_ask
 from lynkr_desktop.engine.routing.clean import clean
 from lynkr_desktop.engine.wire.canonical import Block, Message, Request, Text, Tool, ToolResult, ToolUse
 
@@ -218,6 +218,68 @@ def test_complaints_in_a_row_are_counted() -> None:
     assert read_ask(request(*turns)).complaints == 2
     assert read_ask(request(*turns[:3])).complaints == 1
     assert read_ask(request(*turns, assistant("Yes."), user("thanks"))).complaints == 0
+
+
+def in_the_middle(text: str, before: str = "Rewrite the scheduler without locks.") -> Ask:
+    return read_ask(request(user(before), assistant("Here is a plan. Shall I?"), user(text)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("continued", "the plan makes sense to me, start with it"),
+        ("continued", "rather the second variant, but smaller"),
+        ("failed", "nope, the page is still blank on my phone"),
+        ("failed", "your change broke it even more"),
+        ("", "Thanks. Now: what does ACID stand for?"),
+        ("", "great, next thing: add a --json flag to the export command and document it in the readme"),
+        ("", "thanks!"),
+        ("", "the login page throws a 500 since the upgrade to Django 5, find out why"),
+    ],
+)
+def test_what_a_turn_does_is_known_without_set_phrases(kind: str, text: str) -> None:
+    assert in_the_middle(text).follow_up == kind
+    assert read_ask(request(user(text))).follow_up == ""
+
+
+def test_what_a_turn_leans_on_says_what_the_work_is() -> None:
+    before = "Rewrite the scheduler without locks."
+    leaning = in_the_middle("rather the second variant, but smaller")
+    assert leaning.subject == before
+    assert {text for text, _ in leaning.shares} > {before}
+    assert sum(share for _, share in leaning.shares) == pytest.approx(1.0)
+    own = in_the_middle("Thanks. Now: what does ACID stand for?")
+    assert own.shares == ((own.text, 1.0),)
+    assert own.leans < 0.2
+    alone = read_ask(request(user("rather the second variant, but smaller")))
+    assert (alone.leans, alone.subject) == (0.0, alone.text)
+
+
+def test_a_long_turn_says_itself_what_it_wants() -> None:
+    text = "and now the other half as we said: " + "every order needs a state of its own, " * 8
+    assert in_the_middle(text).subject == in_the_middle(text).text
+
+
+def test_complaints_need_no_set_phrase() -> None:
+    turns = [
+        user("let the put command take values with spaces"),
+        assistant("Done."),
+        user('nope. "del a" gives an error now'),
+        assistant("Now it is handled."),
+        user("sorry, not there yet, the key comes out empty again"),
+    ]
+    assert read_ask(request(*turns)).complaints == 2
+
+
+def test_a_consent_is_to_what_was_proposed() -> None:
+    long = "First.\n" + "x " * 2000 + "\nShall I move the ledger to Postgres?"
+    turns = [user("what would it take?"), assistant(long)]
+    ask = read_ask(request(*turns, user("yes please")))
+    assert ask.proposal.startswith("First.")
+    assert ask.proposal.endswith("Shall I move the ledger to Postgres?")
+    assert len(ask.proposal) < 1_100
+    assert read_ask(request(*turns, user("no, wrong"))).proposal == ""
+    assert read_ask(request(*turns, user("What is the capital of France?"))).proposal == ""
 
 
 def test_a_compacted_session_goes_on_with_its_task() -> None:

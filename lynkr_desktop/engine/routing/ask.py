@@ -7,6 +7,7 @@ person; where these only say yes, go on, or that it still fails, by the words th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -31,8 +32,8 @@ def _any(kind: str) -> str:
 
 
 _AGREED = re.compile(rf"(?:{_any('agreed')})(?: (?:{_any('agreed')}))*")
-_POINTS_BACK = re.compile(rf"\b(?:{'|'.join(_WORDS['points_back'])})\b")
 _CONTINUED = re.compile(_any("continued"))
+_THANKED = re.compile("|".join(_WORDS["thanked"]))
 _FAILED = re.compile(
     r"(?:(?:no|nope|hm+|but|and|sorry|well|argh|ugh|nein|non|nee|nie|нет|いや|不)[,.! ]+){0,2}"
     rf"(?:{_any('failed')})"
@@ -43,13 +44,11 @@ _CLAUSES = re.compile(
 _FOLLOW_UP_WORDS = 12
 """A follow-up is short. A longer text says itself what it wants."""
 
-_YES_AND_WORDS = 6
-_POINTING_WORDS = 3
 _COMPLAINT_WORDS = 60
 """A complaint may bring the error along."""
 
-_LEANS, _FAILS = 0.5, 0.5
-"""From here on a turn counts as a follow-up, and as a complaint."""
+_LEANS, _FAILS, _MAY_FAIL = 0.5, 0.5, 0.35
+"""From here on a turn counts as a follow-up, as a complaint, and as one beside a sure one."""
 
 _SLIGHT = 0.2
 """A turn that leans less than this on what was said says all of the work itself."""
@@ -119,6 +118,11 @@ class Ask(Struct, frozen=True, kw_only=True):
         return (*found, (text, rest))
 
     @property
+    def leans(self) -> float:
+        """How far the newest text leans on earlier ones, 0..1; 0 where there are none."""
+        return _leans(self.text) if self.earlier else 0.0
+
+    @property
     def subject(self) -> str:
         """The text that says most of what the work is: of a follow-up, one before it."""
         return max(self.shares, key=lambda share: share[1])[0]
@@ -139,11 +143,7 @@ def read_ask(request: Request) -> Ask:
             earlier.append(said[:_EARLIER_TEXT])
     if intent := _intent(messages[position]):
         earlier.append(intent)
-    complaints = 0
-    for said in (text, *earlier)[: len(earlier)]:
-        if not _complains(said):
-            break
-        complaints += 1
+    complaints = _complaints((text, *earlier)[: len(earlier)])
     kind = _kind(text, bool(earlier))
     newest = position == len(messages) - 1
     work = _NOTHING_DONE if newest else Work(messages[position + 1 :])
@@ -167,7 +167,7 @@ def read_ask(request: Request) -> Ask:
 
 @lru_cache(maxsize=512)
 def follow_up(text: str) -> FollowUp:
-    """Whether a text only answers or continues an earlier one, by what it says as a whole."""
+    """Whether a text surely only answers, continues or rejects what was done, by phrases that people use."""
     start = text[:600].strip()
     words = len(start.split())
     plain = start.strip(".!,;…。！،").casefold().replace("’", "'")
@@ -175,22 +175,16 @@ def follow_up(text: str) -> FollowUp:
         return "failed"
     if words > _FOLLOW_UP_WORDS or len(text) > 120:
         return ""
-    clauses = [part for part in _CLAUSES.split(plain) if part]
+    clauses = [part for part in _CLAUSES.split(plain) if part and not _THANKED.fullmatch(part)]
     if not clauses:
         return ""
     kinds = [
         "continued" if _CONTINUED.fullmatch(part) else "agreed" if _AGREED.fullmatch(part) else ""
         for part in clauses
     ]
-    if all(kinds):
-        return "continued" if "continued" in kinds else "agreed"
-    # "Yes, with a test" adds little to what it agrees to; "wrap it" says nothing without it.
-    agreed = kinds[0] == "agreed" and words <= _YES_AND_WORDS
-    return (
-        "agreed"
-        if agreed or (words <= _POINTING_WORDS and "?" not in plain and _POINTS_BACK.search(plain))
-        else ""
-    )
+    if not all(kinds):
+        return ""
+    return "continued" if "continued" in kinds else "agreed"
 
 
 def _kind(text: str, inside: bool) -> FollowUp:
@@ -200,15 +194,22 @@ def _kind(text: str, inside: bool) -> FollowUp:
         return "" if certain == "failed" else certain
     if certain or leaning(text).leans < _LEANS:
         return certain
-    return "failed" if _complains(text) else "continued"
+    return "failed" if _complains(text) >= _FAILS else "continued"
+
+
+def _complaints(texts: Sequence[str]) -> int:
+    """How many turns in a row, up to the newest, complain; once one surely does, likely ones count too."""
+    found = [_complains(text) for text in texts]
+    row = next((place for place, likely in enumerate(found) if likely < _MAY_FAIL), len(found))
+    return row if max(found[:row], default=0.0) >= _FAILS else 0
 
 
 def _leans(text: str) -> float:
     return 1.0 if follow_up(text) else leaning(text).leans
 
 
-def _complains(text: str) -> bool:
-    return follow_up(text) == "failed" or leaning(text).failed >= _FAILS
+def _complains(text: str) -> float:
+    return 1.0 if follow_up(text) == "failed" else leaning(text).failed
 
 
 def _proposal(messages: tuple[Message, ...], position: int) -> str:

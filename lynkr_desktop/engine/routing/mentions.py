@@ -28,6 +28,9 @@ _SEEN_TURNS = 4
 _WORKED_TURNS, _MAX_BEFORE = 40, 2
 """Turns before an ask in which it is looked for what was worked on, and how many files of that count."""
 
+_SLIGHT = 0.1
+"""An ask that leans less than this on what was said is about something else than what was worked on."""
+
 _SUFFIX = r"(?:pyi?|[cm]?[jt]sx?|rs|go|java|cs)"
 # ASCII throughout: in Chinese and Japanese a name touches the words around it.
 _PATH = re.compile(
@@ -87,6 +90,8 @@ def look_up(index: WorkspaceIndex, request: Request, ask: Ask) -> Touched:
     touched = index.find(names(request, ask))
     if touched.files or not ask.earlier:
         return touched
+    if ask.leans < _SLIGHT and not _POINTED_AT.search(ask.text[:_MAX_TEXT]):
+        return touched  # a matter of its own
     return index.find(worked_on(request, ask.position))
 
 
