@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
+from lynkr_desktop.engine.analysis.indexing import OnFiles
 from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
 from lynkr_desktop.engine.config.schema import GraphifyOptions
@@ -16,14 +17,17 @@ OFF = "Code is not looked at. Set routing.analysis.graphify.enabled to true firs
 
 
 def workspaces_for(
-    options: GraphifyOptions, paths: Paths, on_change: Callable[[], None]
+    options: GraphifyOptions,
+    paths: Paths,
+    on_change: Callable[[], None],
+    on_files: OnFiles | None = None,
 ) -> Workspaces | None:
     """The indices, still to be started; None where the configuration has code not looked at."""
     if not options.enabled:
         return None
     languages = frozenset("typescript" if name == "javascript" else name for name in options.languages)
     limits = Limits(languages=languages, roots=tuple(map(Path, options.roots)), files=options.max_files)
-    return Workspaces(paths.cache / "code", limits, on_change)
+    return Workspaces(paths.cache / "code", limits, on_change, on_files)
 
 
 def index_of(workspaces: Workspaces, folder: Path) -> WorkspaceIndex:

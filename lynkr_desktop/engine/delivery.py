@@ -87,6 +87,10 @@ class Delivery:
         if self._text_calls is not None:
             events = self._text_calls.feed(events)
         good = self._noted(events)
+        if (recording := self._exchange.recording) is not None:
+            recording.add(good)
+            if self._text_calls is not None and self._text_calls.found:
+                recording.spoil()
         if self._failure is not None:
             if self._untouched and self._failure.told and _holds_no_secret(raw):
                 return self._held_raw + raw

@@ -15,6 +15,7 @@ import msgspec
 
 import lynkr_desktop
 from lynkr_desktop.engine.analysis.workspaces import Workspaces
+from lynkr_desktop.engine.cache.responses import ResponseCache
 from lynkr_desktop.engine.code import workspaces_for
 from lynkr_desktop.engine.config.loader import ConfigError, LoadedConfig, load_config
 from lynkr_desktop.engine.config.options import Overrides
@@ -97,6 +98,7 @@ class Engine:
         self._metrics.in_flight.set_function(lambda: self._active)
         self.prices = Prices()
         self.egress = Egress()
+        self.cache = ResponseCache(paths.cache / "replies")
         self._quickness = Quickness()
         self._turns = Turns()
         self._records: Records
@@ -152,6 +154,7 @@ class Engine:
         self._decisions = DecisionLog(self._records)
         await self._records.start()
         self._metrics.watch_records(lambda: self._records.waiting, lambda: self._records.lost)
+        self._metrics.watch_cache(lambda: self.cache.count, lambda: self.cache.size)
         self._local_session = http_session(self.egress, trust_env=False)
         self._cloud_session = http_session(self.egress, trust_env=True)
         self._tools = Tools(
@@ -204,6 +207,7 @@ class Engine:
         await self._tasks.close()
         if self.workspaces is not None:
             await self.workspaces.close()
+        await self.cache.close()
         await asyncio.gather(*(provider.close() for provider in self._snapshot.providers.values()))
         await self._store.close()
         self.egress.open()
@@ -280,7 +284,7 @@ class Engine:
         graphify = config.routing.analysis.graphify
         if old is not None and old.config.routing.analysis.graphify == graphify:
             return old.router.workspaces
-        made = workspaces_for(graphify, self.paths, self.changed)
+        made = workspaces_for(graphify, self.paths, self.changed, self.cache.files_changed)
         if made is not None:
             await made.start()
         return made
@@ -315,6 +319,7 @@ class Engine:
         """Lets what outlives a configuration go by the one in force."""
         self._mind_the_gate()
         self._sessions.forget_after = self.snapshot.config.routing.sticky.idle
+        self.cache.take(self.snapshot.config.optimization.cache)
 
     async def _close_old(self, old: Snapshot) -> None:
         """Closes what the new configuration dropped; providers when nothing uses them any more."""
@@ -470,8 +475,8 @@ class Engine:
 
     def _enter(self, exchange: Exchange) -> None:
         row = exchange.row()
-        self._metrics.observe(row)
-        if row.status == 200:
+        self._metrics.observe(row, exchange.cache)
+        if row.status == 200 and exchange.cache != "hit":
             waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
             self._quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
         decision, request = exchange.decision, exchange.request

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from msgspec import Struct, field
 
+from lynkr_desktop.engine.cache.recording import Recording
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.selection import Skipped
@@ -17,6 +18,7 @@ from lynkr_desktop.engine.security.redaction import KNOWN, redact
 from lynkr_desktop.engine.wire.canonical import Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.optimization import Receipt, StageName
 
@@ -85,6 +87,9 @@ class Exchange(Struct, kw_only=True, eq=False):
     sent: Request | None = None
     """As it went to the model, where stages ran."""
     receipts: tuple[Receipt, ...] = ()
+    cache: CacheResult = "bypass"
+    recording: Recording | None = None
+    """Takes the reply where it may be stored."""
     inner_calls: list[str] = []
     """The engine's own tools that the model called."""
     protocol: str = ""
@@ -102,6 +107,7 @@ class Exchange(Struct, kw_only=True, eq=False):
         """Notes that it is over. Its bytes are needed no more."""
         self.ended = time.perf_counter()
         self.body = b""
+        self.recording = None
 
     def fail(self, error: WireError) -> None:
         """Notes how it ended badly."""
@@ -146,9 +152,10 @@ class Exchange(Struct, kw_only=True, eq=False):
         decision, target = self.decision, self.target
         if decision is None:
             return ""
-        if target is None or target.tier == decision.tier:
-            return decision.reason
-        return f"{decision.reason}; no model of {decision.tier} could answer, so {target.tier}"
+        reason = decision.reason
+        if target is not None and target.tier != decision.tier:
+            reason += f"; no model of {decision.tier} could answer, so {target.tier}"
+        return f"{reason}; the same was asked before, so from the cache" if self.cache == "hit" else reason
 
     @property
     def saved_tokens(self) -> int:
@@ -203,7 +210,7 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
     headers = {
         **exchange.upstream_headers,
         "x-request-id": exchange.id,
-        "x-lynkr-cache": "bypass",
+        "x-lynkr-cache": exchange.cache,
         "x-lynkr-tokens-saved": str(exchange.saved_tokens),
     }
     decision, target = exchange.decision, exchange.target

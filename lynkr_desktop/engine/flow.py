@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from lynkr_desktop.engine.cache.replay import replay, take_over
+from lynkr_desktop.engine.cache.responses import ResponseCache
 from lynkr_desktop.engine.delivery import Delivery, estimated_usage, prompt_usage
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
@@ -46,6 +48,10 @@ class Host(Protocol):
     @property
     def egress(self) -> Egress:
         """What may leave this machine."""
+
+    @property
+    def cache(self) -> ResponseCache:
+        """Replies that were given before."""
 
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
@@ -104,6 +110,10 @@ class Flow:
             if not exchange.request.messages:
                 return await load_only(exchange, snapshot)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
+            if (stored := await self._host.cache.find(exchange, snapshot)) is not None:
+                take_over(exchange, stored)
+                self._host.routed(exchange)
+                return await replay(http, exchange, stored)
             answer = await self._ask(exchange, snapshot)
         if isinstance(answer, _Whole):
             return self._deliver_whole(exchange, answer)
@@ -160,6 +170,8 @@ class Flow:
         exchange.warning = answer.warning
         if text_calls is not None and text_calls.found:
             raw = b""
+            if exchange.recording is not None:
+                exchange.recording.spoil()
         reply = fold.result()
         if isinstance(reply, Failed):
             raise WireError(reply.message, status=reply.status, kind=reply.kind)
@@ -227,6 +239,10 @@ class Flow:
             reply = CallIds(request).settle_reply(reply)
             reply = msgspec.structs.replace(reply, usage=usage, model=reply.model or target.model)
             body = exchange.codec.encode_reply(reply, request)
+        if exchange.recording is not None:
+            reply = msgspec.structs.replace(reply, usage=usage, model=reply.model or target.model)
+            exchange.recording.add_reply(reply)
+            self._host.cache.keep(exchange)
         return web.Response(body=body, headers=response_headers(exchange), content_type="application/json")
 
     async def _deliver_stream(
@@ -265,6 +281,8 @@ class Flow:
             exchange.warning = opened.answer.warning
             exchange.usage = delivery.usage
             exchange.cost = exchange.usage.cost
+            if delivery.complete:
+                self._host.cache.keep(exchange)
         return response
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import chain
 
@@ -63,6 +63,48 @@ class CodeGraph:
             for kind, targets in kinds:
                 found += [CodeEdge(source, self._positions[target], kind) for target in sorted(targets)]
         return tuple(found)
+
+    @cached_property
+    def _dependents(self) -> dict[str, list[str]]:
+        """Of each file those that depend on it directly."""
+        found: dict[str, list[str]] = {}
+        for path in self._files:
+            for target in self._links(path).targets:
+                found.setdefault(target, []).append(path)
+        return found
+
+    def around(self, paths: Iterable[str], limit: int) -> frozenset[str] | None:
+        """Files with all that they depend on, over any number of steps, and what depends on them directly.
+
+        Args:
+            paths: files; those that are not in the graph stand for themselves.
+            limit: files at most; None is returned where there are more.
+        """
+        start = frozenset(paths)
+        below = self._reached(start, lambda path: self._links(path).targets if path in self else (), limit)
+        if below is None:
+            return None
+        found = below.union(*(self._dependents.get(path, ()) for path in start))
+        return None if len(found) > limit else found
+
+    def affected(self, paths: Iterable[str]) -> frozenset[str]:
+        """Files with all that depend on them, over any number of steps."""
+        reached = self._reached(paths, lambda path: self._dependents.get(path, ()), len(self._files))
+        return frozenset(self._files) if reached is None else reached
+
+    @staticmethod
+    def _reached(
+        paths: Iterable[str], step: Callable[[str], Iterable[str]], limit: int
+    ) -> frozenset[str] | None:
+        found = set(paths)
+        waiting = list(found)
+        while waiting:
+            if len(found) > limit:
+                return None
+            new = set(step(waiting.pop())) - found
+            found |= new
+            waiting += new
+        return frozenset(found)
 
     def metrics(self, path: str) -> FileMetrics:
         """All metrics of a file.

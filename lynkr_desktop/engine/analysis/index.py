@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -39,6 +40,18 @@ class Touched(Struct, frozen=True, kw_only=True):
     files: tuple[FileMetrics, ...] = ()
     symbols: tuple[SymbolMetrics, ...] = ()
     complete: bool = True
+
+
+class Concerned(NamedTuple):
+    """What some names hang on in a workspace, by paths relative to its root.
+
+    Attributes:
+        named: files that the names mean, in the index or not, there or not.
+        linked: those that the indexed ones depend on, and those that depend on them directly.
+    """
+
+    named: tuple[str, ...]
+    linked: frozenset[str]
 
 
 class WorkspaceIndex:
@@ -89,6 +102,31 @@ class WorkspaceIndex:
             for place in places
         )
         return Touched(files=tuple(files.values()), symbols=symbols, complete=complete)
+
+    def concerned(self, names: Sequence[str], limit: int) -> Concerned | None:
+        """The files that an answer about some names hangs on. From any thread.
+
+        Args:
+            names: as in `find`, without a bound on their number.
+            limit: files at most.
+
+        Returns:
+            None where there are more, or while the index does not hold the whole workspace.
+        """
+        if self._indexing.status.state != "ready":
+            return None
+        view = self._indexing.view
+        self._indexing.used = time.monotonic()
+        if view.graph is None:
+            return None
+        found = view.names.find(names, roots=self._roots, prefix=self._prefix)
+        indexed = dict.fromkeys((*found.paths, *(place.path for place in found.places)))
+        linked = view.graph.around(indexed, limit)
+        if linked is None:
+            return None
+        written = (path for name in names for path in candidates(name, self._roots, self._prefix))
+        named = tuple(dict.fromkeys((*indexed, *written)))
+        return None if len(linked) + len(named) > limit else Concerned(named, linked)
 
     def report(self) -> CodeGraphReport:
         """Everything that is known by now. Takes a while in large workspaces: not for the event loop."""

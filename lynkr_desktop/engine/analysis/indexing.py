@@ -72,6 +72,8 @@ class Watch(Protocol):
 
 Refresh = Callable[[Collection[str] | None], None]
 MakeWatch = Callable[[Path, Refresh, Callable[[], float]], Watch]
+OnFiles = Callable[[Path, Collection[str]], None]
+"""Takes the root of a workspace, and paths relative to it."""
 
 
 class Indexing:
@@ -83,6 +85,8 @@ class Indexing:
         pool: reads what is large.
         turn: held during a first pass, so that only so many run at a time.
         notify: called from the thread after changes of the status.
+        on_files: called from the thread, once the view knows of them, with the files that changed and all
+            that depend on them; also with none, where git's HEAD may have moved.
         watch: makes the watch of this workspace, given what to call with changed paths and when the index
             was last used.
     """
@@ -96,6 +100,7 @@ class Indexing:
         pool: Pool,
         turn: threading.Semaphore,
         notify: Callable[[], None],
+        on_files: OnFiles | None = None,
         watch: MakeWatch | None = None,
     ) -> None:
         self.root = root
@@ -109,6 +114,7 @@ class Indexing:
         self._pool = pool
         self._turn = turn
         self._notify = notify
+        self._on_files = on_files
         self._make_watch = watch
         self._watch: Watch | None = None
         self._walker = Walker(root, limits, self._entering)
@@ -334,8 +340,12 @@ class Indexing:
                 graph = self.view.graph.update({**gone_now, **won}, changed_settings)
             else:
                 graph = self.view.graph
+        before = self.view.graph
         if names is not self.view.names or graph is not self.view.graph:
             self.view = View(names, self._facts, graph)
+        if self._on_files is not None and before is not None:
+            changed = {*fresh, *gone, *settings, *settings_gone}
+            self._on_files(self.root, changed and before.affected(changed) | graph.affected(changed))
 
     def _take(self, reading: Reading) -> FileFacts | None:
         """Notes what a reading says; its facts, if it has any."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
-from lynkr_desktop.engine.analysis.indexing import Indexing
+from lynkr_desktop.engine.analysis.indexing import Indexing, OnFiles
 from lynkr_desktop.engine.analysis.limits import Limits
 from lynkr_desktop.engine.analysis.pool import Pool
 from lynkr_desktop.engine.watch.workspace import TreeWatcher
@@ -43,12 +43,16 @@ class Workspaces:
         cache: folder of the stored facts.
         limits: of all of them.
         on_change: called on the loop after a status changed, at most four times a second.
+        on_files: told of the files that changed; see `Indexing`.
     """
 
-    def __init__(self, cache: Path, limits: Limits, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, cache: Path, limits: Limits, on_change: Callable[[], None], on_files: OnFiles | None = None
+    ) -> None:
         self._cache = cache
         self._limits = limits
         self._on_change = on_change
+        self._on_files = on_files
         self._roots = tuple(Path(os.path.realpath(root.expanduser())) for root in limits.roots)
         self._pool = Pool(limits.workers)
         self._turn = threading.Semaphore(FIRST_PASSES)
@@ -198,6 +202,7 @@ class Workspaces:
             pool=self._pool,
             turn=self._turn,
             notify=self._notify,
+            on_files=self._on_files,
             watch=self._watcher.watch,
         )
         self._open[root] = indexing

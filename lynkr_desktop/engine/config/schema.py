@@ -440,6 +440,25 @@ class EmbeddedOptions(Options):
     )
 
 
+class CacheOptions(Options):
+    """optimization.cache"""
+
+    ttl: Duration = Field(86400.0, gt=0, description="A reply that is older is not given again.")
+    max_size: Size = Field(
+        256 * 1024**2,
+        ge=1024**2,
+        description="Bytes of all stored replies; those that were not used for longest go first. One reply "
+        "takes a quarter of it at most.",
+    )
+    max_temperature: float = Field(
+        0.3,
+        ge=0,
+        le=2,
+        description="Requests that ask for a higher temperature want another answer each time: they are "
+        "neither looked up nor are their replies stored. Those that name none are.",
+    )
+
+
 class OptimizationOptions(Options):
     """optimization"""
 
@@ -447,6 +466,12 @@ class OptimizationOptions(Options):
         (),
         description="What shortens prompts, in order; nothing does unless it is listed. A request may choose "
         "others by the header x-lynkr-optimize: `off`, or some stages parted by commas.",
+    )
+    cache: CacheOptions = Field(
+        default_factory=CacheOptions,
+        description="Replies that are given again to the same request (sha256_lru_cache), while the commit "
+        "and the files that it is about are the same. The header x-lynkr-cache may say `refresh` "
+        "(ask anew, and store), `no-store` (look up, and store nothing) or `bypass` (neither).",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -91,10 +92,20 @@ class Metrics:
         self.records_lost = Gauge(
             "lynkr_records_lost", "Records that could not be kept since the start.", registry=registry
         )
+        self.cache = Counter(
+            "lynkr_cache_requests",
+            "Finished requests by what the response cache did: hit, miss or bypass.",
+            ["result"],
+            registry=registry,
+        )
+        self.cache_replies = Gauge("lynkr_cache_replies", "Stored replies.", registry=registry)
+        self.cache_bytes = Gauge("lynkr_cache_bytes", "Bytes of the stored replies.", registry=registry)
         Gauge("lynkr_build_info", "The version that runs.", ["version"], registry=registry).labels(
             version
         ).set(1)
         Gauge("lynkr_start_time_seconds", "Unix time of the start.", registry=registry).set(time.time())
+        results: tuple[CacheResult, ...] = ("hit", "miss", "bypass")
+        self._by_cache = {result: self.cache.labels(result) for result in results}
         self._series: dict[tuple[str | None, str, str, int], _Series] = {}
         self._models: set[tuple[str, str]] = set()
 
@@ -103,8 +114,14 @@ class Metrics:
         self.records_waiting.set_function(waiting)
         self.records_lost.set_function(lost)
 
-    def observe(self, row: RequestRow) -> None:
+    def watch_cache(self, replies: Callable[[], int], size: Callable[[], int]) -> None:
+        """Takes two figures of the response cache at each scrape."""
+        self.cache_replies.set_function(replies)
+        self.cache_bytes.set_function(size)
+
+    def observe(self, row: RequestRow, cache: CacheResult = "bypass") -> None:
         """Counts a finished request."""
+        self._by_cache[cache].inc()
         key = (row.tier, row.provider, row.model, row.status // 100)
         series = self._series.get(key) or self._new_series(key)
         series.requests.inc()

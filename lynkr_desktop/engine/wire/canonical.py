@@ -240,7 +240,7 @@ class Usage(Struct, frozen=True):
     cost: float | None = None
 
 
-class Started(Struct, frozen=True):
+class Started(Struct, frozen=True, tag="started"):
     """First event of a reply. `usage` carries the prompt's tokens where they are known already."""
 
     id: str = ""
@@ -248,21 +248,21 @@ class Started(Struct, frozen=True):
     usage: Usage | None = None
 
 
-class BlockStarted(Struct, frozen=True):
+class BlockStarted(Struct, frozen=True, tag="block_started"):
     """A block opens. `block` has its identity; its content follows as deltas. Indexes rise from 0."""
 
     index: int
     block: Text | Thinking | RedactedThinking | ToolUse
 
 
-class TextDelta(Struct, frozen=True):
+class TextDelta(Struct, frozen=True, tag="text_delta"):
     """More text of block `index`."""
 
     index: int
     text: str
 
 
-class ThinkingDelta(Struct, frozen=True):
+class ThinkingDelta(Struct, frozen=True, tag="thinking_delta"):
     """More reasoning of block `index`; `signature` closes it where the vendor signs."""
 
     index: int
@@ -270,20 +270,20 @@ class ThinkingDelta(Struct, frozen=True):
     signature: str = ""
 
 
-class ToolInputDelta(Struct, frozen=True):
+class ToolInputDelta(Struct, frozen=True, tag="tool_input_delta"):
     """More of the JSON text of a tool call's arguments."""
 
     index: int
     json: str
 
 
-class BlockStopped(Struct, frozen=True):
+class BlockStopped(Struct, frozen=True, tag="block_stopped"):
     """Block `index` is complete."""
 
     index: int
 
 
-class Stopped(Struct, frozen=True):
+class Stopped(Struct, frozen=True, tag="stopped"):
     """Last event of a good reply."""
 
     reason: StopReason
@@ -291,7 +291,7 @@ class Stopped(Struct, frozen=True):
     stop_sequence: str | None = None
 
 
-class Failed(Struct, frozen=True):
+class Failed(Struct, frozen=True, tag="failed"):
     """Last event of a reply that broke off. `message` may be shown to the client.
 
     `told` says that the raw bytes that came with it tell a client of the upstream's protocol the same.

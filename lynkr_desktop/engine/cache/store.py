@@ -1,0 +1,446 @@
+"""Replies on the disk: one SQLite file, bounded in bytes, that survives whatever ends the process.
+
+Nothing here is needed: what goes wrong with the file is logged, and the models are asked instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from lynkr_desktop.engine.wire.canonical import Event, Usage
+from lynkr_desktop.protocol.tiers import Tier
+
+log = logging.getLogger(__name__)
+
+_VERSION = 1
+"""Of the table and of what is in it. A file of another version is thrown away."""
+
+_SCHEMA = """
+CREATE TABLE replies (
+    key BLOB PRIMARY KEY,
+    created REAL NOT NULL,
+    used REAL NOT NULL,
+    hits INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    root TEXT NOT NULL,
+    head TEXT NOT NULL,
+    files BLOB NOT NULL,
+    facts BLOB NOT NULL,
+    events BLOB NOT NULL
+);
+CREATE INDEX replies_used ON replies (used, size);
+CREATE INDEX replies_root ON replies (root);
+"""
+
+_BUSY_TIMEOUT = 2.0
+_ROW = 512
+"""What a row takes beside the reply: its other columns, and its part in the indices."""
+
+_PAGE = 4096
+"""SQLite gives a long row whole pages; counted so, the file is no larger than the limit says."""
+
+_LARGEST_SHARE = 4
+"""A reply may take this part of the whole at most: 1/4."""
+
+_LONGEST_EVENTS = 64 * 1024**2
+_WAL_PAGES = 200
+_FLUSH_AFTER = 64
+"""Uses that are noted in memory before they are written."""
+
+_PAUSE = 60.0
+"""Seconds without writing after the disk was full or the file could not be written."""
+
+_FULL = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+)
+_PASSING = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+
+
+class Facts(Struct, frozen=True, array_like=True):
+    """What is told of a stored reply beside its events.
+
+    Attributes:
+        provider, model, tier: what answered.
+        told_model: the model that the provider said it is.
+        usage: what the answer took, with its cost.
+        title: the first line of what was asked, without secrets.
+    """
+
+    provider: str
+    model: str
+    tier: Tier | None
+    told_model: str
+    usage: Usage
+    title: str
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """A reply that was given, and what it hangs on."""
+
+    key: bytes
+    created: float
+    root: str
+    head: str
+    files: tuple[str, ...]
+    facts: Facts
+    events: list[Event]
+
+
+class Listed(Struct, frozen=True):
+    """A stored reply without what it says. Times are Unix seconds, sizes bytes."""
+
+    key: bytes
+    created: float
+    used: float
+    hits: int
+    size: int
+    root: str
+    head: str
+    facts: Facts
+
+
+_EVENTS: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
+_FACTS: msgspec.msgpack.Decoder[Facts] = msgspec.msgpack.Decoder(Facts)
+_FILES: msgspec.msgpack.Decoder[tuple[str, ...]] = msgspec.msgpack.Decoder(tuple[str, ...])
+_UNREADABLE = (msgspec.DecodeError, zlib.error, TypeError, ValueError)
+
+
+class ReplyStore:
+    """The stored replies. Its methods may be called from any thread, but not from the event loop.
+
+    A reply that was put is there after a kill of the process at any later moment: it is committed to the
+    write-ahead log before `put` returns. Only a power cut may take the last ones, never older ones with them.
+
+    Args:
+        file: the database; made with its folder when something is put first.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
+        self.file = file
+        self.problem = ""
+        """Why nothing is stored now, for people; empty while all is well."""
+
+        self.count = 0
+        self.size = 0
+        """Replies, and their bytes, as of the last change."""
+
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._silent_until = 0.0
+        self._uses: dict[bytes, tuple[float, int]] = {}
+
+    # ------------------------------------------------------------ replies
+
+    def get(self, key: bytes, ttl: float) -> Stored | None:
+        """The reply to a request, if there is one that is not older than `ttl` seconds."""
+        with self._opened(create=False) as connection:
+            if connection is None:
+                return None
+            query = "SELECT created, root, head, files, facts, events FROM replies WHERE key = ?"
+            row = connection.execute(query, (key,)).fetchone()
+            if row is None:
+                return None
+            now = self._clock()
+            created, root, head, files, facts, events = row
+            if now - created <= ttl:
+                try:
+                    found = Stored(
+                        key=key,
+                        created=created,
+                        root=root,
+                        head=head,
+                        files=_FILES.decode(files),
+                        facts=_FACTS.decode(facts),
+                        events=_EVENTS.decode(_inflated(events)),
+                    )
+                except _UNREADABLE as error:
+                    log.warning("a stored reply was damaged and is dropped: %s", error)
+                else:
+                    self._use(connection, key, now)
+                    return found
+            with connection:
+                connection.execute("DELETE FROM replies WHERE key = ?", (key,))
+            self._measure(connection)
+        return None
+
+    def put(self, stored: Stored, *, limit: int, ttl: float) -> bool:
+        """Stores a reply, in the place of those that were not used for longest; whether it is stored.
+
+        Args:
+            stored: the reply.
+            limit: bytes of all replies together.
+            ttl: seconds after which one is too old.
+        """
+        events = zlib.compress(msgspec.msgpack.encode(stored.events), 1)
+        facts, files = msgspec.msgpack.encode(stored.facts), msgspec.msgpack.encode(stored.files)
+        size = -(-(len(events) + len(facts) + len(files) + len(stored.root) + _ROW) // _PAGE) * _PAGE
+        if size > limit // _LARGEST_SHARE or time.monotonic() < self._silent_until:
+            return False
+        with self._opened(create=True) as connection:
+            if connection is None:
+                return False
+            self._flush(connection)
+            now = self._clock()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(
+                    "DELETE FROM replies WHERE created < ? OR key = ?", (now - ttl, stored.key)
+                )
+                self._make_room(connection, limit - size)
+                connection.execute(
+                    "INSERT INTO replies VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
+                    (stored.key, stored.created, now, size, stored.root, stored.head, files, facts, events),
+                )
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._measure(connection)
+            self.problem = ""
+            return True
+        return False
+
+    def trim(self, *, limit: int, ttl: float) -> None:
+        """Deletes what is too old or too much, as after a change of the options."""
+        with self._opened(create=False) as connection:
+            if connection is not None:
+                self._flush(connection)
+                with connection:
+                    connection.execute("DELETE FROM replies WHERE created < ?", (self._clock() - ttl,))
+                    self._make_room(connection, limit)
+                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                self._measure(connection)
+
+    def forget(self, root: str, paths: Collection[str], head: str | None) -> int:
+        """Deletes the replies of a workspace that hang on what changed; how many.
+
+        Args:
+            root: of the workspace.
+            paths: of files, relative to the root, that changed or depend on one that did.
+            head: the commit that is checked out now; None where that did not change.
+        """
+        with self._opened(create=False) as connection:
+            if connection is None:
+                return 0
+            changed = frozenset(paths)
+            query = "SELECT key, head, files FROM replies WHERE root = ?"
+            stale = [
+                (key,)
+                for key, at, files in connection.execute(query, (root,))
+                if (head is not None and at != head) or not changed.isdisjoint(_paths(files))
+            ]
+            if stale:
+                with connection:
+                    connection.executemany("DELETE FROM replies WHERE key = ?", stale)
+                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                self._measure(connection)
+            return len(stale)
+        return 0
+
+    def listing(self, limit: int) -> list[Listed]:
+        """The stored replies, the latest used first."""
+        found: list[Listed] = []
+        with self._opened(create=False) as connection:
+            if connection is not None:
+                self._flush(connection)
+                query = (
+                    "SELECT key, created, used, hits, size, root, head, facts FROM replies "
+                    "ORDER BY used DESC LIMIT ?"
+                )
+                for row in connection.execute(query, (limit,)):
+                    with contextlib.suppress(msgspec.DecodeError):
+                        found.append(Listed(*row[:-1], facts=_FACTS.decode(row[-1])))
+        return found
+
+    def remove(self, key: bytes) -> bool:
+        """Deletes one reply; whether there was one."""
+        with self._opened(create=False) as connection:
+            if connection is None:
+                return False
+            with connection:
+                gone = connection.execute("DELETE FROM replies WHERE key = ?", (key,)).rowcount > 0
+            self._scrub(connection)
+            self._measure(connection)
+            return gone
+        return False
+
+    def clear(self) -> tuple[int, int]:
+        """Deletes every reply, so that none of their bytes is left in the file; how many, and their bytes."""
+        with self._opened(create=False) as connection:
+            if connection is not None:
+                self._uses.clear()
+                self._measure(connection)
+                gone = self.count, self.size
+                with connection:
+                    connection.execute("DELETE FROM replies")
+                self._scrub(connection)
+                self._measure(connection)
+                return gone
+        return 0, 0
+
+    def open(self) -> None:
+        """Opens the file if there is one, so that the figures are known."""
+        with self._opened(create=False):
+            pass
+
+    def close(self) -> None:
+        """Writes what is only noted, and closes the file."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._flush(connection)
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+
+    # ------------------------------------------------------------ the file
+
+    @contextlib.contextmanager
+    def _opened(self, *, create: bool) -> Iterator[sqlite3.Connection | None]:
+        """The connection, for one thread at a time; None where there is no file or it cannot be used."""
+        with self._lock:
+            if self._connection is None and time.monotonic() >= self._silent_until:
+                try:
+                    if create or self.file.exists():
+                        self._connection = self._connect()
+                        self._measure(self._connection)
+                except (sqlite3.Error, OSError) as error:
+                    self._failed(error)
+            try:
+                yield self._connection
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error)
+
+    def _connect(self) -> sqlite3.Connection:
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made by us before SQLite opens it, so that nobody else can read it at any time; its side files take
+        # over its mode.
+        os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
+        with contextlib.suppress(OSError):
+            self.file.chmod(0o600)
+        connection = sqlite3.connect(
+            self.file, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            connection.execute("PRAGMA journal_size_limit = 4194304")
+            connection.execute("PRAGMA secure_delete = ON")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    for statement in _SCHEMA.split(";"):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {_VERSION}")
+            elif version != _VERSION:
+                raise sqlite3.DatabaseError(f"it is of version {version}, not {_VERSION}")
+            connection.execute("SELECT key, events FROM replies LIMIT 0")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _failed(self, error: sqlite3.Error | OSError) -> None:
+        """Goes on without the file for a while, or with a new one where it is damaged."""
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in _PASSING:
+            log.info("the cache of replies is busy: %s", error)
+            return
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+        self._silent_until = time.monotonic() + _PAUSE
+        if isinstance(error, sqlite3.DatabaseError) and code not in _FULL:
+            log.warning("the cache of replies is damaged and is made anew: %s", error)
+            self._uses.clear()
+            self.count = self.size = 0
+            if remove(self.file):
+                self._silent_until = 0.0
+                return
+        self.problem = f"Replies are not stored for a minute: {_told(error)}. Make room or check the folder."
+        log.warning("%s is not written for a while: %s", self.file, error)
+
+    def _use(self, connection: sqlite3.Connection, key: bytes, now: float) -> None:
+        """Notes a use; many are written at once, since only the order of deletion hangs on it."""
+        self._uses[key] = (now, self._uses.get(key, (0.0, 0))[1] + 1)
+        if len(self._uses) >= _FLUSH_AFTER and time.monotonic() >= self._silent_until:
+            self._flush(connection)
+
+    def _flush(self, connection: sqlite3.Connection) -> None:
+        uses, self._uses = self._uses, {}
+        if uses:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(
+                    "UPDATE replies SET used = ?, hits = hits + ? WHERE key = ?",
+                    [(used, hits, key) for key, (used, hits) in uses.items()],
+                )
+
+    @staticmethod
+    def _make_room(connection: sqlite3.Connection, limit: int) -> None:
+        (held,) = connection.execute("SELECT coalesce(sum(size), 0) FROM replies").fetchone()
+        if held <= limit:
+            return
+        gone = []
+        for key, size in connection.execute("SELECT key, size FROM replies ORDER BY used"):
+            if held <= limit:
+                break
+            gone.append((key,))
+            held -= size
+        connection.executemany("DELETE FROM replies WHERE key = ?", gone)
+
+    @staticmethod
+    def _scrub(connection: sqlite3.Connection) -> None:
+        """Leaves nothing of what was deleted: neither in the file nor in the log beside it."""
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _measure(self, connection: sqlite3.Connection) -> None:
+        self.count, self.size = connection.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM replies"
+        ).fetchone()
+
+
+def remove(file: Path) -> bool:
+    """Deletes a database with its side files. On Windows that fails while another process uses it."""
+    try:
+        for each in (file, file.with_name(file.name + "-wal"), file.with_name(file.name + "-shm")):
+            each.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def _inflated(packed: bytes) -> bytes:
+    """The events as they were packed. A damaged file cannot make this take all memory."""
+    engine = zlib.decompressobj()
+    plain = engine.decompress(packed, _LONGEST_EVENTS)
+    if not engine.eof:
+        raise ValueError("the reply is cut or too long")
+    return plain
+
+
+def _paths(files: bytes) -> tuple[str, ...]:
+    try:
+        return _FILES.decode(files)
+    except msgspec.DecodeError:
+        return ()
+
+
+def _told(error: sqlite3.Error | OSError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
