@@ -19,6 +19,7 @@ from msgspec import Struct
 from benchmarks.routing.train import Corpus, Example, folds_of
 from lynkr_desktop.engine.routing.ask import Ask
 from lynkr_desktop.engine.routing.features import features
+from lynkr_desktop.engine.routing.model import Line, dense_of
 from lynkr_desktop.engine.routing.score import score
 
 OUTCOMES = Path(__file__).parent / "data" / "gsm8k" / "outcomes.csv"
@@ -83,8 +84,13 @@ def _fitted(prompts: Sequence[str], weak: np.ndarray, strong: np.ndarray) -> lis
         for prompt, gain in zip(prompts, strong - weak, strict=True)
     ]
     corpus, folds = Corpus(examples), folds_of(prompts)
-    models = {fold: corpus.without(fold, folds, SHRINK) for fold in sorted(set(folds))}
-    return [models[fold].read(features(prompt)).level for prompt, fold in zip(prompts, folds, strict=True)]
+    gains, shares = strong - weak, np.ones(len(prompts))
+    lines: dict[int, Line] = {}
+    for fold in sorted(set(folds)):
+        others = [place for place, of in enumerate(folds) if of != fold]
+        lines[fold] = Line(corpus.head(others, gains[others], shares[others], SHRINK))
+    found = [features(prompt) for prompt in prompts]
+    return [lines[fold].at(dense_of(item), item.grams) for item, fold in zip(found, folds, strict=True)]
 
 
 def _row(

@@ -1,22 +1,26 @@
 """Trains the learned part of the score: `python -m benchmarks.routing.train`.
 
-A ridge regression in its dual form, over a few thousand labelled asks: those of data/train, written for
-it, and those of the tune split, without the test split. Base labels are what an ask is worth on code of
-ordinary structure: the structure's own move and that of failures are taken off the labels first.
+A softmax regression over the tiers, and a ridge regression of how far the code does not matter, from some
+thousands of labelled asks: those of data/train, written for it, and those of the tune split. Base labels
+are what an ask is worth on code of ordinary structure: the structure's own move and that of failures are
+taken off the labels first. After a change of the features: first with `--without-tune`, since reading the
+split needs a model that fits.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix, diags_array
+from scipy.sparse.linalg import LinearOperator, cg
+from scipy.special import logsumexp
 
 from lynkr_desktop.engine.routing import model
 from lynkr_desktop.engine.routing.features import BITS, features
@@ -24,10 +28,10 @@ from lynkr_desktop.engine.routing.model import Head, Model, Weights, dense_of, f
 
 ASKS = Path(__file__).parent / "data" / "train"
 SHRINK = 1.0
-"""The ridge: how strongly weights are held down."""
+"""How strongly the weights of a ridge are held down."""
 
-STRETCH, MIDDLE, LIFT = 1.1, 1.9, 0.12
-"""A ridge pulls levels to their middle, which this undoes; the lift is since under-routing costs the most."""
+SHRINK_TIERS, ROUNDS = 0.2, 50
+"""How strongly those of the tiers are, and when L-BFGS stops, which holds them down too."""
 
 TUNE_WEIGHT = 2.0
 """A line of the tune split counts as much as two of data/train: somebody else wrote and labelled it."""
@@ -53,13 +57,13 @@ def own_examples() -> list[Example]:
     return [Example(row["ask"], row["level"], row["fixed"]) for row in rows]
 
 
-def train(examples: Sequence[Example], shrink: float = SHRINK) -> Model:
+def train(examples: Sequence[Example]) -> Model:
     """A model from examples, with weights as the shipped one has them."""
-    return Model(Corpus(examples).weights(range(len(examples)), shrink))
+    return Model(Corpus(examples).weights(range(len(examples))))
 
 
 class Corpus:
-    """Examples with the inner products of all pairs, for many models from parts of them.
+    """Examples as a matrix of their features, for many models from parts of them.
 
     Args:
         examples: what is learned from.
@@ -69,70 +73,84 @@ class Corpus:
 
     def __init__(self, examples: Sequence[Example], without: str = "") -> None:
         self._examples = examples
-        found = [features(example.text) for example in examples]
-        self._grams = [{} if without == "wording" else item.grams for item in found]
-        self._dense = [
-            {
-                name: value
-                for name, value in dense_of(item).items()
-                if without != "concepts" or name in _SHAPES
-            }
-            for item in found
-        ]
-        self._kernel = np.zeros((len(examples), len(examples)))
-        self._add(self._grams, model.GRAM)
-        self._add(self._dense, 1.0)
+        columns = {name: place for place, name in enumerate(feature_names())}
+        values: list[float] = []
+        places: list[int] = []
+        ends = [0]
+        for example in examples:
+            found = features(example.text)
+            for name, value in dense_of(found).items():
+                if without != "concepts" or name in _SHAPES:
+                    places.append(columns[name])
+                    values.append(value)
+            if without != "wording":
+                places += [len(columns) + key for key in found.grams]
+                values += [value * model.GRAM for value in found.grams.values()]
+            ends.append(len(places))
+        matrix = csr_matrix((values, places, ends), shape=(len(examples), len(columns) + (1 << BITS)))
+        self._used = np.unique(matrix.indices)
+        self._matrix = matrix[:, self._used]
 
-    def _add(self, rows: Sequence[Mapping[Any, float]], scale: float) -> None:
-        columns: dict[Any, list[tuple[int, float]]] = defaultdict(list)
-        for place, row in enumerate(rows):
-            for key, value in row.items():
-                columns[key].append((place, value * scale))
-        for entries in columns.values():
-            places = np.array([place for place, _ in entries])
-            values = np.array([value for _, value in entries])
-            self._kernel[np.ix_(places, places)] += np.outer(values, values)
-
-    def without(self, fold: int, folds: Sequence[int], shrink: float = SHRINK) -> Model:
+    def without(self, fold: int, folds: Sequence[int]) -> Model:
         """The model from all examples of other folds."""
-        return Model(self.weights([place for place, of in enumerate(folds) if of != fold], shrink))
+        return Model(self.weights([place for place, of in enumerate(folds) if of != fold]))
 
-    def weights(self, places: Sequence[int], shrink: float = SHRINK) -> Weights:
+    def weights(self, places: Sequence[int]) -> Weights:
         """The weights from some of the examples."""
         chosen = [self._examples[place] for place in places]
         shares = np.array([example.weight for example in chosen])
-        levels = np.array([example.level for example in chosen])
         fixed = np.array([example.fixed for example in chosen], float)
-        level = self.head(places, levels, shares, shrink)
         return Weights(
-            level=Head(
-                bias=MIDDLE + (level.bias - MIDDLE) * STRETCH + LIFT,
-                dense={name: weight * STRETCH for name, weight in level.dense.items()},
-                step=level.step * STRETCH,
-                grams=level.grams,
-            ),
-            fixed=self.head(places, fixed, shares, shrink),
+            tiers=self._tiers(places, np.array([example.level for example in chosen]), shares),
+            fixed=self.head(places, fixed, shares, SHRINK),
         )
 
     def head(self, places: Sequence[int], targets: np.ndarray, shares: np.ndarray, shrink: float) -> Head:
+        """A ridge regression, by conjugate gradients on its normal equations."""
         bias = float(targets @ shares / shares.sum())
-        kernel = self._kernel[np.ix_(places, places)]
-        duals = np.linalg.solve(kernel + shrink * np.diag(1.0 / shares), targets - bias)
-        grams = np.zeros(1 << BITS)
-        dense: dict[str, float] = dict.fromkeys(feature_names(), 0.0)
-        for place, dual in zip(places, duals, strict=True):
-            for key, value in self._grams[place].items():
-                grams[key] += dual * value * model.GRAM
-            for name, value in self._dense[place].items():
-                dense[name] += dual * value
+        rows = diags_array(np.sqrt(shares)) @ self._matrix[list(places)]
+        across = rows.T.tocsr()
+        normal = LinearOperator(
+            (rows.shape[1],) * 2, matvec=lambda at: across @ (rows @ at) + shrink * at, dtype=float
+        )
+        found, _ = cg(normal, across @ (np.sqrt(shares) * (targets - bias)), rtol=1e-5, maxiter=500)
+        return self._packed(bias, found)
+
+    def _tiers(
+        self, places: Sequence[int], levels: np.ndarray, shares: np.ndarray
+    ) -> tuple[Head, Head, Head]:
+        """A softmax regression with a weight decay; a level between two tiers is some of each."""
+        rows = self._matrix[list(places)]
+        across = rows.T.tocsr()
+        wanted = np.maximum(0.0, 1.0 - np.abs(np.clip(levels - 0.5, 0, 3)[:, None] - np.arange(4)))
+        size = rows.shape[1] * 4
+
+        def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+            weights, biases = at[:size].reshape(-1, 4), at[size:]
+            odds = rows @ weights + biases
+            odds -= logsumexp(odds, axis=1, keepdims=True)
+            missed = shares[:, None] * (np.exp(odds) - wanted)
+            slope = across @ missed + SHRINK_TIERS * weights
+            value = SHRINK_TIERS / 2 * (weights**2).sum() - (shares[:, None] * wanted * odds).sum()
+            return float(value), np.concatenate([slope.ravel(), missed.sum(0)])
+
+        found = minimize(loss, np.zeros(size + 4), jac=True, method="L-BFGS-B", options={"maxiter": ROUNDS}).x
+        weights, biases = found[:size].reshape(-1, 4), found[size:]
+        first, second, third = (
+            self._packed(float(biases[rank] - biases[0]), weights[:, rank] - weights[:, 0])
+            for rank in (1, 2, 3)
+        )
+        return first, second, third
+
+    def _packed(self, bias: float, found: np.ndarray) -> Head:
+        names = feature_names()
+        weights = np.zeros(len(names) + (1 << BITS))
+        weights[self._used] = found
+        grams = weights[len(names) :]
         step = float(np.abs(grams).max() / 127) or 1.0
         quantised = np.clip(np.rint(grams / step), -127, 127).astype(np.int8)
-        return Head(
-            bias=bias,
-            dense={name: round(float(weight), 5) for name, weight in dense.items()},
-            step=step,
-            grams=quantised.tobytes(),
-        )
+        dense = {name: round(float(weight), 5) for name, weight in zip(names, weights, strict=False)}
+        return Head(bias=bias, dense=dense, step=step, grams=quantised.tobytes())
 
 
 def folds_of(groups: Sequence[str], seed: int = 0) -> list[int]:

@@ -23,7 +23,7 @@ from lynkr_desktop.engine.routing.leaning import Leaning, LeaningModel, LeaningW
 from lynkr_desktop.engine.routing.model import Head
 
 TURNS = ASKS / "follow_ups"
-SHRINK = 0.2
+SHRINK = 0.5
 """The ridge. Turns are short and alike, so weights may grow more than those of the level."""
 
 ASK_WEIGHT, ASKS_TAKEN = 0.3, 2_500

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.analysis.index import Touched
-from lynkr_desktop.engine.routing import model
+from lynkr_desktop.engine.routing import leaning, model
 from lynkr_desktop.engine.routing.ask import Ask, read_ask
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.routing.structure import structure_of
@@ -208,11 +208,62 @@ def test_any_text_has_a_score_whose_parts_sum_to_it(text: str, failures: int, ta
     assert "\n" not in found.reason
 
 
+HARD = "Prove that this lock-free queue never loses an element when two threads push and pop at once."
+EASY = "What does the acronym CRUD stand for?"
+
+
+def inside(text: str, before: str, proposal: str = "") -> float:
+    return score(Ask(text=text, earlier=(before,), proposal=proposal)).value
+
+
+@pytest.mark.parametrize(
+    "text", ["yes, do that", "sounds sane, start with it", "rather the second one, but smaller"]
+)
+def test_a_turn_that_leans_on_an_earlier_one_is_as_hard_as_that(text: str) -> None:
+    hard, easy = inside(text, HARD), inside(text, EASY)
+    assert hard - easy > 0.7 * (score(Ask(text=HARD)).value - score(Ask(text=EASY)).value)
+
+
+def test_a_turn_that_says_all_itself_is_judged_alone() -> None:
+    text = "Thanks. Now: what does ACID stand for?"
+    assert inside(text, HARD) == score(Ask(text=text)).value
+    assert inside(HARD, EASY) == score(Ask(text=HARD)).value
+
+
+def test_a_consent_is_as_hard_as_what_was_proposed() -> None:
+    asked = "can readers see values newer than their snapshot?"
+    assert inside("yes please", asked, HARD) > inside("yes please", asked) > inside("yes please", asked, EASY)
+
+
+@given(st.lists(st.text(max_size=200), min_size=1, max_size=5), st.text(max_size=200))
+def test_what_was_said_before_is_one_of_the_parts_that_sum_to_the_score(
+    said: list[str], proposal: str
+) -> None:
+    ask = Ask(text=said[0], earlier=tuple(said[1:]), proposal=proposal if said[1:] else "")
+    assert sum(share for _, share in ask.shares) == pytest.approx(1.0)
+    found = score(ask)
+    assert sum(item.points for item in found.contributions) == pytest.approx(found.value, abs=2e-4)
+    assert "\n" not in found.reason
+
+
+def test_the_reason_names_what_a_turn_goes_on_with() -> None:
+    found = score(Ask(text="rather the second one, but smaller", earlier=(HARD,)))
+    context = next(item for item in found.contributions if item.name == "context")
+    assert "rather the second one" in context.reason
+
+
 def test_the_shipped_weights_are_for_the_features_that_there_are() -> None:
     raw = Path(model.__file__).with_name(model.FILE).read_bytes()
     weights = msgspec.msgpack.decode(raw, type=model.Weights)
-    for head in (weights.level, weights.fixed):
+    for head in (*weights.tiers, weights.fixed):
         assert head.dense.keys() == set(model.feature_names()), "run python -m benchmarks.routing.train"
+
+
+def test_the_shipped_weights_of_turns_are_for_the_features_that_there_are() -> None:
+    raw = Path(leaning.__file__).with_name(leaning.FILE).read_bytes()
+    weights = msgspec.msgpack.decode(raw, type=leaning.LeaningWeights)
+    for head in (weights.leans, weights.failed):
+        assert head.dense.keys() == set(model.feature_names()), "run benchmarks.routing.train_leaning"
 
 
 def test_a_pasted_log_does_not_count_as_the_question() -> None:

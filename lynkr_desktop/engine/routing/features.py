@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from zlib import crc32
 
@@ -16,15 +17,18 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.routing.concepts import concepts_of, tokens
 
-BITS = 16
+BITS = 17
 """The n-grams share 2 ** BITS weights by their hash."""
 
 _HEAD, _TAIL = 800, 400
 """Characters of the prose that are read: its beginning and its end."""
 
 _PIECES = (3, 4, 5)
-_WORD, _PAIR, _PIECE = 1.0, 0.8, 0.4
-"""How much a word, a pair and a piece count before the whole is brought to length 1."""
+_UNSPACED_PIECES = ((1, 1.0), (2, 2.5), (3, 1.0))
+_START = (2, 3)
+_SEED_OF_PIECES, _SEED_OF_STARTS = 1, 2
+_LENGTH, _LENGTH_OF_STARTS = 0.9, 0.6
+"""The length to which words, pairs, pieces and starts of sentences are brought, each for themselves."""
 
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _PASTED = re.compile(
@@ -49,6 +53,7 @@ _CODE = re.compile(
     re.ASCII,
 )
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]+")
+_SENTENCE = re.compile(r"(?<=[.!?:;])\s+|\n+|(?<=[。！？])")
 _STEP = re.compile(r"(?m)^\s*(?:\d+[.)]|[-*•])\s+\S")
 
 
@@ -56,7 +61,7 @@ class Features(Struct, frozen=True):
     """An ask in numbers.
 
     Attributes:
-        grams: n-grams by their hash, weighted; together of length 1.
+        grams: n-grams by their hash, weighted; see `grams_in`.
         words: the words of the prose, as they were read.
         concepts: what it is about, each with the words that say so.
         count: how many words the prose has; two characters of unspaced scripts count as one.
@@ -76,25 +81,58 @@ def features(text: str) -> Features:
     """Reads an ask; bounded, a few tenths of a millisecond for usual ones."""
     written = prose_of(text)
     cut = written if len(written) <= _HEAD + _TAIL else f"{written[:_HEAD]} {written[-_TAIL:]}"
-    words = words_of(cut)
-    grams: dict[int, float] = {}
-    before = "^"
-    for word in words:
-        pair = _key(f"{before} {word}")
-        grams[pair] = grams.get(pair, 0.0) + _PAIR
-        before = word
-        for key, weight in grams_of(word):
-            grams[key] = grams.get(key, 0.0) + weight
-    norm = math.sqrt(sum([value * value for value in grams.values()])) or 1.0
+    sentences = sentences_of(cut)
+    asks = "?" in cut or "？" in cut
+    words = [word for sentence in sentences for word in sentence]
     unspaced = sum([len(run) for run in _UNSPACED.findall(cut)])
     return Features(
-        grams={key: value / norm for key, value in grams.items()},
-        words=words,
+        grams=grams_in(sentences, asks),
+        words=(*words, "§?") if asks else tuple(words),
         concepts=concepts_of(cut),
         count=len(written.split()) + unspaced // 2,
         steps=len(_STEP.findall(written)),
         pasted=max(0, len(text) - len(written)),
     )
+
+
+def grams_in(sentences: Sequence[Sequence[str]], asks: bool) -> dict[int, float]:
+    """The n-grams of a text by their hash.
+
+    There are words, pairs, pieces of words and the first words of sentences; what is asked for mostly begins
+    one. Each kind is of the same length, so that the many pieces do not drown the few words, and of each
+    n-gram the root of its number counts.
+    """
+    words: dict[int, float] = {}
+    pairs: dict[int, float] = {}
+    pieces: dict[int, float] = {}
+    starts: dict[int, float] = {}
+    if asks:
+        words[_key("§?")] = pairs[_key("§?", _SEED_OF_STARTS)] = 1.0
+    for sentence in sentences:
+        before = "^"
+        for word in sentence:
+            whole, parts = _grams_of(word)
+            words[whole] = words.get(whole, 0.0) + 1.0
+            pair = _key(f"{before} {word}")
+            pairs[pair] = pairs.get(pair, 0.0) + 1.0
+            before = word
+            for piece, times in parts:
+                pieces[piece] = pieces.get(piece, 0.0) + times
+        for size in _START:
+            start = _key(" ".join(sentence[:size]), _SEED_OF_STARTS)
+            starts[start] = starts.get(start, 0.0) + 1.0
+    grams: dict[int, float] = {}
+    for kind, length in (
+        (words, _LENGTH),
+        (pairs, _LENGTH),
+        (pieces, _LENGTH),
+        (starts, _LENGTH_OF_STARTS),
+    ):
+        # The square of a root is the number itself.
+        scale = length / math.sqrt(sum(kind.values()) or 1.0)
+        for key, times in kind.items():
+            grams[key] = grams.get(key, 0.0) + scale * math.sqrt(times)
+    return grams
 
 
 def prose_of(text: str) -> str:
@@ -113,30 +151,38 @@ def _is_pasted(line: str) -> bool:
     return len(start) > 20 and len(_SYMBOLS.findall(start)) > 0.12 * len(start)
 
 
-def words_of(prose: str) -> tuple[str, ...]:
-    """The words, in lower case.
+def sentences_of(prose: str) -> list[list[str]]:
+    """The words of each sentence, in lower case.
 
-    Placeholders stand for some: §u an address, §p a path, §c a name of code, 0 a number, §? that it asks.
+    Placeholders stand for some: §u an address, §p a path, §c a name of code, 0 a number.
     """
     text = _URL.sub(" §u ", prose) if "://" in prose else prose
     text = _CODE.sub(" §c ", _PATH.sub(" §p ", text))
-    words = tokens(text)
-    return (*words, "§?") if "?" in prose or "？" in prose else tuple(words)
+    return [words for sentence in _SENTENCE.split(text) if sentence and (words := tokens(sentence))]
+
+
+def keys_of(word: str) -> list[int]:
+    """The hashes of a word and of its pieces."""
+    whole, pieces = _grams_of(word)
+    return [whole, *[key for key, _ in pieces]]
 
 
 @lru_cache(maxsize=8192)
-def grams_of(word: str) -> tuple[tuple[int, float], ...]:
-    """The n-grams of one word by their hash, each with its weight."""
+def _grams_of(word: str) -> tuple[int, tuple[tuple[int, float], ...]]:
+    """The hash of a word, and those of its pieces, each with how often it counts."""
     if _UNSPACED.match(word):
-        return tuple(
-            (_key(word[start : start + size]), _WORD if size == 2 else _PIECE)
-            for size in (1, 2, 3)
+        pieces = [
+            (word[start : start + size], times)
+            for size, times in _UNSPACED_PIECES
             for start in range(len(word) - size + 1)
-        )
-    edged = f"<{word[:40]}>"
-    pieces = [edged[start : start + size] for size in _PIECES for start in range(len(edged) - size + 1)]
-    return ((_key(word), _WORD), *[(_key(piece), _PIECE) for piece in pieces])
+        ]
+    else:
+        edged = f"<{word[:40]}>"
+        pieces = [
+            (edged[start : start + size], 1.0) for size in _PIECES for start in range(len(edged) - size + 1)
+        ]
+    return _key(word), tuple([(_key(piece, _SEED_OF_PIECES), times) for piece, times in pieces])
 
 
-def _key(gram: str) -> int:
-    return crc32(gram.encode("utf-8", "replace")) & ((1 << BITS) - 1)
+def _key(gram: str, seed: int = 0) -> int:
+    return crc32(gram.encode("utf-8", "replace"), seed) & ((1 << BITS) - 1)

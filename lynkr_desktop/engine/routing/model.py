@@ -1,16 +1,19 @@
-"""The learned part of the score: a linear model over what an ask is about and how it is worded.
+"""The learned part of the score: how likely each tier is, by what an ask is about and how it is worded.
 
-`benchmarks/routing/train.py` makes the weights (model.bin) from labelled asks. There are two heads over the
-same features: `level` says how hard an ask is on code of ordinary structure, in tiers (0 to 1 is simple, 3
-to 4 reasoning); `fixed` says how far its difficulty does not depend on the code at all, as with a typo or a
-look-up.
+`benchmarks/routing/train.py` makes the weights (model.bin) from labelled asks. Four heads give the odds of
+the tiers on code of ordinary structure (a softmax regression; that of the first is 0 throughout), from which
+the level follows, in tiers (0 to 1 is simple, 3 to 4 reasoning). One more, `fixed`, says how far the
+difficulty of an ask does not depend on the code at all, as with a typo or a look-up.
+
+What each feature does to the level is its integrated gradient (Sundararajan, Taly, Yan 2017: "Axiomatic
+Attribution for Deep Networks") on the way from an ask without features: these sum to the level.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -18,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from lynkr_desktop.engine.routing.concepts import NAMES, REASONS
-from lynkr_desktop.engine.routing.features import BITS, Features, grams_of
+from lynkr_desktop.engine.routing.features import BITS, Features, keys_of
 
 FILE = "model.bin"
 
@@ -29,6 +32,15 @@ _EASY = frozenset(("define", "lookup", "spelled", "command", "boilerplate", "cha
 _RISKY_WORK = ("intermittent", "concurrency", "once", "durable", "distributed", "proof", "knot", "strict")
 _HARD = frozenset((*_RISKY_WORK, "wide", "migrate", "speed", "cause", "design", "guarded", "stored"))
 _RISK = frozenset(("guarded", "stored"))
+LIFT, DOUBT = 0.1, 0.15
+"""What is added to the mean of the tiers, since too weak a choice costs more than too strong a one; and per
+standard deviation of them: the less is known of an ask, the more."""
+
+_USUAL_DOUBT = 0.4
+_NOTHING = 1e-9
+_STEPS = 12
+"""Points of the way at which the gradient is taken."""
+
 _MAX_WORDS = 80
 _BARE = 3
 """Words of an ask that says nothing of work when it names neither code nor any known concept."""
@@ -49,7 +61,7 @@ class Head(Struct, frozen=True):
 class Weights(Struct, frozen=True):
     """What model.bin holds, as MessagePack."""
 
-    level: Head
+    tiers: tuple[Head, Head, Head]
     fixed: Head
 
 
@@ -127,29 +139,66 @@ class Model:
     """Weights, ready for use. Never changes."""
 
     def __init__(self, weights: Weights) -> None:
-        self._level, self._fixed = Line(weights.level), Line(weights.fixed)
+        self._tiers = tuple([Line(head) for head in weights.tiers])
+        self._fixed = Line(weights.fixed)
+        self._start = tuple([line.bias for line in self._tiers])
 
     def read(self, found: Features) -> Reading:
-        """Applies the model; deterministic, some hundredths of a millisecond."""
-        dense = dense_of(found)
-        parts = [Part("base", 1.0, self._level.bias, "what any ask begins with")]
-        combined = 0.0
+        """Applies the model; deterministic, some tenths of a millisecond."""
+        dense, start = dense_of(found), self._start
+        end = tuple([line.at(dense, found.grams) for line in self._tiers])
+        pulls = [(line, pull) for line, pull in zip(self._tiers, _gradient(start, end), strict=True)]
+        parts: list[Part] = []
         for name, value in dense.items():
-            effect = value * self._level.dense.get(name, 0.0)
+            effect = value * sum([pull * line.dense.get(name, 0.0) for line, pull in pulls])
             if name in _COMBINED:
-                combined += effect
-            elif name in REASONS:
+                continue
+            if name in REASONS:
                 reason = f"{REASONS[name]} ({found.concepts[name][:40]})"
                 parts.append(Part(name, 1.0, effect, reason, name in _RISK))
             else:
                 parts.append(_shape(name, value, effect, found))
-        if combined:
-            parts.append(Part("together", len(found.concepts), combined, "how these go together"))
-        if words := _wording(found, self._level.grams, self._level.step):
+        if words := _wording(found, pulls):
             parts.append(words)
-        rest = sorted(parts[1:], key=lambda part: (-abs(part.effect), part.name))
+        base, level = _level(start), _level(end)
+        # What the steps of the gradient leave over is less than a hundredth of a tier.
+        combined = level - base - sum([part.effect for part in parts])
+        if abs(combined) > _NOTHING:
+            parts.append(Part("together", len(found.concepts), combined, "how these go together"))
+        parts.sort(key=lambda part: (-abs(part.effect), part.name))
+        parts.insert(0, Part("base", 1.0, base, "what any ask begins with"))
         fixed = self._fixed.at(dense, found.grams)
-        return Reading(sum([part.effect for part in parts]), min(1.0, max(0.0, fixed)), (parts[0], *rest))
+        return Reading(sum([part.effect for part in parts]), min(1.0, max(0.0, fixed)), tuple(parts))
+
+
+def _shares(odds: Sequence[float]) -> list[float]:
+    """How likely each tier is, by its log-odds against the first."""
+    most = max(0.0, *odds)
+    raised = [math.exp(-most), *[math.exp(value - most) for value in odds]]
+    whole = sum(raised)
+    return [value / whole for value in raised]
+
+
+def _level(odds: Sequence[float]) -> float:
+    shares = _shares(odds)
+    mean = sum([rank * share for rank, share in enumerate(shares)])
+    spread = sum([(rank - mean) ** 2 * share for rank, share in enumerate(shares)])
+    return 0.5 + LIFT + mean + DOUBT * (math.sqrt(spread) - _USUAL_DOUBT)
+
+
+def _gradient(start: Sequence[float], end: Sequence[float]) -> list[float]:
+    """The mean gradient of the level by the log-odds, on the straight way between two points."""
+    total = [0.0] * len(start)
+    for step in range(_STEPS):
+        along = (step + 0.5) / _STEPS
+        shares = _shares([a + along * (b - a) for a, b in zip(start, end, strict=True)])
+        mean = sum([rank * share for rank, share in enumerate(shares)])
+        spread = sum([(rank - mean) ** 2 * share for rank, share in enumerate(shares)])
+        slope = DOUBT / (2.0 * math.sqrt(spread)) if spread > _NOTHING else 0.0
+        for place, share in enumerate(shares[1:]):
+            off = place + 1 - mean
+            total[place] += share * (off + slope * (off * off - spread)) / _STEPS
+    return total
 
 
 @cache
@@ -181,15 +230,20 @@ def _shape(name: str, value: float, effect: float, found: Features) -> Part:
             return Part("code", value, effect, "names code")
 
 
-def _wording(found: Features, weights: memoryview, step: float) -> Part | None:
+def _wording(found: Features, pulls: Sequence[tuple[Line, float]]) -> Part | None:
     """One part for all n-grams together, with the words that did most in its direction."""
-    effect = GRAM * step * sum([value * weights[key] for key, value in found.grams.items()])
+    weights = [(line.grams, GRAM * line.step * pull) for line, pull in pulls]
+    effects = {
+        key: value * sum([grams[key] * pull for grams, pull in weights]) for key, value in found.grams.items()
+    }
+    effect = sum(effects.values())
     if not effect:
         return None
-    strength: dict[str, float] = {}
-    for word in found.words:
-        if len(word) > 2 and not word.startswith("§") and word not in strength:
-            strength[word] = sum([weight * weights[key] for key, weight in grams_of(word)])
+    strength = {
+        word: sum([effects.get(key, 0.0) for key in keys_of(word)])
+        for word in dict.fromkeys(found.words[:_MAX_WORDS])
+        if len(word) > 2 and not word.startswith("§")
+    }
     sign = 1.0 if effect > 0 else -1.0
     most = sorted(strength, key=lambda word: (-sign * strength[word], word))[:3]
     named = ", ".join(word[:20] for word in most if sign * strength[word] > 0)
