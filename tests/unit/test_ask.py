@@ -168,6 +168,22 @@ def test_attempts_that_failed_are_told_from_a_first_look(failures: int, runs: li
     assert read_ask(request(user("Fix the test."), *work(*runs))).failures == failures
 
 
+def test_failed_runs_are_known_by_how_they_ended_whatever_they_print() -> None:
+    hung = '{"output": "panic: test timed out after 30s\\n", "metadata": {"exit_code": 1}}'
+    red = '{"output": "--- FAIL: TestSunday\\nFAIL\\n", "metadata": {"exit_code": 1}}'
+    fine = '{"output": "ok  example.com/cron 0.1s\\n", "metadata": {"exit_code": 0}}'
+    edit = ("edit cron.go", DONE)
+
+    def failures(*results: str) -> int:
+        runs = [run for result in results for run in (edit, ("go test ./cron", result))]
+        return read_ask(request(user("Fix the test."), *work(*runs))).failures
+
+    assert failures(red, hung) == 2
+    assert failures(red, fine) == 1
+    assert failures("Exit code: 1\nno output", "Exit code: 101\n") == 2
+    assert failures("Exit code: 0\nno output", "exited with code 0") == 0
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from lynkr_desktop.engine.analysis.limits import Limits
+from lynkr_desktop.engine.analysis.workspaces import Workspaces
 from lynkr_desktop.engine.routing.ask import read_ask
-from lynkr_desktop.engine.routing.mentions import MAX_NAMES, names
+from lynkr_desktop.engine.routing.mentions import MAX_NAMES, look_up, names, worked_on
 from lynkr_desktop.engine.routing.workspace import Workspace, workspace_of
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, ToolResult, ToolUse
 
@@ -141,6 +145,79 @@ def test_names_are_bounded() -> None:
 )
 def test_agents_say_where_they_work(system: str, text: str, folder: str) -> None:
     assert workspace_of(said(text, system), {}) == Workspace(folder, "request")
+
+
+def turn(role: Literal["user", "assistant"], *blocks: Text | ToolUse | ToolResult) -> Message:
+    return Message(role, blocks)
+
+
+def after(text: str, *work: tuple[ToolUse, str]) -> Request:
+    """An ask after another one, for which some calls were made."""
+    turns = [turn("user", Text("have a look at how names are made"))]
+    for call, result in work:
+        turns += [turn("assistant", call), turn("user", ToolResult(call.id, (Text(result),)))]
+    return Request("m", (*turns, turn("assistant", Text("I read it.")), turn("user", Text(text))))
+
+
+READ = ToolUse("1", "Read", {"file_path": "shop/slug.py"})
+SED = ToolUse("2", "shell", {"command": ["bash", "-lc", "sed -n 1,80p shop/orders.py"]})
+GREP = ToolUse("3", "Grep", {"pattern": "slugify"})
+FOUND = "shop/slug.py:1:def slugify(title):"
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        ([(READ, "...")], ("shop/slug.py",)),
+        ([(READ, "..."), (SED, "...")], ("shop/orders.py", "shop/slug.py")),
+        ([(GREP, FOUND)], ("shop/slug.py",)),
+        ([(READ, "..."), (GREP, "shop/orders.py:9: slugify(x)")], ("shop/slug.py",)),
+        ([], ()),
+    ],
+)
+def test_what_was_worked_on_before_an_ask(work: list[tuple[ToolUse, str]], expected: tuple[str, ...]) -> None:
+    request = after("write tests for that file", *work)
+    assert worked_on(request, read_ask(request).position) == expected
+
+
+def test_what_was_done_for_an_ask_before_the_last_is_another_matter() -> None:
+    turns = (
+        *after("and now the orders", (READ, "...")).messages,
+        turn("assistant", SED),
+        turn("user", ToolResult("2", (Text("..."),))),
+        turn("assistant", Text("Here they are.")),
+        turn("user", Text("split that file up")),
+    )
+    request = Request("m", turns)
+    assert worked_on(request, read_ask(request).position) == ("shop/orders.py",)
+
+
+async def test_an_ask_that_points_back_is_about_what_was_worked_on(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "shop").mkdir(parents=True)
+    (root / "shop" / "slug.py").write_text("def slugify(title):\n    return title.lower()\n")
+    (root / "shop" / "orders.py").write_text("class Orders:\n    pass\n")
+    workspaces = Workspaces(tmp_path / "cache", Limits(), lambda: None)
+    await workspaces.start()
+    try:
+        index = workspaces.at(root)
+        assert index is not None
+        assert await asyncio.to_thread(index.wait, 30)
+
+        def about(request: Request) -> list[str]:
+            return [file.path for file in look_up(index, request, read_ask(request)).files]
+
+        for text in (
+            "table driven tests for that file",
+            "schreib Tests für diese Datei",
+            "go for it, please",
+        ):
+            assert about(after(text, (READ, "..."))) == ["shop/slug.py"], text
+        assert about(after("write tests for `Orders`", (READ, "..."))) == ["shop/orders.py"]
+        assert about(after("thanks. what does ACID stand for?", (READ, "..."))) == []
+        assert about(said("write tests for that file")) == []
+    finally:
+        await workspaces.close()
 
 
 def test_a_tool_may_say_it() -> None:
