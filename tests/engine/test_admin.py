@@ -190,7 +190,7 @@ async def test_the_users_own_template_loads_and_names_what_is_missing(tmp_path: 
         assert "OPENROUTER_API_KEY" in providers["openrouter"]["reason"]
         assert not providers["bedrock"]["available"]
         assert providers["vertex"]["reason"]
-        assert "optimization.pipeline" in status["config"]["inactive"]
+        assert "telemetry.circuit_breaker.threshold" in status["config"]["inactive"]
         response, body = await lynkr.ask()
         assert response.status == 503
         assert "OPENROUTER_API_KEY" in body["error"]["message"]

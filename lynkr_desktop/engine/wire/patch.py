@@ -20,6 +20,9 @@ from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
 _TEXTS = frozenset(("text", "content", "output"))
 """Fields in which all protocols have the texts of blocks and results."""
 
+_SYSTEM = ("system", "developer")
+"""Roles of what is no turn, though it stands among them."""
+
 _ARGUMENTS = frozenset(("arguments", "parameters", "input_schema", "metadata"))
 _TURNS: dict[Dialect, str] = {
     "anthropic_messages": "messages",
@@ -115,7 +118,7 @@ def _put_texts(turns: Any, texts: dict[str, deque[str]]) -> bool:
             stack += [
                 (value, place) for place in range(len(value) - 1, -1, -1) if _may_hold(value[place], key)
             ]
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and value.get("role") not in _SYSTEM:
             calls = value.get("type") == "tool_use"
             names = [name for name in value if name not in _ARGUMENTS and not (calls and name == "input")]
             stack += [
