@@ -8,7 +8,19 @@ import sys
 from collections.abc import Sequence
 
 import lynkr_desktop
-from lynkr_desktop.cli import config, explain, graph, keys, models, profile, route, serve, status, usage
+from lynkr_desktop.cli import (
+    cache,
+    config,
+    explain,
+    graph,
+    keys,
+    models,
+    profile,
+    route,
+    serve,
+    status,
+    usage,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lynkr {lynkr_desktop.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (serve, status, usage, models, keys, profile, route, explain, graph, config):
+    for command in (serve, status, usage, models, keys, profile, route, explain, graph, cache, config):
         command.add_parser(commands, common)
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):

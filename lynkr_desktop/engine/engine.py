@@ -98,7 +98,7 @@ class Engine:
         self._metrics.in_flight.set_function(lambda: self._active)
         self.prices = Prices()
         self.egress = Egress()
-        self.cache = ResponseCache(paths.cache / "replies")
+        self.cache = ResponseCache(paths.cache)
         self._quickness = Quickness()
         self._turns = Turns()
         self._records: Records

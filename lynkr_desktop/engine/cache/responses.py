@@ -14,7 +14,8 @@ from typing import TypeVar
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
 from lynkr_desktop.engine.cache.key import Asked, directive_of, request_key, unfit
 from lynkr_desktop.engine.cache.recording import Recording, State, text_of
-from lynkr_desktop.engine.cache.store import Facts, Listed, ReplyStore, Stored
+from lynkr_desktop.engine.cache.shelf import Shelf
+from lynkr_desktop.engine.cache.store import Facts, ReplyStore, Stored, store_file
 from lynkr_desktop.engine.cache.workspace import Disk, head_of, state_of
 from lynkr_desktop.engine.config.schema import CacheOptions
 from lynkr_desktop.engine.exchange import Exchange
@@ -43,14 +44,15 @@ class ResponseCache:
     For the event loop, apart from `files_changed`. Whatever fails in it, the models are asked.
 
     Args:
-        folder: of the file; made when the first reply is stored.
+        folder: of what can be made anew; the file is made when the first reply is stored.
         clock: Unix seconds.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._options = CacheOptions()
         self._clock = clock
-        self._store = ReplyStore(folder / "replies.sqlite", clock)
+        self._store = ReplyStore(store_file(folder), clock)
+        self._shelf = Shelf(self._store)
         self._disk = Disk()
         # One thread reads for requests and one writes, so that no request waits for a write to begin.
         self._readers = ThreadPoolExecutor(2, "cache look-up")
@@ -226,26 +228,22 @@ class ResponseCache:
         with self._lock:
             self._age += 1
             self._waiting.clear()
-        replies, size = await self._written(self._store.clear)
-        return CacheCleared(replies=replies, size=size)
+        return await self._written(self._shelf.clear)
 
-    async def remove(self, key: str) -> bool:
-        """Deletes one reply by the beginning of its key as it is listed; whether there was one."""
-        return await self._written(lambda: self._remove(key))
-
-    def _remove(self, key: str) -> bool:
-        found = [one for one in self._store.listing(MOST_LISTED) if one.key.hex().startswith(key.lower())]
-        return len(found) == 1 and self._store.remove(found[0].key)
+    async def remove(self, key: str) -> CacheCleared | None:
+        """Deletes one reply by its key as it is listed; None where there is none."""
+        return await self._written(lambda: self._shelf.remove(key))
 
     async def listing(self, limit: int) -> tuple[CachedReply, ...]:
         """The stored replies, the latest used first."""
-        return tuple(map(told, await self._written(lambda: self._store.listing(limit))))
+        return await self._written(lambda: self._shelf.listing(limit))
 
     async def status(self, *, active: bool) -> CacheStatus:
         """What is stored, and what it did since the start."""
-        await self._written(self._store.open)
-        return status_of(
-            self._store, self._options, active=active, hits=self.hits, misses=self.misses, saved=self.saved
+        return await self._written(
+            lambda: self._shelf.status(
+                self._options, active=active, hits=self.hits, misses=self.misses, saved=self.saved
+            )
         )
 
     async def close(self) -> None:
@@ -275,55 +273,6 @@ class ResponseCache:
             self._writer.submit(guarded)
         except RuntimeError:
             log.debug("the response cache is closed")
-
-
-MOST_LISTED = 100_000
-
-
-def told(found: Listed) -> CachedReply:
-    """A stored reply as the control API tells it."""
-    facts = found.facts
-    return CachedReply(
-        key=found.key.hex()[:16],
-        created=found.created,
-        used=found.used,
-        hits=found.hits,
-        size=found.size,
-        provider=facts.provider,
-        model=facts.model,
-        tier=facts.tier,
-        root=found.root,
-        head=found.head,
-        title=facts.title,
-        input_tokens=facts.usage.input_tokens,
-        output_tokens=facts.usage.output_tokens,
-        cost=facts.usage.cost,
-    )
-
-
-def status_of(
-    store: ReplyStore,
-    options: CacheOptions,
-    *,
-    active: bool,
-    hits: int = 0,
-    misses: int = 0,
-    saved: float = 0.0,
-) -> CacheStatus:
-    """What is told of a cache, by an engine or without one."""
-    return CacheStatus(
-        active=active,
-        path=str(store.file),
-        replies=store.count,
-        size=store.size,
-        max_size=options.max_size,
-        ttl_s=options.ttl,
-        max_temperature=options.max_temperature,
-        hits=hits,
-        misses=misses,
-        saved=saved,
-        problem=store.problem,
-    )
 
 
 def _folder_of(exchange: Exchange, snapshot: Snapshot) -> str:

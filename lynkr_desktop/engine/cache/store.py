@@ -97,7 +97,7 @@ class Stored(Struct, frozen=True, kw_only=True):
     events: list[Event]
 
 
-class Listed(Struct, frozen=True):
+class Listed(Struct, frozen=True, array_like=True):
     """A stored reply without what it says. Times are Unix seconds, sizes bytes."""
 
     key: bytes
@@ -114,6 +114,15 @@ _EVENTS: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Eve
 _FACTS: msgspec.msgpack.Decoder[Facts] = msgspec.msgpack.Decoder(Facts)
 _FILES: msgspec.msgpack.Decoder[tuple[str, ...]] = msgspec.msgpack.Decoder(tuple[str, ...])
 _UNREADABLE = (msgspec.DecodeError, zlib.error, TypeError, ValueError)
+
+
+class StoreError(Exception):
+    """Stored replies could not be deleted. The message says what to do, for people."""
+
+
+def store_file(cache: Path) -> Path:
+    """Where the replies are stored, given the folder of what can be made anew."""
+    return cache / "replies" / "replies.sqlite"
 
 
 class ReplyStore:
@@ -257,9 +266,9 @@ class ReplyStore:
                     "SELECT key, created, used, hits, size, root, head, facts FROM replies "
                     "ORDER BY used DESC LIMIT ?"
                 )
-                for row in connection.execute(query, (limit,)):
-                    with contextlib.suppress(msgspec.DecodeError):
-                        found.append(Listed(*row[:-1], facts=_FACTS.decode(row[-1])))
+                for *row, facts in connection.execute(query, (limit,)):
+                    with contextlib.suppress(msgspec.ValidationError, msgspec.DecodeError):
+                        found.append(msgspec.convert([*row, _FACTS.decode(facts)], Listed))
         return found
 
     def remove(self, key: bytes) -> bool:
@@ -275,7 +284,11 @@ class ReplyStore:
         return False
 
     def clear(self) -> tuple[int, int]:
-        """Deletes every reply, so that none of their bytes is left in the file; how many, and their bytes."""
+        """Deletes every reply, so that none of their bytes is left in the file; how many, and their bytes.
+
+        Raises:
+            StoreError: some may be left.
+        """
         with self._opened(create=False) as connection:
             if connection is not None:
                 self._uses.clear()
@@ -286,6 +299,10 @@ class ReplyStore:
                 self._scrub(connection)
                 self._measure(connection)
                 return gone
+        self.close()
+        if not remove(self.file):
+            raise StoreError(f"{self.file} can be neither emptied nor deleted. Stop Lynkr and delete it.")
+        self.count = self.size = 0
         return 0, 0
 
     def open(self) -> None:

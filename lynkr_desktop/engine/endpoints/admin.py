@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
+from lynkr_desktop.engine.endpoints.cache import CacheCalls
 from lynkr_desktop.engine.endpoints.code import CodeCalls
 from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, number, reply
 from lynkr_desktop.engine.endpoints.explain import ExplainCalls
@@ -104,6 +105,7 @@ class Admin:
             *RouteCalls(self._engine).calls(),
             *ExplainCalls(self._engine).calls(),
             *CodeCalls(self._engine).calls(),
+            *CacheCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),
             Call("GET", "/metrics", self.metrics, content="text/plain"),
         ]
