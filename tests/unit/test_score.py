@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from lynkr_desktop.engine.analysis.index import Touched
 from lynkr_desktop.engine.routing import leaning, model
 from lynkr_desktop.engine.routing.ask import Ask, read_ask
+from lynkr_desktop.engine.routing.features import prose_of
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.routing.structure import structure_of
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, ToolResult, ToolUse
@@ -284,3 +285,42 @@ def test_large_requests_are_scored_in_milliseconds() -> None:
     began = time.perf_counter()
     score(read_ask(request))
     assert time.perf_counter() - began < 0.25
+
+
+CLEAR_ASKS = (
+    ("Which port does the gateway listen on?", 0),
+    ("what does ACID stand for?", 0),
+    ("write unit tests for the date parser", 1),
+    ("split this module across the three services that use it and keep their interfaces in step", 2),
+    ("prove that this queue is linearizable for every interleaving of two threads", 3),
+)
+SETTINGS = "\n".join(
+    f"  - name: svc-{number}\n    image: registry.example.net/lock-{number}:1\n    replicas: {number}\n"
+    f"    policy: distributed-consensus"
+    for number in range(12)
+)
+MAIL = "\n".join(
+    f"> We must redesign the settlement engine without losing money, part {n}." for n in range(9)
+)
+
+
+@pytest.mark.parametrize(("text", "expected"), CLEAR_ASKS)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Hi there.\n", ""),
+        ("", "\nThanks a lot."),
+        (f"```yaml\n{SETTINGS}\n```\n", ""),
+        (f"services:\n{SETTINGS}\n\n", ""),
+        ("", f"\n\nservices:\n{SETTINGS}"),
+        (f"{MAIL}\n\n", ""),
+    ],
+    ids=["greeting", "thanks", "fenced", "settings before", "settings after", "mail"],
+)
+def test_what_stands_around_an_ask_keeps_its_tier(text: str, expected: int, before: str, after: str) -> None:
+    assert rank(f"{before}{text}{after}") == expected
+
+
+def test_two_lines_of_names_and_values_are_no_paste() -> None:
+    text = "goal: prove that no message is lost\nlimit: any two of five nodes may die"
+    assert prose_of(text) == text

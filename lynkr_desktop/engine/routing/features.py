@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 from zlib import crc32
 
 from msgspec import Struct
@@ -32,7 +33,7 @@ _LENGTH, _LENGTH_OF_STARTS = 0.9, 0.6
 
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _PASTED = re.compile(
-    r"[ \t]{4,}\S|\t|[+-](?![ \t])|[+-] {2,}|@@|diff --git|index [0-9a-f]{6,}|"
+    r"[ \t]{4,}\S|\t|[+-](?![ \t])|[+-] {2,}|@@|>+ |diff --git|index [0-9a-f]{6,}|"
     r"\[?\d{4}-\d\d-\d\d[T ]|\[?\d\d:\d\d:\d\d|\[\d+/\d+\]|"
     r"(?:\[?(?:INFO|WARN(?:ING)?|ERROR|DEBUG|TRACE|FATAL)\b)|"
     r"\s*at \S+[(:]|\s*File \"|Traceback \(most|Exception in thread|goroutine \d|"
@@ -41,6 +42,10 @@ _PASTED = re.compile(
     r"(?:public|private|static|const|let|var|def|"
     r"class|func|fn|return|package|using) \S+.*[({;:=]$)"
 )
+_SETTING = re.compile(r"\s*(?:[-*] +)?[\"']?[\w./-]+[\"']?\s?[:=](?:\s+\S.{0,80}|\s*)$|\s*- \S+$")
+_SETTINGS = 4
+"""Lines of names and values, one after another, that are taken for a pasted configuration."""
+
 _SYMBOLS = re.compile(r"[{}()\[\];=<>|&$_\\/*+]")
 _URL = re.compile(r"https?://\S+")
 _PATH = re.compile(
@@ -140,8 +145,17 @@ def prose_of(text: str) -> str:
     bare = _FENCE.sub("\n", text) if "```" in text else text
     if "\n" not in bare:
         return bare.strip()
-    lines = [line for line in bare.split("\n") if line.strip() and not _is_pasted(line)]
-    return "\n".join(lines).strip() or text[:300].strip()
+    lines = [line for line in bare.split("\n") if line.strip()]
+    kept: list[str] = []
+    for setting, run in groupby(lines, key=_is_setting):
+        block = list(run)
+        if not setting or len(block) < _SETTINGS:
+            kept += [line for line in block if not _is_pasted(line)]
+    return "\n".join(kept).strip() or text[:300].strip()
+
+
+def _is_setting(line: str) -> bool:
+    return _SETTING.match(line) is not None
 
 
 def _is_pasted(line: str) -> bool:
@@ -161,10 +175,11 @@ def sentences_of(prose: str) -> list[list[str]]:
     return [words for sentence in _SENTENCE.split(text) if sentence and (words := tokens(sentence))]
 
 
-def keys_of(word: str) -> list[int]:
+@lru_cache(maxsize=8192)
+def keys_of(word: str) -> tuple[int, ...]:
     """The hashes of a word and of its pieces."""
     whole, pieces = _grams_of(word)
-    return [whole, *[key for key, _ in pieces]]
+    return (whole, *[key for key, _ in pieces])
 
 
 @lru_cache(maxsize=8192)

@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from operator import mul
 
 import msgspec
 from msgspec import Struct
@@ -42,6 +43,9 @@ _STEPS = 12
 """Points of the way at which the gradient is taken."""
 
 _MAX_WORDS = 80
+_WEIGHED = 40
+"""Words from which those are chosen that a reason names."""
+
 _BARE = 3
 """Words of an ask that says nothing of work when it names neither code nor any known concept."""
 _COMBINED = frozenset(
@@ -124,15 +128,18 @@ class Line:
 
     def __init__(self, head: Head) -> None:
         self.bias, self.dense, self.step = head.bias, head.dense, head.step
-        self.grams = memoryview(array("b", head.grams))
+        self.grams = array("b", head.grams)
         if len(self.grams) != 1 << BITS:
             raise ValueError("The weights of the routing model have not the size that its features have.")
 
     def at(self, dense: Mapping[str, float], grams: Mapping[int, float]) -> float:
         """The value for features, with and without names."""
         named = sum([value * self.dense.get(name, 0.0) for name, value in dense.items()])
-        worded = sum([value * self.grams[key] for key, value in grams.items()])
-        return self.bias + named + GRAM * self.step * worded
+        return self.bias + named + self.worded(grams)
+
+    def worded(self, grams: Mapping[int, float]) -> float:
+        """What the n-grams add to the value."""
+        return GRAM * self.step * sum(map(mul, grams.values(), map(self.grams.__getitem__, grams)))
 
 
 class Model:
@@ -232,17 +239,21 @@ def _shape(name: str, value: float, effect: float, found: Features) -> Part:
 
 def _wording(found: Features, pulls: Sequence[tuple[Line, float]]) -> Part | None:
     """One part for all n-grams together, with the words that did most in its direction."""
-    weights = [(line.grams, GRAM * line.step * pull) for line, pull in pulls]
-    effects = {
-        key: value * sum([grams[key] * pull for grams, pull in weights]) for key, value in found.grams.items()
-    }
-    effect = sum(effects.values())
+    grams = found.grams
+    effect = sum([pull * line.worded(grams) for line, pull in pulls])
     if not effect:
         return None
+    words = [word for word in found.words[:_WEIGHED] if len(word) > 2 and not word.startswith("§")]
+    (one, a), (two, b), (three, c) = [(line.grams, pull * line.step) for line, pull in pulls]
     strength = {
-        word: sum([effects.get(key, 0.0) for key in keys_of(word)])
-        for word in dict.fromkeys(found.words[:_MAX_WORDS])
-        if len(word) > 2 and not word.startswith("§")
+        word: sum(
+            [
+                grams[key] * (a * one[key] + b * two[key] + c * three[key])
+                for key in keys_of(word)
+                if key in grams
+            ]
+        )
+        for word in dict.fromkeys(words)
     }
     sign = 1.0 if effect > 0 else -1.0
     most = sorted(strength, key=lambda word: (-sign * strength[word], word))[:3]
