@@ -1,0 +1,154 @@
+"""Which smaller forms a text can take, by what it came from and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.optimization.distill import blobs, grouping, json_forms, tables, terminal
+from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
+from lynkr_desktop.engine.optimization.distill.filler import mark_filler
+from lynkr_desktop.engine.optimization.distill.logs import mark_templates
+from lynkr_desktop.engine.optimization.distill.reread import listing_of
+from lynkr_desktop.engine.optimization.distill.shortening import Lines, Note
+from lynkr_desktop.engine.optimization.distill.source import Source
+from lynkr_desktop.engine.optimization.distill.traces import mark_library_frames
+
+_MIN_SHARE, _MIN_TOKENS = 0.15, 40
+"""What a replacement must save."""
+
+_LOSSY_GAIN = 0.75
+"""A form that leaves something out must be this much smaller than the best one that does not."""
+
+_LOG_FILES = (".log", ".out", ".err", ".txt")
+_DATA_FILES = (".json", ".jsonl", ".ndjson")
+_TABLE_FILES = (".csv", ".tsv", ".psv")
+
+
+class Form(Struct, frozen=True):
+    """A text in another form.
+
+    Attributes:
+        text: in that form.
+        kind: of what it is a form, in words for people.
+        lossless: whether nothing is lost.
+        saved: tokens that it has fewer than the original.
+    """
+
+    text: str
+    kind: str
+    lossless: bool
+    saved: int = 0
+
+
+def best_form(text: str, source: Source, count: Callable[[str], int], note: Note | None) -> Form | None:
+    """The smallest form of a text that is worth it, a lossless one where that has most of the gain.
+
+    Args:
+        text: a tool's result.
+        source: what it came from.
+        count: tokens of a text.
+        note: makes the line that stands for what is left out; None where nothing may be lost.
+    """
+    forms: list[Form] = []
+    if source.kind == "file":
+        if note is not None:
+            forms += _of_file(text, source, note)
+    else:
+        head, body, tail = split_envelope(text)
+        clean = terminal.clean(body)
+        forms += [Form(f"{head}{form.text}{tail}", form.kind, True) for form in _lossless(body, clean)]
+        if note is not None:
+            first = 1 + head.count("\n")
+            forms += [
+                Form(f"{head}{form.text}{tail}", form.kind, False)
+                for form in _shortened(clean, source, first, note)
+            ]
+    shorter = [form for form in forms if len(form.text) < len(text)]
+    if not shorter:
+        return None
+    before = count(text)
+    counted = [Form(form.text, form.kind, form.lossless, before - count(form.text)) for form in shorter]
+    kept = max((form for form in counted if form.lossless), key=_saved, default=None)
+    cut = max((form for form in counted if not form.lossless), key=_saved, default=None)
+    best = kept
+    if cut is not None and before - cut.saved < _LOSSY_GAIN * (before - (kept.saved if kept else 0)):
+        best = cut
+    if best is None or not worth_it(before, best.saved):
+        return None
+    return best
+
+
+def worth_it(before: int, saved: int) -> bool:
+    """Whether a replacement that saves some of a text's tokens is worth it."""
+    return saved >= max(_MIN_TOKENS, _MIN_SHARE * before)
+
+
+def _saved(form: Form) -> int:
+    return form.saved
+
+
+def _lossless(body: str, clean: str) -> Iterator[Form]:
+    folded = terminal.fold_repeats(clean)
+    if folded != body:
+        yield Form(folded, "terminal output", True)
+    if "{" in body[:40] or "[" in body[:40]:
+        if (short := json_forms.compact(body)) is not None:
+            yield Form(short, "JSON without layout", True)
+        if (short := json_forms.columnar(body)) is not None:
+            yield Form(short, "JSON as columns", True)
+            return
+    for group, kind in ((grouping.group_hits, "search results"), (grouping.group_paths, "listings")):
+        if (grouped := group(clean)) is not None:
+            yield Form(grouped, kind, True)
+
+
+def _of_file(text: str, source: Source, note: Note) -> Iterator[Form]:
+    """Files that are data. Code stays as it is: it is edited by its exact words."""
+    path = source.path.lower()
+    lines = Lines(text)
+    if blobs.mark_lock_lines(lines, path) and (short := lines.shortened(note)):
+        yield Form(short, "lock files", False)
+    if path.endswith(_DATA_FILES + _TABLE_FILES):
+        listing = listing_of(text, partial=source.partial)
+        plain = "\n".join(listing.lines)
+        if path.endswith(_TABLE_FILES):
+            table = tables.shorten_table(plain, note)
+            if table is not None:
+                yield Form(f"{listing.head}{table}{listing.tail}", "tables", False)
+        elif (columns := json_forms.columnar(plain)) is not None:
+            said = note("the layout of this file")
+            yield Form(f"{listing.head}{said}\n{columns}{listing.tail}", "JSON as columns", False)
+    elif path.endswith(_LOG_FILES):
+        yield from _log(text, 1, note)
+    if (short := blobs.shorten_long_lines(text, note, "")) is not None:
+        yield Form(short, "long lines", False)
+
+
+def _shortened(clean: str, source: Source, first: int, note: Note) -> Iterator[Form]:
+    if source.kind in ("shell", "other"):
+        yield from _log(clean, first, note)
+        if (table := tables.shorten_table(clean, note)) is not None:
+            yield Form(table, "tables", False)
+    if source.kind in ("search", "listing", "shell"):
+        lines = Lines(clean, first)
+        if blobs.mark_bulky_folders(lines) and (short := lines.shortened(note)):
+            yield Form(short, "listings", False)
+            for group in (grouping.group_hits, grouping.group_paths):
+                if (grouped := group(short)) is not None:
+                    yield Form(grouped, "listings", False)
+    if (short := blobs.shorten_long_lines(clean, note, source.looks_for)) is not None:
+        yield Form(short, "long lines", False)
+
+
+def _log(clean: str, first: int, note: Note) -> Iterator[Form]:
+    lines = Lines(clean, first)
+    counts = {
+        "test and build logs": mark_filler(lines),
+        "stack traces": mark_library_frames(lines),
+        "generated files in diffs": blobs.mark_generated_diffs(lines),
+        "logs": mark_templates(lines),
+    }
+    if any(counts.values()) and (short := lines.shortened(note)):
+        yield Form(terminal.fold_repeats(short), max(counts, key=lambda kind: counts[kind]), False)

@@ -1,0 +1,164 @@
+"""Files that are read again: what stands in the context is named, and changes to it are shown as a diff."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from lynkr_desktop.engine.optimization.distill.diffing import matches, unified
+from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
+from lynkr_desktop.engine.optimization.distill.shortening import Note
+from lynkr_desktop.engine.optimization.distill.source import Source, same_file
+
+_NUMBERED = re.compile(r"[ \t]{0,8}L?(\d{1,7})(\t|→| ?\||:)(.*)", re.DOTALL)
+_VERSIONS = 3
+"""The newest versions of a file, to which a new one is compared."""
+
+_MIN_LINES = 6
+_ALIKE = 0.5
+"""Part of a file's lines that must stand in the context, for a diff to be easier to read than the file."""
+
+
+class Listing(Struct, frozen=True):
+    """The lines of a file as a tool showed them.
+
+    Attributes:
+        head: what stands before them in the result.
+        tail: what stands behind them.
+        lines: without numbers.
+        first: number of the first line; 0 where that is not known.
+        numbered: whether the tool wrote numbers.
+    """
+
+    head: str
+    tail: str
+    lines: tuple[str, ...]
+    first: int
+    numbered: bool
+
+
+class Version(Struct, frozen=True):
+    """A file's text that stands in the context; `label` says where, `key` tells it from others."""
+
+    path: str
+    label: str
+    listing: Listing
+    joined: str
+    key: str
+
+
+def listing_of(text: str, *, partial: bool) -> Listing:
+    """The lines of a file, from the result of a tool that showed it, or a part of it."""
+    head, body, tail = split_envelope(text)
+    lines = body.split("\n")
+    begin = 0
+    while begin < min(4, len(lines)) and not _NUMBERED.match(lines[begin]):
+        begin += 1
+    numbered: list[str] = []
+    first = 0
+    sign = ""
+    for line in lines[begin:]:
+        found = _NUMBERED.match(line)
+        if (
+            found is None
+            or (numbered and int(found[1]) != first + len(numbered))
+            or sign not in ("", found[2])
+        ):
+            break
+        if not numbered:
+            first, sign = int(found[1]), found[2]
+        numbered.append(found[3])
+    if len(numbered) < _MIN_LINES:
+        return Listing(head, tail, tuple(lines), 0 if partial else 1, numbered=False)
+    before = "".join(f"{line}\n" for line in lines[:begin])
+    after = "".join(f"\n{line}" for line in lines[begin + len(numbered) :])
+    return Listing(head + before, after + tail, tuple(numbered), first, numbered=True)
+
+
+class Standing:
+    """The texts of files that stand in the context up to some block."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, list[Version]] = defaultdict(list)
+
+    def add(self, path: str, label: str, listing: Listing, key: str) -> None:
+        """Takes a file's text that stands whole in the context."""
+        if len(listing.lines) >= _MIN_LINES:
+            version = Version(path, label, listing, "\n" + "\n".join(listing.lines) + "\n", key)
+            self._versions[posixpath.basename(path)].append(version)
+
+    def of(self, path: str) -> list[Version]:
+        """The versions of a file to which a new one is compared: the newest, and the longest."""
+        known = self._versions.get(posixpath.basename(path), [])
+        same = [version for version in reversed(known) if same_file(version.path, path)]
+        longest = sorted(same[_VERSIONS:], key=lambda version: -len(version.joined))[:1]
+        return same[:_VERSIONS] + longest
+
+
+def unchanged(source: Source, listing: Listing, version: Version, note: Note) -> str | None:
+    """What to say where all lines stand in an earlier version already; None where they do not."""
+    lines = listing.lines
+    while lines and not lines[-1]:
+        lines = lines[:-1]
+    if len(lines) < _MIN_LINES:
+        return None
+    at = version.joined.find("\n" + "\n".join(lines) + "\n")
+    if at < 0:
+        return None
+    there = version.listing.first and version.listing.first + version.joined.count("\n", 0, at)
+    lines_read = _range(listing.first or there, len(lines))
+    said = f"{lines_read} of {source.path}, unchanged since {version.label} above"
+    if listing.first and there and there != listing.first:
+        said += f" (there from line {there})"
+    return f"{listing.head}{note(said + ',')}{listing.tail}"
+
+
+def difference(source: Source, listing: Listing, version: Version, note: Note) -> str | None:
+    """A diff against an earlier version; None where the two have too little in common."""
+    old, new = version.listing.lines, listing.lines
+    pairs = matches(old, new)
+    if len(pairs) < max(_MIN_LINES, _ALIKE * len(new)):
+        return None
+    old_first, new_first = max(1, version.listing.first), listing.first
+    if source.partial or new_first > 1:
+        # Lines that were not asked for are not gone.
+        begin = 0 if new_first == old_first == 1 else max(0, pairs[0][0] - pairs[0][1])
+        end = min(len(old), pairs[-1][0] + 1 + len(new) - 1 - pairs[-1][1])
+        old = old[begin:end]
+        pairs = [(index_old - begin, index_new) for index_old, index_new in pairs]
+        old_first += begin
+    lines_read = _range(new_first, len(new))
+    said = f"{lines_read} of {source.path}, as in {version.label} above but for the changes below,"
+    hunks = unified(old, new, pairs, old_first, new_first or old_first)
+    return "\n".join([f"{listing.head}{note(said)}", *hunks]) + listing.tail
+
+
+def _range(first: int, count: int) -> str:
+    return f"lines {first}-{first + count - 1}" if first else f"{count} lines"
+
+
+def same_again(text: str, label: str, note: Note) -> str:
+    """What to say where a whole result came before."""
+    return note(f"{text.count(chr(10)) + 1} lines, the same as the result of {label} above,")
+
+
+def applied(old: Sequence[str], hunks: Sequence[str], first: int = 1) -> list[str]:
+    """The new lines that a diff makes of the old ones."""
+    new: list[str] = []
+    at = 0
+    for line in hunks:
+        if line.startswith("@@"):
+            start = int(line.split()[1][1:].split(",")[0]) - first
+            new += old[at:start]
+            at = start
+        elif line.startswith("+"):
+            new.append(line[1:])
+        else:
+            at += 1
+            if line.startswith(" "):
+                new.append(line[1:])
+    return [*new, *old[at:]]

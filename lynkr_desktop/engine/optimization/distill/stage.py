@@ -1,0 +1,199 @@
+"""The stage `distill_compression`: tool results, each in the smallest form that says the same.
+
+What becomes of a result depends on it, on its call, and on what stands before it, so it comes out the same in
+each turn. The texts of people stay as they are: in their own turn nobody may touch them, and to change them
+later would rewrite a prefix that a provider has cached.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from msgspec.structs import replace
+
+from lynkr_desktop.engine.optimization.block_cache import BlockCache, block_key
+from lynkr_desktop.engine.optimization.distill.forms import Form, best_form, worth_it
+from lynkr_desktop.engine.optimization.distill.reread import (
+    Listing,
+    Standing,
+    difference,
+    listing_of,
+    same_again,
+    unchanged,
+)
+from lynkr_desktop.engine.optimization.distill.shortening import Note
+from lynkr_desktop.engine.optimization.distill.source import Source, source_of, written_by
+from lynkr_desktop.engine.optimization.stage import RESTORE, Scene, Stage, handle_of, left_out
+from lynkr_desktop.engine.wire.canonical import Block, Message, Request, Text, ToolResult, ToolUse
+from lynkr_desktop.protocol.optimization import StageName
+
+_MIN_CHARS = 200
+"""A text that is shorter cannot save what a replacement must save."""
+
+_NO_FORM = Form("", "", True)
+_REREAD = "files read again"
+_AGAIN = "results that came before"
+
+
+class DistillStage(Stage):
+    """Shrinks tool results by what they hold.
+
+    Args:
+        cache: what became of earlier blocks; one of its own by default.
+    """
+
+    name: StageName = "distill_compression"
+
+    def __init__(self, cache: BlockCache[Form | Listing] | None = None) -> None:
+        self.cache: BlockCache[Form | Listing] = BlockCache() if cache is None else cache
+
+    def apply(self, request: Request, scene: Scene) -> Request:
+        """The request with smaller tool results; the same object where there is nothing to do."""
+        walk = _Walk(self.cache, scene)
+        messages = tuple(map(walk.message, request.messages))
+        if all(new is old for new, old in zip(messages, request.messages, strict=True)):
+            return request
+        scene.did += [
+            f"{kind}: {blocks} shortened, {walk.saved[kind]:,} tokens fewer"
+            for kind, blocks in walk.blocks.most_common()
+        ]
+        return replace(request, messages=messages)
+
+
+class _Walk:
+    """One way through a request, from its first block to its last."""
+
+    def __init__(self, cache: BlockCache[Form | Listing], scene: Scene) -> None:
+        self.blocks: Counter[str] = Counter()
+        self.saved: Counter[str] = Counter()
+        self._cache = cache
+        self._scene = scene
+        self._calls: dict[str, ToolUse] = {}
+        self._standing = Standing()
+        self._seen: dict[bytes, str] = {}
+
+    def message(self, message: Message) -> Message:
+        content = tuple(map(self._block, message.content))
+        if all(new is old for new, old in zip(content, message.content, strict=True)):
+            return message
+        return replace(message, content=content)
+
+    def _block(self, block: Block) -> Block:
+        if isinstance(block, ToolUse):
+            self._calls[block.id] = block
+            if written := written_by(block):
+                path, text = written
+                listing = Listing("", "", tuple(text.split("\n")), 1, numbered=False)
+                self._standing.add(path, f"{block.name} {path}", listing, block_key(text).hex())
+            return block
+        if not isinstance(block, ToolResult):
+            return block
+        source = source_of(self._calls.get(block.tool_use_id))
+        if source is None:
+            return block
+        content = tuple(
+            self._part(part, source, block.is_error) if isinstance(part, Text) else part
+            for part in block.content
+        )
+        if all(new is old for new, old in zip(content, block.content, strict=True)):
+            return block
+        return replace(block, content=content)
+
+    def _part(self, part: Text, source: Source, is_error: bool) -> Text:
+        text = part.text
+        if len(text) < _MIN_CHARS or f"; {RESTORE} with id " in text:
+            return part
+        self._scene.check_time()
+        key = block_key(text)
+        form = (
+            self._again(text, key)
+            or self._reread(text, key, source, is_error)
+            or self._form(text, key, source)
+        )
+        if form is None:
+            return part
+        if not form.lossless:
+            self._scene.keep(text)
+        self.blocks[form.kind] += 1
+        self.saved[form.kind] += form.saved
+        return replace(part, text=form.text)
+
+    def _again(self, text: str, key: bytes) -> Form | None:
+        """A result that came before, word for word."""
+        if not self._scene.restorable or key not in self._seen:
+            return None
+        return self._worth(text, same_again(text, self._seen[key], _note(text)), _AGAIN)
+
+    def _reread(self, text: str, key: bytes, source: Source, is_error: bool) -> Form | None:
+        """A file of which earlier lines stand in the context."""
+        if source.kind != "file" or is_error:
+            return None
+        listing = self._listing(text, key, partial=source.partial)
+        versions = self._standing.of(source.path) if self._scene.restorable else []
+        note = _note(text)
+        for version in versions:
+            if (said := unchanged(source, listing, version, note)) and (
+                form := self._worth(text, said, _REREAD)
+            ):
+                return form
+        if versions:
+            its_key = block_key(
+                "difference", repr(source), key.hex(), *(version.key + version.label for version in versions)
+            )
+            form = self._remembered(its_key)
+            if form is None:
+                diffs = [difference(source, listing, version, note) for version in versions]
+                best = min((diff for diff in diffs if diff is not None), key=len, default=None)
+                form = (self._worth(text, best, _REREAD) if best is not None else None) or _NO_FORM
+                self._remember(its_key, form)
+            if form is not _NO_FORM:
+                return form
+        return None
+
+    def _form(self, text: str, key: bytes, source: Source) -> Form | None:
+        """The form that a text has whatever stands before it. What stays whole may be referred to later."""
+        about = (source.kind, source.path, source.partial, source.looks_for, self._scene.restorable)
+        its_key = block_key("form", repr(about), key.hex())
+        form = self._remembered(its_key)
+        if form is None:
+            note = _note(text) if self._scene.restorable else None
+            form = best_form(text, source, self._scene.count, note) or _NO_FORM
+            self._remember(its_key, form)
+        self._seen.setdefault(key, source.label)
+        if source.kind == "file" and form.lossless:
+            listing = self._listing(text, key, partial=source.partial)
+            self._standing.add(source.path, source.label, listing, key.hex())
+        return None if form is _NO_FORM else form
+
+    def _worth(self, text: str, said: str, kind: str) -> Form | None:
+        before = self._scene.count(text)
+        saved = before - self._scene.count(said)
+        return Form(said, kind, lossless=False, saved=saved) if worth_it(before, saved) else None
+
+    def _listing(self, text: str, key: bytes, *, partial: bool) -> Listing:
+        its_key = block_key("listing", str(partial), key.hex())
+        found = self._cache.get(its_key)
+        if isinstance(found, Listing):
+            return found
+        listing = listing_of(text, partial=partial)
+        self._cache.put(its_key, listing, 2 * len(text) + 60 * len(listing.lines))
+        return listing
+
+    def _remembered(self, key: bytes) -> Form | None:
+        found = self._cache.get(key)
+        return found if isinstance(found, Form) else None
+
+    def _remember(self, key: bytes, form: Form) -> None:
+        self._cache.put(key, form, 200 + 2 * len(form.text))
+
+
+def _note(text: str) -> Note:
+    """What makes the line for something that is left out of a text. Its handle is made when it is needed."""
+    handle: list[str] = []
+
+    def note(what: str) -> str:
+        if not handle:
+            handle.append(handle_of(text))
+        return left_out(what, handle[0])
+
+    return note
