@@ -18,6 +18,7 @@ from lynkr_desktop.cli import (
     profile,
     route,
     serve,
+    show,
     status,
     usage,
 )
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lynkr {lynkr_desktop.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (serve, status, usage, models, keys, profile, route, explain, graph, cache, config):
+    for command in (serve, status, usage, models, keys, profile, route, explain, show, graph, cache, config):
         command.add_parser(commands, common)
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):

@@ -26,6 +26,7 @@ from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
 from lynkr_desktop.engine.optimization.optimizer import Optimizer
 from lynkr_desktop.engine.optimization.stages import stage_makers
+from lynkr_desktop.engine.prompts import Prompts
 from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.connections import http_session
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
@@ -104,6 +105,7 @@ class Engine:
         self._records: Records
         self._decisions: DecisionLog
         self._sessions = Sessions()
+        self.prompts = Prompts()
         self.token = ""
         self.port = port
         self._port_given = port is not None
@@ -467,6 +469,9 @@ class Engine:
         self._active -= 1
         if not self._active:
             self._idle.set()
+        if exchange.sent is not None and exchange.request is not None:
+            asked = tuple(exchange.inner_calls)
+            self.prompts.keep(exchange.id, exchange.request, exchange.sent, len(exchange.body), asked)
         exchange.finish()
         self._ledger.add(exchange)
         if self.hub.listening:
@@ -485,7 +490,10 @@ class Engine:
             return
         told = seen(decision, request, id=row.id, session=row.session, answered=row.status == 200)
         task = self._decisions.conclude(told) if told is not None else ""
-        self._records.record(row, decision_row(decision, exchange.target, exchange.skipped, row, task=task))
+        made = decision_row(
+            decision, exchange.target, exchange.skipped, row, task=task, receipts=exchange.receipts
+        )
+        self._records.record(row, made)
 
     @property
     def records(self) -> Records:

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from lynkr_desktop.protocol.code import FileMetrics, IndexStatus, SymbolMetrics
+from lynkr_desktop.protocol.optimization import Receipt
 from lynkr_desktop.protocol.tiers import Tier
 
 ContributionGroup = Literal["ask", "code", "work", "risk"]
@@ -99,6 +100,7 @@ class DecisionRow(Struct, frozen=True, kw_only=True):
         profile: the routing profile in force.
         side: a harness asked, not a person: a title, a topic, a suggestion.
         candidates: the models of the tier in the order of preference, and why some were skipped.
+        receipts: what the stages of the pipeline did to the prompt, in their order.
         outcome: what happened after it.
         verdict: what `outcome` says of the choice.
         mark: what a person says of it; counts before `verdict`.
@@ -123,6 +125,7 @@ class DecisionRow(Struct, frozen=True, kw_only=True):
     profile: str = ""
     side: bool = False
     candidates: tuple[CandidateRow, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
     outcome: Outcome = Outcome()
     verdict: Verdict = ""
     mark: Verdict = ""

@@ -114,7 +114,10 @@ async def test_what_was_left_out_is_given_back_and_the_client_sees_one_reply() -
     )
     events = await through(model)
     made = folded(events)
-    assert [block.text for block in made.content if isinstance(block, Text)] == ["Let me look. ", "Two failed."]
+    assert [block.text for block in made.content if isinstance(block, Text)] == [
+        "Let me look. ",
+        "Two failed.",
+    ]
     assert made.stop_reason == "end_turn"
     assert made.usage == Usage(input_tokens=20, output_tokens=2, cost=1.0)
     assert sum(isinstance(event, Started) for event in events) == 1

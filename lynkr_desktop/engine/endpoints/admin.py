@@ -15,6 +15,7 @@ from lynkr_desktop.engine.endpoints.keys import Keys
 from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
+from lynkr_desktop.engine.endpoints.prompts import PromptCalls
 from lynkr_desktop.engine.endpoints.routes import RouteCalls
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
@@ -105,6 +106,7 @@ class Admin:
             *RouteCalls(self._engine).calls(),
             *ExplainCalls(self._engine).calls(),
             *CodeCalls(self._engine).calls(),
+            *PromptCalls(self._engine).calls(),
             *CacheCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),
             Call("GET", "/metrics", self.metrics, content="text/plain"),

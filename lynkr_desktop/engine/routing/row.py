@@ -10,6 +10,7 @@ from lynkr_desktop.engine.routing.outcomes import Seen
 from lynkr_desktop.engine.routing.selection import Skipped
 from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.protocol.control import RequestRow
+from lynkr_desktop.protocol.optimization import Receipt
 from lynkr_desktop.protocol.routing import CandidateRow, DecisionRow
 from lynkr_desktop.protocol.tiers import Tier
 
@@ -25,6 +26,7 @@ def decision_row(
     *,
     task: str = "",
     title: str = "",
+    receipts: tuple[Receipt, ...] = (),
 ) -> DecisionRow:
     """The row of a decision, without what becomes of it.
 
@@ -37,6 +39,7 @@ def decision_row(
         record: of the request, which says who asked and when; None where nothing was asked in earnest.
         task: that the request belongs to, see `DecisionRow`.
         title: the beginning of what a person asked, where there is no record.
+        receipts: what the stages did to the prompt.
     """
     grounds = decision.grounds or _NO_GROUNDS
     measured, touched = grounds.score, grounds.touched
@@ -59,6 +62,7 @@ def decision_row(
         profile=decision.profile.name,
         side=grounds.side is not None,
         candidates=_candidates(decision, target, skipped),
+        receipts=receipts,
     )
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import astuple
 from lynkr_desktop.engine.routing.outcomes import Outcomes, Seen, verdict
 from lynkr_desktop.engine.routing.replay import Task
 from lynkr_desktop.engine.telemetry.database import storable
+from lynkr_desktop.protocol.optimization import Receipt
 from lynkr_desktop.protocol.routing import (
     CandidateRow,
     ContributionGroup,
@@ -143,6 +144,7 @@ def _detail(decision: DecisionRow) -> str:
         decision.files[:_MOST_ITEMS],
         [astuple(item) for item in decision.contributions[:_MOST_ITEMS]],
         [astuple(item) for item in decision.candidates[:_MOST_ITEMS]],
+        [astuple(item) for item in decision.receipts],
     )
     try:
         stored = msgspec.json.encode(parts)
@@ -253,6 +255,7 @@ def replay(connection: sqlite3.Connection, since: float) -> Replay:
 _TIERS = {tier.value: tier for tier in Tier}
 _Contribution = tuple[str, float | None, float | None, str, ContributionGroup]
 _Candidate = tuple[str, str, Tier | None, str]
+_Receipt = tuple[str, int, int, float | None, tuple[str, ...], bool]
 
 
 class _Detail(Struct, array_like=True):
@@ -264,6 +267,7 @@ class _Detail(Struct, array_like=True):
     files: Raw = Raw(b"[]")
     contributions: Raw = Raw(b"[]")
     candidates: Raw = Raw(b"[]")
+    receipts: Raw = Raw(b"[]")
 
 
 def _row(values: Sequence[Any]) -> DecisionRow:
@@ -279,6 +283,10 @@ def _row(values: Sequence[Any]) -> DecisionRow:
     data["candidates"] = tuple(
         CandidateRow(provider=provider, model=model, tier=tier, skipped=skipped)
         for provider, model, tier, skipped in _read(detail.candidates, tuple[_Candidate, ...], ())
+    )
+    data["receipts"] = tuple(
+        Receipt(stage=stage, before=before, after=after, ms=ms or 0.0, did=did, skipped=skipped)
+        for stage, before, after, ms, did, skipped in _read(detail.receipts, tuple[_Receipt, ...], ())
     )
     data["outcome"] = _read(data["outcome"], Outcome, Outcome())
     data["tier"] = _TIERS.get(data.pop("chosen_tier"))
