@@ -209,7 +209,7 @@ async def test_an_ask_that_points_back_is_about_what_was_worked_on(tmp_path: Pat
 
         for text in (
             "table driven tests for that file",
-            "schreib Tests für diese Datei",
+            "schreib Tests für diese Klasse",
             "go for it, please",
         ):
             assert about(after(text, (READ, "..."))) == ["shop/slug.py"], text

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from lynkr_desktop.engine.analysis.index import Touched
 from lynkr_desktop.engine.routing import leaning, model
 from lynkr_desktop.engine.routing.ask import Ask, read_ask
-from lynkr_desktop.engine.routing.features import prose_of
+from lynkr_desktop.engine.routing.features import features, prose_of
 from lynkr_desktop.engine.routing.score import score
 from lynkr_desktop.engine.routing.structure import structure_of
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, ToolResult, ToolUse
@@ -245,6 +245,13 @@ def test_what_was_said_before_is_one_of_the_parts_that_sum_to_the_score(
     found = score(ask)
     assert sum(item.points for item in found.contributions) == pytest.approx(found.value, abs=2e-4)
     assert "\n" not in found.reason
+
+
+def test_a_text_weighs_the_same_with_and_without_its_parts() -> None:
+    for text in (HARD, EASY, "", "add a --quiet flag to `main()` in src/app.py"):
+        found = features(text)
+        reading = model.shipped().read(found)
+        assert model.shipped().weigh(found) == pytest.approx((reading.level, reading.fixed))
 
 
 def test_the_reason_names_what_a_turn_goes_on_with() -> None:

@@ -56,7 +56,7 @@ _SLIGHT = 0.2
 _PROPOSED = 0.5
 """What the model had proposed says as much of the work as the ask that led to it."""
 
-_PROPOSAL_PART = 500
+_PROPOSAL_PART = 300
 """Characters at the ends of what a model said that are read as its proposal."""
 
 _NOTHING_DONE = Work(())

@@ -59,8 +59,8 @@ _DEFINED = re.compile(
     r"(?m)^[+ ]?\s*(?:async )?(?:def|class|func|fn|interface|struct|trait)\s+([A-Za-z_]\w+)"
 )
 _POINTED_AT = re.compile(
-    r"\b(?:file|module|function|method|class|datei|fichier|fonction|archivo|fichero|función|arquivo|função|bestand|"
-    r"funzione|plik|dosya|tệp|fil)(?:s|es|en|n)?\b|файл|функци|модул|класс|ファイル|関数|モジュール|クラス|文件|函数|模块|"
+    r"\b(?:file|module|function|method|class|datei|klasse|funktion|methode|modul|fichier|fonction|classe|méthode|"
+    r"archivo|fichero|función|clase|método|módulo|arquivo|função|bestand|funzione|metodo|plik|dosya|tệp|fil)(?:s|es|en|n)?\b|файл|функци|модул|класс|ファイル|関数|モジュール|クラス|文件|函数|模块|"
     r"파일|함수|클래스|फ़ाइल|फ़ंक्शन|ملف|دالة",
     re.IGNORECASE,
 )

@@ -139,7 +139,8 @@ class Line:
 
     def worded(self, grams: Mapping[int, float]) -> float:
         """What the n-grams add to the value."""
-        return GRAM * self.step * sum(map(mul, grams.values(), map(self.grams.__getitem__, grams)))
+        total: float = sum(map(mul, grams.values(), map(self.grams.__getitem__, grams)))
+        return GRAM * self.step * total
 
 
 class Model:
@@ -149,6 +150,12 @@ class Model:
         self._tiers = tuple([Line(head) for head in weights.tiers])
         self._fixed = Line(weights.fixed)
         self._start = tuple([line.bias for line in self._tiers])
+
+    def weigh(self, found: Features) -> tuple[float, float]:
+        """The level and `fixed` of a reading without its parts, in a third of the time."""
+        dense = dense_of(found)
+        level = _level([line.at(dense, found.grams) for line in self._tiers])
+        return level, _within(self._fixed.at(dense, found.grams))
 
     def read(self, found: Features) -> Reading:
         """Applies the model; deterministic, some tenths of a millisecond."""
@@ -175,7 +182,11 @@ class Model:
         parts.sort(key=lambda part: (-abs(part.effect), part.name))
         parts.insert(0, Part("base", 1.0, base, "what any ask begins with"))
         fixed = self._fixed.at(dense, found.grams)
-        return Reading(sum([part.effect for part in parts]), min(1.0, max(0.0, fixed)), tuple(parts))
+        return Reading(sum([part.effect for part in parts]), _within(fixed), tuple(parts))
+
+
+def _within(fixed: float) -> float:
+    return min(1.0, max(0.0, fixed))
 
 
 def _shares(odds: Sequence[float]) -> list[float]:

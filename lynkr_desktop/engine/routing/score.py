@@ -71,9 +71,10 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
     found, reading, said = _read(subject, model)
     tally, fixed = said.copy(), reading.fixed
     if len(shares) > 1:
-        read = [(share, _read(text, model)[1]) for text, share in shares]
-        fixed = sum([share * other.fixed for share, other in read])
-        level = sum([share * other.level for share, other in read])
+        own = (reading.level, reading.fixed)
+        read = [(share, own if text is subject else _weigh(text, model)) for text, share in shares]
+        level = sum([share * of_text for share, (of_text, _) in read])
+        fixed = sum([share * of_text for share, (_, of_text) in read])
         reason = _context(ask, subject)
         tally.add("ask", "context", len(shares), level - reading.level, reason)
     structure = structure_of(touched)
@@ -109,6 +110,12 @@ def _read(text: str, model: Model) -> tuple[Features, Reading, _Tally]:
     for part in reading.parts:
         tally.add("risk" if part.risk else "ask", part.name, part.value, part.effect, part.reason)
     return found, reading, tally
+
+
+@lru_cache(maxsize=512)
+def _weigh(text: str, model: Model) -> tuple[float, float]:
+    """The level of a text that says a part of what the work is, and how far that is fixed."""
+    return model.weigh(read_features(text))
 
 
 def _sensitivity(fixed: float, concepts: dict[str, str]) -> float:
