@@ -21,7 +21,7 @@ from lynkr_desktop.engine.routing.concepts import concepts_of, tokens
 BITS = 17
 """The n-grams share 2 ** BITS weights by their hash."""
 
-_HEAD, _TAIL = 800, 400
+_HEAD, _TAIL = 500, 300
 """Characters of the prose that are read: its beginning and its end."""
 
 _PIECES = (3, 4, 5)
