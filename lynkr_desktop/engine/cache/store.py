@@ -213,7 +213,7 @@ class ReplyStore:
                     "INSERT INTO replies VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
                     (stored.key, stored.created, now, size, stored.root, stored.head, files, facts, events),
                 )
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            _shrink(connection)
             self._measure(connection)
             self.problem = ""
             return True
@@ -227,7 +227,7 @@ class ReplyStore:
                 with connection:
                     connection.execute("DELETE FROM replies WHERE created < ?", (self._clock() - ttl,))
                     self._make_room(connection, limit)
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                _shrink(connection)
                 self._measure(connection)
 
     def forget(self, root: str, paths: Collection[str], head: str | None) -> int:
@@ -251,7 +251,7 @@ class ReplyStore:
             if stale:
                 with connection:
                     connection.executemany("DELETE FROM replies WHERE key = ?", stale)
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                _shrink(connection)
                 self._measure(connection)
             return len(stale)
         return 0
@@ -431,6 +431,11 @@ class ReplyStore:
         self.count, self.size = connection.execute(
             "SELECT count(*), coalesce(sum(size), 0) FROM replies"
         ).fetchone()
+
+
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Gives pages that are free back to the disk. As a script, for `execute` would free one page alone."""
+    connection.executescript("PRAGMA incremental_vacuum")
 
 
 def remove(file: Path) -> bool:
