@@ -10,4 +10,10 @@ from lynkr_desktop.protocol.optimization import StageName
 
 def stage_makers() -> Mapping[StageName, Callable[[], Stage]]:
     """What makes each stage, by name."""
-    return {}
+    return {"distill_compression": _distill}
+
+
+def _distill() -> Stage:
+    from lynkr_desktop.engine.optimization.distill import DistillStage
+
+    return DistillStage()
