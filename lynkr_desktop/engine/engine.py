@@ -24,6 +24,7 @@ from lynkr_desktop.engine.events import EventHub
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
+from lynkr_desktop.engine.memory.service import Memories
 from lynkr_desktop.engine.optimization.optimizer import Optimizer
 from lynkr_desktop.engine.optimization.stages import stage_makers
 from lynkr_desktop.engine.prompts import Prompts
@@ -100,6 +101,7 @@ class Engine:
         self.prices = Prices()
         self.egress = Egress()
         self.cache = ResponseCache(paths.cache)
+        self.memories = Memories(paths.home)
         self._quickness = Quickness()
         self._turns = Turns()
         self._records: Records
@@ -210,6 +212,7 @@ class Engine:
         if self.workspaces is not None:
             await self.workspaces.close()
         await self.cache.close()
+        await self.memories.close()
         await asyncio.gather(*(provider.close() for provider in self._snapshot.providers.values()))
         await self._store.close()
         self.egress.open()
@@ -322,6 +325,7 @@ class Engine:
         self._mind_the_gate()
         self._sessions.forget_after = self.snapshot.config.routing.sticky.idle
         self.cache.take(self.snapshot.config.optimization.cache)
+        self.memories.take(self.snapshot.config.memory)
 
     async def _close_old(self, old: Snapshot) -> None:
         """Closes what the new configuration dropped; providers when nothing uses them any more."""
@@ -485,6 +489,8 @@ class Engine:
             waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
             self._quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
         decision, request = exchange.decision, exchange.request
+        if request is not None and exchange.origin is not None:
+            self.memories.observe(request, exchange.origin)
         if decision is None or request is None or not request.messages:
             self._records.record(row)
             return

@@ -11,6 +11,7 @@ from functools import lru_cache
 from msgspec import Struct, field
 
 from lynkr_desktop.engine.cache.recording import Recording
+from lynkr_desktop.engine.memory.store import Origin
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.selection import Skipped
@@ -87,6 +88,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     sent: Request | None = None
     """As it went to the model, where stages ran."""
     receipts: tuple[Receipt, ...] = ()
+    origin: Origin | None = None
+    """Where it stands, for what is remembered; None where memory has nothing to do with it."""
     cache: CacheResult = "bypass"
     recording: Recording | None = None
     """Takes the reply where it may be stored."""

@@ -17,6 +17,8 @@ from lynkr_desktop.engine.delivery import Delivery, estimated_usage, prompt_usag
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.loading import load_only
+from lynkr_desktop.engine.memory.hook import put_in
+from lynkr_desktop.engine.memory.service import Memories
 from lynkr_desktop.engine.optimization.inner import InnerAnswer
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
 from lynkr_desktop.engine.routing.router import Asking
@@ -52,6 +54,10 @@ class Host(Protocol):
     @property
     def cache(self) -> ResponseCache:
         """Replies that were given before."""
+
+    @property
+    def memories(self) -> Memories:
+        """What is remembered over sessions."""
 
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
@@ -110,6 +116,7 @@ class Flow:
             if not exchange.request.messages:
                 return await load_only(exchange, snapshot)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
+            await put_in(exchange, self._host.memories, snapshot.config.routing.workspace)
             if (stored := await self._host.cache.find(exchange, snapshot)) is not None:
                 take_over(exchange, stored)
                 self._host.routed(exchange)

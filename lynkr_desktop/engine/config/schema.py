@@ -478,17 +478,43 @@ class OptimizationOptions(Options):
 class MemoryOptions(Options):
     """memory"""
 
+    enabled: bool = Field(
+        False,
+        description="Remember what is said for later sessions of the same project: preferences, "
+        "decisions, facts "
+        "and fixes. Nothing is kept or put into prompts while it is off; what is there stays until "
+        "it is forgotten.",
+    )
     storage: str = Field(
         "sqlite://./lynkr.db",
         pattern="^sqlite://.+",
-        description="Where memories are kept.",
-        json_schema_extra=PLANNED,
+        description="Where memories are kept. A relative path starts at the home folder.",
     )
     scoring: tuple[Literal["surprise", "recency", "relevance"], ...] = Field(
-        ("surprise", "recency", "relevance"), description="What ranks a memory.", json_schema_extra=PLANNED
+        ("surprise", "recency", "relevance"),
+        description="What ranks a memory: how new it was, how long ago it was said, how well it fits "
+        "the ask.",
     )
     injection: Literal["context_window_slice", "off"] = Field(
-        "context_window_slice", description="How memories enter a prompt.", json_schema_extra=PLANNED
+        "context_window_slice",
+        description="How memories enter a prompt: `context_window_slice` puts the best few before "
+        "the ask, in its "
+        "turn, so that prompt caches go on serving; `off` only keeps them.",
+    )
+    budget: int = Field(400, ge=60, le=8000, description="Tokens that the memories of one ask may take.")
+    half_life: Duration = Field(
+        30 * 86400.0,
+        gt=0,
+        description="After this time without being said again, a memory is half as recent.",
+    )
+    floor: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Surprise below which nothing is kept; 1 keeps only what contradicts a memory.",
+    )
+    limit: int = Field(
+        100_000, ge=100, description="Memories that are kept; beyond it the oldest go, pinned ones last."
     )
 
 
