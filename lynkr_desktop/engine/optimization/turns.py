@@ -1,0 +1,284 @@
+"""A conversation as units that may be left out: a call goes only together with its result.
+
+Nothing here decides what goes; that is `window.py`. Here stands what belongs together, what each part costs,
+what a person said, and how a conversation reads without some of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.stage import Scene, left_out
+from lynkr_desktop.engine.routing.clean import clean_text
+from lynkr_desktop.engine.wire.canonical import (
+    Block,
+    Document,
+    Image,
+    Message,
+    RedactedThinking,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolUse,
+)
+
+LINE = 80
+"""Tokens that a line which stands for something left out takes at most."""
+
+TURN = 4
+"""Tokens of a turn beside its text, as `tokens` counts them."""
+
+Place = tuple[int, int]
+"""Of a block: the number of its message, and its own in that message."""
+
+_ERROR = re.compile(r"error|fail|exception|traceback|panic|fatal|denied|not found", re.IGNORECASE)
+_LONGEST_ERROR = 300
+_NAMED = 3
+"""Tools that a mark names."""
+
+
+class Unit(Struct, frozen=True):
+    """Messages that only go together.
+
+    Attributes:
+        first: number of its first message.
+        last: number of its last.
+        loose: whether it may go at all.
+    """
+
+    first: int
+    last: int
+    loose: bool
+
+    @property
+    def span(self) -> range:
+        """The numbers of its messages."""
+        return range(self.first, self.last + 1)
+
+
+class History:
+    """The messages of a request, and what is known of each.
+
+    Attributes:
+        messages: as they came.
+        costs: tokens of each block of each message.
+        units: in order; each message is in one.
+        unit_of: the number of each message's unit.
+        head: messages before the first turn of the model; harnesses put their instructions there.
+    """
+
+    def __init__(self, messages: tuple[Message, ...]) -> None:
+        self.messages = messages
+        self.costs = [[tokens.of_block(block) for block in message.content] for message in messages]
+        roles = [message.role for message in messages]
+        self.head = roles.index("assistant") if "assistant" in roles else len(roles)
+        self.units = tuple(self._units())
+        self.unit_of = [number for number, unit in enumerate(self.units) for _ in unit.span]
+        self._said: dict[int, str] = {}
+        self._persons: dict[int, bool] = {}
+
+    @property
+    def total(self) -> int:
+        """Tokens of all messages."""
+        return sum(map(sum, self.costs)) + TURN * len(self.messages)
+
+    def said(self, number: int) -> str:
+        """What a person said in a message; empty where only tools and harnesses speak."""
+        if number not in self._said:
+            message = self.messages[number]
+            self._said[number] = clean_text(message) if message.role == "user" else ""
+        return self._said[number]
+
+    def persons(self, number: int) -> bool:
+        """Whether a message has something of a person, beside the results of tools."""
+        if number not in self._persons:
+            message = self.messages[number]
+            self._persons[number] = message.role == "user" and (_media(message) or bool(self.said(number)))
+        return self._persons[number]
+
+    def _units(self) -> Iterator[Unit]:
+        number = 0
+        while number < len(self.messages):
+            message = self.messages[number]
+            after = self.messages[number + 1] if number + 1 < len(self.messages) else None
+            calls = [block.id for block in message.content if isinstance(block, ToolUse)]
+            results = _results(after) if after is not None and after.role == "user" else []
+            if message.role == "user":
+                # Results without a call before them are none of ours to judge.
+                yield Unit(number, number, number >= self.head and not _results(message))
+            elif calls and after is not None and sorted(calls) == sorted(r.tool_use_id for r in results):
+                yield Unit(number, number + 1, not (_media(message) or any(map(_has_media, results))))
+                number += 1
+            else:
+                yield Unit(number, number, not (calls or results or _media(message)))
+            number += 1
+
+
+def _results(message: Message) -> list[ToolResult]:
+    return [block for block in message.content if isinstance(block, ToolResult)]
+
+
+def _media(message: Message) -> bool:
+    return any(isinstance(block, Image | Document) for block in message.content)
+
+
+def _has_media(result: ToolResult) -> bool:
+    return any(not isinstance(part, Text) for part in result.content)
+
+
+# ---------------------------------------------------------------- what stands for a block
+
+
+def shortened(block: Block, scene: Scene, budget: int) -> Block:
+    """A text or result of which only a part stays, or a line that says so; images in it stay.
+
+    Args:
+        block: to be shortened; its text is kept whole under a handle.
+        scene: where it is kept.
+        budget: tokens that the part may have; 0 leaves the line alone.
+    """
+    if isinstance(block, Text):
+        return replace(block, text=excerpt(block.text, scene, budget))
+    if not isinstance(block, ToolResult):
+        return block
+    texts = [part for part in block.content if isinstance(part, Text)]
+    if not texts:
+        return block
+    said = "\n".join(part.text for part in texts)
+    left = replace(texts[-1], text=excerpt(said, scene, budget))
+    rest = tuple(part for part in block.content if not isinstance(part, Text))
+    return replace(block, content=(left, *rest))
+
+
+def excerpt(text: str, scene: Scene, budget: int) -> str:
+    """The beginning and the end of a text, with the lines of its middle that tell of errors."""
+    handle = scene.keep(text)
+    lines = text.count("\n") + 1
+    size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
+    room = budget
+    while room > 16:
+        # The end of a text may be denser than its average.
+        part = _excerpt(text, handle, max(1, len(text) * room // max(1, scene.count(text))))
+        if scene.count(part) <= budget + LINE:
+            return part
+        room = room * 2 // 3
+    return left_out(size, handle)
+
+
+def _excerpt(text: str, handle: str, room: int) -> str:
+    """An excerpt of about `room` characters."""
+    start, end = room // 2, len(text) - room // 4
+    start = max(start // 2, text.rfind("\n", 0, start) + 1) if "\n" in text[:start] else start
+    cut = text.find("\n", end) + 1
+    end = cut if end < cut < end + room // 8 else end
+    middle = text[start:end]
+    first = text.count("\n", 0, start) + 1
+    last = first + middle.count("\n") - middle.endswith("\n")
+    what = f"lines {first:,}-{last:,}" if last > first else f"{len(middle):,} characters"
+    parts = [text[:start].removesuffix("\n"), left_out(what, handle)]
+    spare = room // 4
+    for number, line in enumerate(middle.split("\n"), first):
+        if spare <= 0:
+            break
+        if _ERROR.search(line[:_LONGEST_ERROR]):
+            parts.append(f"line {number}: {line[: min(spare, _LONGEST_ERROR)]}")
+            spare -= len(parts[-1])
+    return "\n".join([*parts, text[end:]])
+
+
+# ---------------------------------------------------------------- what stands for turns
+
+
+def told(messages: list[Message]) -> str:
+    """Turns as a text in which nothing is missing but what only a vendor can read."""
+    return "\n\n".join(part for message in messages for part in _told(message))
+
+
+def _told(message: Message) -> Iterator[str]:
+    for block in message.content:
+        match block:
+            case Text():
+                yield f"## {message.role}\n{block.text}"
+            case Thinking() if block.text:
+                yield f"## {message.role}, thinking\n{block.text}"
+            case ToolUse():
+                yield f"## call of {block.name} ({block.id})\n{arguments(block)}"
+            case ToolResult():
+                texts = "\n".join(part.text for part in block.content if isinstance(part, Text))
+                yield f"## {'error' if block.is_error else 'result'} of {block.tool_use_id}\n{texts}"
+            case Thinking() | RedactedThinking() | Image() | Document():
+                pass
+
+
+def arguments(call: ToolUse) -> str:
+    """A call's arguments as JSON."""
+    try:
+        return msgspec.json.encode(call.input).decode()
+    except (UnicodeEncodeError, RecursionError):  # a lone surrogate; nested too deeply
+        return str(call.input)
+
+
+def _mark(run: list[Message], scene: Scene) -> Text:
+    """The line that stands for some turns."""
+    calls = Counter(
+        block.name[:32]
+        for message in run
+        for block in message.content
+        if isinstance(block, ToolUse) and block.name.isascii()
+    )
+    named = ", ".join(f"{count} of {name}" for name, count in calls.most_common(_NAMED))
+    more = ", …" if len(calls) > _NAMED else ""
+    what = f"{len(run)} earlier turns" if len(run) > 1 else "an earlier turn"
+    return Text(left_out(f"{what} ({named}{more})" if named else what, scene.keep(told(run))))
+
+
+def rebuilt(
+    history: History, scene: Scene, shorter: Mapping[Place, int], gone: frozenset[int]
+) -> tuple[Message, ...]:
+    """The conversation without what goes.
+
+    Args:
+        history: what it is.
+        scene: where what goes is kept.
+        shorter: blocks of which only so many tokens stay.
+        gone: units that go, but for what a person says in them.
+    """
+    out: list[Message] = []
+    run: list[Message] = []
+    for number, message in enumerate(history.messages):
+        stay = dict(enumerate(message.content))
+        if history.unit_of[number] in gone:
+            persons = history.persons(number)
+            left = [block for block in message.content if isinstance(block, ToolResult) or not persons]
+            run.append(replace(message, content=tuple(left)))
+            if not persons:
+                continue
+            stay = {at: block for at, block in stay.items() if not isinstance(block, ToolResult)}
+        content = tuple(
+            shortened(block, scene, shorter[number, at]) if (number, at) in shorter else block
+            for at, block in stay.items()
+        )
+        if run:
+            _close(out, run, scene)
+            if message.role == "user":
+                out[-1] = replace(out[-1], content=(*out[-1].content, *content))
+                continue
+        out.append(message if content == message.content else replace(message, content=content))
+    return tuple(out)
+
+
+def _close(out: list[Message], run: list[Message], scene: Scene) -> None:
+    """Puts the mark of a run of turns into the user's turn before it, or into one of its own."""
+    mark = _mark([message for message in run if message.content], scene)
+    run.clear()
+    if out and out[-1].role == "user":
+        out[-1] = replace(out[-1], content=(*out[-1].content, mark))
+    else:
+        out.append(Message("user", (mark,)))
