@@ -20,7 +20,7 @@ _LOCK_LINE = re.compile(
     r"[ \t]{0,8}(?:\d{1,7}[\t→|:])?[ \t]{0,60}(?:\"?(?:resolved|integrity|checksum"
     r"|shasum|contentHash|resolution|engines|funding|sha256)\"?"
     r"[ :=]|\{ ?(?:file|url) = \"|.{0,300}\bh1:[A-Za-z0-9+/]{43}=|\"?node\"?: \"|\"?url\"?: \"https?://"
-    r"|\"?license\"?: \"|\"?type\"?: \"(?:tidelift|github|opencollective|individual)\")"
+    r"|\"?license\"?: \"|\"?type\"?: \"(?:tidelift|github|opencollective|individual)\"|[}\]],?\s*$)"
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{400,}={0,2}")
 _BULKY = re.compile(

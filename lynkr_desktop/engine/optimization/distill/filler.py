@@ -29,11 +29,15 @@ _IN_DOCKER = r"(?:#\d+ (?:\d+\.\d+ )?)?"
 
 
 class _Filler(Struct, frozen=True):
-    """Marks of which one stands in each such text, why its lines may go, and the pattern of a line."""
+    """Marks of which one stands in each such text, why its lines may go, and the pattern of a line.
+
+    Where a pattern might also be something else, one of `beside` must stand in the text, too.
+    """
 
     marks: tuple[str, ...]
     why: str
     pattern: str
+    beside: tuple[str, ...] = ()
 
 
 _TIME = r"(?: ?[(\[]?<?\d[\d.,]* ?(?:m?s|μs|min|seconds?|sec|m \d+s)[)\]]?)?"
@@ -44,10 +48,10 @@ _FILLERS = (
     _Filler(("%]",), _PASSED, r"\S+\.py [.s]{1,400} *\[ *\d+%\]$"),
     _Filler(("%]",), _PROGRESS, r"[.s]{8,200} *\[ *\d+%\]$"),
     # unittest, TAP, mocha, jest, vitest, node
-    _Filler((" ... ok", " ... skipped"), _PASSED, r"\S.{0,400} \.\.\. (?:ok|skipped\b.*|ignored\b.*)$"),
-    _Filler(("✓", "✔", "√"), _PASSED, r"\s*(?:✓|✔|√) .*$"),
+    _Filler((" ... ok", " ... skipped"), _PASSED, r"\S.{0,400} \.\.\. (?:ok|skipped\b.*|ignored\b.*)$", ("\nRan ", "test result:", "\nrunning ")),
+    _Filler(("✓", "✔", "√"), _PASSED, r"\s*(?:✓|✔|√) .*$", ("Tests:", "Tests  ", "Test Files", " passing", "PASS ", "FAIL ", "tests ")),
     _Filler(("PASS ",), _PASSED, r"PASS (?:\|\w+\| )?\S+\.\w+" + _TIME + r"$"),
-    _Filler(("ok ",), _PASSED, r"\s*ok \d+ - .*$"),
+    _Filler(("ok ",), _PASSED, r"\s*ok \d+ - .*$", ("TAP version", "\n1..", "1..", "# pass")),
     # go
     _Filler(("=== RUN", "=== PAUSE", "=== CONT", "=== NAME"), _PASSED, r"=== (?:RUN|PAUSE|CONT|NAME)\s.*$"),
     _Filler(("--- PASS", "--- SKIP"), _PASSED, r"\s*--- (?:PASS|SKIP): \S+ \(\d.*\)$"),
@@ -65,7 +69,7 @@ _FILLERS = (
     _Filler(
         ("Compiling ", "Checking ", "Downloaded ", "Downloading ", "Adding ", "Fresh ", "Locking "),
         _STEPS,
-        r"\s+(?:Compiling|Checking|Downloaded|Downloading|Adding|Fresh|Locking|Documenting|Updating|Unpacking) \S.*$",
+        r"\s+(?:Compiling|Checking|Downloaded|Downloading|Adding|Fresh|Locking|Documenting|Unpacking) \S+ v\d.*$",
     ),
     # make, cmake, ninja, autotools
     _Filler(("%] ",), _STEPS, r"\[ *\d+%\] (?:Building|Linking|Built|Generating|Scanning|Automatic) .*$"),
@@ -79,7 +83,7 @@ _FILLERS = (
         ("Requirement already", "Collecting ", "Using cached", "Downloading ", "metadata"),
         _PACKAGES,
         r"\s*(?:Requirement already satisfied: .*|Collecting \S.*|Using cached \S.*|Downloading \S.*"
-        r"|(?:Preparing|Getting|Installing) .*\.\.\. ?(?:started|finished .*|done)?|Obtaining dependency .*)$",
+        r"|(?:Preparing metadata|Getting requirements|Installing build dependencies|Installing backend dependencies)\b.*|Obtaining dependency .*)$",
     ),
     _Filler(("━━", "██", "eta "), _PROGRESS, r"\s*[━╸╺█▏]{3,}.*$"),
     _Filler(("Installing ", "Updating "), _PACKAGES, r"\s+[-•] (?:Installing|Updating|Downgrading) \S+ \(.*\)(?:: .*)?$"),
@@ -114,7 +118,13 @@ _FILLERS = (
 
 def mark_filler(text: Lines) -> int:
     """Marks lines that say only that all goes well; how many those are."""
-    active = [filler for filler in _FILLERS if any(mark in text.text for mark in filler.marks)]
+    said = text.text
+    active = [
+        filler
+        for filler in _FILLERS
+        if any(mark in said for mark in filler.marks)
+        and (not filler.beside or any(mark in said for mark in filler.beside))
+    ]
     if not active:
         return 0
     pattern = re.compile(_IN_DOCKER + "(?:" + "|".join(f"({filler.pattern})" for filler in active) + ")")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from lynkr_desktop.engine.optimization.distill import blobs, grouping, json_forms, tables, terminal
+from lynkr_desktop.engine.optimization.distill import blobs, grouping, json_forms, tables, terminal, trees
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.filler import mark_filler
 from lynkr_desktop.engine.optimization.distill.logs import mark_templates
@@ -99,7 +99,12 @@ def _lossless(body: str, clean: str) -> Iterator[Form]:
         if (short := json_forms.columnar(body)) is not None:
             yield Form(short, "JSON as columns", True)
             return
-    for group, kind in ((grouping.group_hits, "search results"), (grouping.group_paths, "listings")):
+    for group, kind in (
+        (grouping.group_hits, "search results"),
+        (grouping.group_paths, "listings"),
+        (trees.undraw_tree, "listings"),
+        (trees.join_sections, "listings"),
+    ):
         if (grouped := group(clean)) is not None:
             yield Form(grouped, kind, True)
 

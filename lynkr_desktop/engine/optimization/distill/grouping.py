@@ -83,7 +83,7 @@ def group_paths(text: str) -> str | None:
     paths = 0
     for line in lines:
         folder, slash, name = line.rpartition("/")
-        if not slash or not name or not _is_path(line) or ", " in name or ": " in line:
+        if not slash or not name or not _is_path(line) or " " in name or ": " in line:
             grouped.append(("", [line]))
             continue
         paths += 1
@@ -96,7 +96,7 @@ def group_paths(text: str) -> str | None:
     prefix = _common_folder([folder for folder, _ in grouped if folder])
     parts = [PATHS_UNDER.format(prefix) if prefix else PATHS]
     parts += [
-        f"{folder[len(prefix) :] or './'}: {', '.join(names)}" if folder else f"|{names[0]}"
+        f"{folder[len(prefix) :] or './'}: {' '.join(names)}" if folder else f"|{names[0]}"
         for folder, names in grouped
     ]
     written = "\n".join(parts)
@@ -115,7 +115,7 @@ def ungroup_paths(text: str) -> str:
             continue
         if prefix and folder == "./":
             folder = ""
-        lines += [f"{prefix}{folder}{name}" for name in names.split(", ")]
+        lines += [f"{prefix}{folder}{name}" for name in names.split(" ")]
     return "\n".join(lines)
 
 

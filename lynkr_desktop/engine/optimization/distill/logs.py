@@ -22,6 +22,7 @@ _TIMED = re.compile(
     r"|\S+ - - \[)|\S{1,60} \| |\{\"(?:time|ts|level|msg)"
 )
 _WORD = re.compile(r"(?<!\S)[^\s\d]*\d\S*")
+_ONE_NUMBER = re.compile(r"\D*(\d+(?:\.\d+)?)\D*")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WHY = "like the ones around them"
 _FAR = 8.0
@@ -92,5 +93,5 @@ def _is_id(value: str) -> bool:
 
 
 def _number(value: str) -> float | None:
-    found = _NUMBER.search(value)
-    return float(found[0]) if found and len(found[0]) < 16 else None
+    found = None if _is_id(value) and len(value) > 8 else _ONE_NUMBER.fullmatch(value)
+    return float(found[1]) if found and len(found[1]) < 16 else None

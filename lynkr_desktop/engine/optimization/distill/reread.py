@@ -102,7 +102,7 @@ class Standing:
 def unchanged(source: Source, listing: Listing, version: Version, note: Note) -> str | None:
     """What to say where all lines stand in an earlier version already; None where they do not."""
     lines = listing.lines
-    while lines and not lines[-1]:
+    while not listing.numbered and lines and not lines[-1]:  # what stands behind the last line's end
         lines = lines[:-1]
     if len(lines) < _MIN_LINES:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 Note = Callable[[str], str]
 """Makes of what is left out the line that says so, with the handle of the original."""
@@ -52,19 +52,19 @@ class Lines:
         gone = sum(end - start for start, end in gaps)
         parts = [note(f"{gone} of {len(self.lines)} lines")]
         position = 0
+        told = ""
         for start, end in gaps:
             parts += self.lines[position:start]
-            parts.append(self._mark(start, end))
-            position = end
+            why = self._why(start, end)
+            parts.append(self._mark(start, end, "" if why == told else why))
+            position, told = end, why
         return "\n".join([*parts, *self.lines[position:]])
 
-    def _mark(self, start: int, end: int) -> str:
-        first, last = self._first + start, self._first + end - 1
+    def _why(self, start: int, end: int) -> str:
         whys = Counter(why for why in self.drop[start:end] if why)
-        told = ", ".join(f"{count} {why}" for why, count in whys.most_common(3))
-        return f"[… lines {first}-{last}: {told}]" if last > first else f"[… line {first}: {told}]"
+        return ", ".join(why for why, _ in whys.most_common(3))
 
-
-def kept(lines: Sequence[str], drop: Sequence[str | None]) -> list[str]:
-    """The lines that stay."""
-    return [line for line, why in zip(lines, drop, strict=True) if why is None]
+    def _mark(self, start: int, end: int, why: str) -> str:
+        first, last = self._first + start, self._first + end - 1
+        which = f"lines {first}-{last}" if last > first else f"line {first}"
+        return f"[… {which}: {why}]" if why else f"[… {which}]"

@@ -1,0 +1,473 @@
+"""Tool results become smaller, and nothing that an answer may depend on is lost."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.distill import DistillStage
+from lynkr_desktop.engine.optimization.stage import RESTORE, OutOfTime, Scene
+from lynkr_desktop.engine.wire.canonical import Image, Message, Request, Text, Tool, ToolResult, ToolUse
+
+Call = tuple[str, dict[str, Any], str]
+
+CODE = "\n".join(f"def step_{n}(value: int) -> int:\n    return value * {n}  # part {n}\n" for n in range(60))
+
+
+def conversation(*calls: Call, ask: str = "Please look.") -> Request:
+    turns = [Message("user", (Text(ask),))]
+    for number, (name, arguments, text) in enumerate(calls):
+        turns.append(Message("assistant", (ToolUse(f"c{number}", name, arguments),)))
+        turns.append(Message("user", (ToolResult(f"c{number}", (Text(text),)),)))
+    return Request("m", tuple(turns), tools=(Tool("Bash"),))
+
+
+def results(request: Request) -> list[str]:
+    return [
+        block.text
+        for message in request.messages
+        for block in message.content
+        if isinstance(block, ToolResult)
+    ]
+
+
+def distilled(*calls: Call, restorable: bool = True) -> tuple[list[str], Scene]:
+    scene = Scene(count=tokens.count, restorable=restorable)
+    return results(DistillStage().apply(conversation(*calls), scene)), scene
+
+
+def bash(text: str, command: str = "./run.sh") -> Call:
+    return "Bash", {"command": command}, text
+
+
+def read(text: str, path: str = "/repo/app/steps.py", first: int = 1, **more: Any) -> Call:
+    lines = "\n".join(f"{number:6d}\t{line}" for number, line in enumerate(text.split("\n"), first))
+    return "Read", {"file_path": path, **more}, lines
+
+
+def saved(before: str, after: str) -> float:
+    return 1 - tokens.count(after) / tokens.count(before)
+
+
+def pytest_log() -> str:
+    lines = [
+        f"tests/test_{n // 20}.py::test_case_{n} {'FAILED' if n == 77 else 'PASSED'} [{n // 4:3d}%]"
+        for n in range(400)
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "=================================== FAILURES ===================================",
+            "tests/test_3.py:12: in test_case_77",
+            "E   AssertionError: order 8841 has 41 rows, not 42",
+            "======================== 1 failed, 399 passed in 3.21s =========================",
+        ]
+    )
+
+
+# ---------------------------------------------------------------- logs
+
+
+def test_a_test_run_keeps_its_failures_its_error_text_and_its_counts() -> None:
+    (text,), scene = distilled(bash(pytest_log(), "pytest -v"))
+    for needle in ("test_case_77 FAILED", "order 8841 has 41 rows, not 42", "1 failed, 399 passed in 3.21s"):
+        assert needle in text
+    assert saved(pytest_log(), text) > 0.9
+    assert list(scene.originals.values()) == [pytest_log()]
+    assert next(iter(scene.originals)) in text
+
+
+def test_the_lines_that_a_mark_names_are_those_lines_of_the_original() -> None:
+    head = "Exit code: 1\nWall time: 3.2 seconds\nOutput:\n"
+    (text,), scene = distilled(("shell", {"command": ["bash", "-lc", "pytest -v"]}, head + pytest_log()))
+    (original,) = scene.originals.values()
+    assert text.startswith(head)
+    assert "lines 4-80: passed tests]" in text
+    assert all("PASSED" in line for line in original.split("\n")[3:80])
+
+
+LOGS = {
+    "jest": (
+        "\n".join(
+            f"PASS src/c{n}.test.ts\n  Part {n}\n    ✓ does {n} (3 ms)\n    ✓ is {n}" for n in range(40)
+        )
+        + "\nFAIL src/z.test.ts\n  Z\n    ✕ breaks (3 ms)\n\n  ● Z › breaks\n    Expected: 3\n    Received: 4\n"
+        "Tests: 1 failed, 80 passed, 81 total",
+        ("FAIL src/z.test.ts", "  Z\n", "✕ breaks", "Received: 4", "1 failed, 80 passed"),
+    ),
+    "go": (
+        "\n".join(f"=== RUN   TestA{n}\n--- PASS: TestA{n} (0.00s)" for n in range(60))
+        + "\n    b_test.go:12: want 3, got 4\n--- FAIL: TestB (0.01s)\nFAIL\tgithub.com/x/y\t0.12s",
+        ("b_test.go:12: want 3, got 4", "--- FAIL: TestB", "FAIL\tgithub.com/x/y"),
+    ),
+    "cargo": (
+        "\n".join(f"   Compiling crate{n} v1.{n}.0" for n in range(60))
+        + "\nwarning: unused variable: `x`\n --> src/main.rs:3:9\nerror[E0382]: borrow of moved value: `v`",
+        ("unused variable: `x`", "src/main.rs:3:9", "error[E0382]: borrow of moved value: `v`"),
+    ),
+    "maven": (
+        "\n".join(f"[INFO] Downloading from central: https://repo/{n}.pom" for n in range(60))
+        + "\n[WARNING] system modules path not set\n[ERROR] src/A.java:[3,4] cannot find symbol\n[INFO] BUILD FAILURE",
+        ("system modules path not set", "src/A.java:[3,4] cannot find symbol", "BUILD FAILURE"),
+    ),
+    "pip": (
+        "\n".join(f"Collecting p{n}\n  Downloading p{n}-1.{n}-py3-none-any.whl (12 kB)" for n in range(40))
+        + "\nERROR: Could not find a version that satisfies zlib-x==9\nSuccessfully installed a-1.2 b-2.7",
+        ("Could not find a version that satisfies zlib-x==9", "Successfully installed a-1.2 b-2.7"),
+    ),
+    "npm": (
+        "\n".join(f"npm http fetch GET 200 https://registry/p{n} 12ms" for n in range(40))
+        + "\nnpm warn deprecated inflight@1.0.6: leaks memory\nadded 211 packages in 4s\n3 high severity vulnerabilities",
+        ("inflight@1.0.6: leaks memory", "added 211 packages", "3 high severity"),
+    ),
+    "docker": (
+        "\n".join(f"#8 sha256:{n:064x} 1.2MB / 3.0MB 0.{n}s" for n in range(30))
+        + "\n#9 [3/5] RUN make\n#9 12.31 src/a.c:3:1: error: expected ';'\n#9 ERROR: exit code: 2",
+        ("#9 [3/5] RUN make", "src/a.c:3:1: error: expected ';'", "#9 ERROR: exit code: 2"),
+    ),
+    "make": (
+        "\n".join(f"gcc -O2 -Iinclude -c src/f{n}.c -o build/f{n}.o" for n in range(40))
+        + "\nsrc/f81.c:12:5: warning: unused variable 'x'\nmake: *** [Makefile:12: f82.o] Error 1",
+        ("src/f81.c:12:5: warning: unused variable 'x'", "[Makefile:12: f82.o] Error 1"),
+    ),
+    "gradle": (
+        "\n".join(f"> Task :m{n}:compileJava UP-TO-DATE" for n in range(40))
+        + "\nAppTest > adds numbers FAILED\n    java.lang.AssertionError at AppTest.java:9\n31 tests completed, 1 failed",
+        ("AppTest > adds numbers FAILED", "AppTest.java:9", "31 tests completed, 1 failed"),
+    ),
+    "unittest": (
+        "\n".join(f"test_{n} (app.Case.test_{n}) ... ok" for n in range(60))
+        + "\ntest_x (app.Case.test_x) ... FAIL\nAssertionError: 3 != 4\nRan 61 tests in 0.1s\n\nFAILED (failures=1)",
+        ("test_x (app.Case.test_x) ... FAIL", "3 != 4", "Ran 61 tests", "failures=1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", LOGS)
+def test_logs_of_tools_keep_what_went_wrong(tool: str) -> None:
+    log, needles = LOGS[tool]
+    (text,), scene = distilled(bash(log))
+    assert saved(log, text) > 0.6
+    for needle in needles:
+        assert needle in text
+    assert list(scene.originals.values()) == [log]
+
+
+def test_a_list_with_ticks_that_is_no_test_run_stays() -> None:
+    log = "\n".join(
+        f"✓ deployed service-{n} to https://eu-{n}.example.com as rel_{n * 7919}" for n in range(60)
+    )
+    (text,), _ = distilled(bash(log))
+    assert all(f"rel_{n * 7919}" in text for n in range(60))
+
+
+def server_log() -> list[str]:
+    values = random.Random(5)
+    lines = [
+        f"2026-05-01T12:{n // 60:02d}:{n % 60:02d}Z INFO [http] GET /items/{n * 7} 200 {values.randint(3, 19)}ms "
+        f"req={values.getrandbits(48):012x}"
+        for n in range(600)
+    ]
+    lines[321] = "2026-05-01T12:05:21Z INFO [http] GET /items/2247 500 11ms req=00aa11bb22cc"
+    lines[411] = "2026-05-01T12:06:51Z INFO [http] GET /items/2877 200 30412ms req=0011223344ff"
+    lines[200] = "2026-05-01T12:03:20Z ERROR [db] timeout on connection 9"
+    lines[500] = "2026-05-01T12:08:20Z INFO [auth] key rotated for tenant blue"
+    return lines
+
+
+def test_a_long_log_keeps_errors_and_what_is_unusual() -> None:
+    lines = server_log()
+    (text,), _ = distilled(bash("\n".join(lines), "docker logs api"))
+    for index in (0, 200, 321, 411, 500, 599):
+        assert lines[index] in text
+    assert saved("\n".join(lines), text) > 0.8
+
+
+def test_frames_of_libraries_are_folded_and_own_frames_stay() -> None:
+    frames = "\n".join(
+        f'  File "/usr/lib/python3.11/site-packages/django/core/m{n}.py", line {n}, in call\n    return f{n}()'
+        for n in range(30)
+    )
+    trace = (
+        f'Traceback (most recent call last):\n  File "/repo/app.py", line 3, in main\n    run()\n{frames}\n'
+        '  File "/repo/db.py", line 77, in save\n    raise ValueError(row)\nValueError: row 4711 is not valid'
+    )
+    (text,), _ = distilled(bash(trace))
+    for needle in ("/repo/app.py", "line 77, in save", "ValueError: row 4711 is not valid"):
+        assert needle in text
+    assert saved(trace, text) > 0.6
+
+
+# ---------------------------------------------------------------- searches, listings, data
+
+
+def test_all_hits_of_a_search_in_json_stay_without_any_handle() -> None:
+    hits = [
+        {"file": f"src/m{n % 7}.py", "line": n * 3, "text": f"    token_{n * 7919} = make()", "repo": "acme"}
+        for n in range(60)
+    ]
+    text = json.dumps({"matches": hits, "total": 60}, indent=2)
+    (short,), scene = distilled(("search_code", {"query": "token"}, text))
+    assert all(f"token_{n * 7919} = make()" in short for n in range(60))
+    assert not scene.originals
+    assert saved(text, short) > 0.4
+
+
+def test_search_hits_name_their_file_once() -> None:
+    text = "\n".join(
+        f"/home/me/app/src/{'abcdef'[n // 10]}_module.py:{n}:    call_{n * 31}()" for n in range(60)
+    )
+    (short,), scene = distilled(("Grep", {"pattern": "call_"}, text), restorable=False)
+    assert all(f"{n}:    call_{n * 31}()" in short for n in range(60))
+    assert short.count("a_module.py") == 1
+    assert not scene.originals
+
+
+def test_folders_of_package_managers_become_counts() -> None:
+    own = [f"./src/part{n}/index.ts" for n in range(20)]
+    text = "\n".join([*own, *(f"./node_modules/p{n}/lib/a.js" for n in range(400))])
+    (short,), scene = distilled(bash(text, "find . -type f"))
+    assert all(path.split("/")[2] in short for path in own)
+    assert saved(text, short) > 0.8
+    assert text in scene.originals.values()
+
+
+def test_a_lock_file_keeps_names_and_versions() -> None:
+    packages = {
+        f"node_modules/p{n}": {
+            "version": f"1.{n}.0",
+            "resolved": f"https://registry.npmjs.org/p{n}/-/p{n}-1.{n}.0.tgz",
+            "integrity": "sha512-" + f"Ab3{n}" * 20,
+        }
+        for n in range(60)
+    }
+    call = read(json.dumps({"name": "shop", "packages": packages}, indent=2), "/repo/package-lock.json")
+    (text,), _ = distilled(call)
+    assert all(f'"node_modules/p{n}"' in text and f'"1.{n}.0"' in text for n in range(60))
+    assert saved(call[2], text) > 0.5
+
+
+def test_a_minified_line_keeps_what_was_looked_for() -> None:
+    line = "".join(f"var a{n}=function(e){{return e+{n}}};" for n in range(2000))
+    line = line[:20_000] + "var secretToggle=!0;" + line[20_000:]
+    hits = f"dist/app.min.js:1:{line}"
+    (text,), scene = distilled(("Grep", {"pattern": "secretToggle"}, hits))
+    assert "var secretToggle=!0;" in text
+    assert saved(hits, text) > 0.9
+    assert hits in scene.originals.values()
+
+
+def test_a_long_table_keeps_its_ends_its_shape_and_rows_of_trouble() -> None:
+    rows = [f"{n},user{n},{n * 1.5},{'late' if n % 9 == 0 else 'ok'}" for n in range(400)]
+    rows[250] = "250,user250,,error: no such account"
+    text = "\n".join(["id,name,amount,status", *rows])
+    (short,), _ = distilled(bash(text, "cat data.csv"))
+    for needle in ("id,name,amount,status", rows[0], rows[250], rows[399], "400 rows", "late 45×"):
+        assert needle in short
+    assert saved(text, short) > 0.8
+
+
+def test_progress_bars_and_colours_go_and_messages_between_them_stay() -> None:
+    bars = "".join(f"\r[{'#' * n}{'.' * (40 - n)}] {n * 2}%" for n in range(41))
+    text = f"start\x1b[32m ok\x1b[0m\n{bars[:900]}\rwarning: mirror 7 is slow{bars[900:]}\ndone in 3s"
+    (short,), scene = distilled(bash(text), restorable=False)
+    for needle in ("start ok", "warning: mirror 7 is slow", "80%", "done in 3s"):
+        assert needle in short
+    assert "\x1b" not in short
+    assert not scene.originals
+
+
+# ---------------------------------------------------------------- files read again
+
+
+def test_a_file_read_again_is_named_and_not_repeated() -> None:
+    (first, second), scene = distilled(read(CODE), read(CODE))
+    assert first == read(CODE)[2]
+    assert "Read /repo/app/steps.py" in second
+    assert saved(first, second) > 0.9
+    assert list(scene.originals.values()) == [first]
+
+
+def test_a_changed_file_is_shown_by_its_changes() -> None:
+    changed = CODE.replace("return value * 30 ", "return value * 3000 ")
+    (_, second), scene = distilled(read(CODE), read(changed))
+    assert "-    return value * 30  # part 30" in second
+    assert "+    return value * 3000  # part 30" in second
+    assert scene.originals[second.split('id "')[1].split('"')[0]] == read(changed)[2]
+
+
+def test_a_part_of_a_file_that_was_read_whole() -> None:
+    part = "\n".join(CODE.split("\n")[49:99])
+    (_, second), _ = distilled(read(CODE), read(part, first=50, offset=50, limit=50))
+    assert "lines 50-99 of /repo/app/steps.py, unchanged" in second
+
+
+def test_reads_by_the_shell_and_what_was_written() -> None:
+    part = "\n".join(CODE.split("\n")[49:99])
+    _, whole, again = distilled(
+        ("Write", {"file_path": "/repo/app/steps.py", "content": CODE}, "File created."),
+        bash(CODE, "cat app/steps.py"),
+        bash(part, "cd /repo && sed -n '50,99p' app/steps.py"),
+    )[0]
+    assert "unchanged since Write /repo/app/steps.py" in whole
+    assert "50 lines of" not in again or "unchanged" in again
+    assert saved(part, again) > 0.8
+
+
+def test_a_file_of_the_same_name_elsewhere_is_another_file() -> None:
+    (_, second), scene = distilled(
+        read(CODE, "/repo/a/__init__.py"), read(CODE + "\nx = 1", "/repo/b/__init__.py")
+    )
+    assert second == read(CODE + "\nx = 1")[2]
+    assert not scene.originals
+
+
+def test_code_that_is_read_stays_byte_for_byte() -> None:
+    code = "\n".join(f"x_{n} = 1   " for n in range(80)) + "\n\n\n\n" + "# same line\n" * 20
+    call = bash(code, "cat notes.py")
+    assert distilled(call)[0] == [code]
+
+
+# ---------------------------------------------------------------- the laws
+
+
+EVERY = [
+    bash(pytest_log(), "pytest -v"),
+    read(CODE),
+    bash("\n".join(server_log()), "docker logs api"),
+    read(CODE.replace("part 7", "part seven")),
+    *(bash(log) for log, _ in LOGS.values()),
+    bash(pytest_log(), "pytest -v"),
+    read("\n".join(CODE.split("\n")[20:90]), first=21, offset=21),
+]
+
+
+def test_earlier_results_come_out_the_same_when_turns_are_added() -> None:
+    stage = DistillStage()
+    before: list[str] = []
+    for count in range(1, len(EVERY) + 1):
+        scene = Scene(count=tokens.count, restorable=True)
+        now = results(stage.apply(conversation(*EVERY[:count]), scene))
+        assert now[: count - 1] == before
+        before = now
+    assert (
+        results(DistillStage().apply(conversation(*EVERY), Scene(count=tokens.count, restorable=True)))
+        == before
+    )
+
+
+def test_whatever_was_changed_is_kept_byte_for_byte() -> None:
+    texts, scene = distilled(*EVERY)
+    for call, text in zip(EVERY, texts, strict=True):
+        if f"{RESTORE} with id" in text:
+            assert call[2] in scene.originals.values()
+        assert len(text) <= len(call[2])
+
+
+def test_where_nothing_can_be_had_back_nothing_is_left_out() -> None:
+    _, scene = distilled(*EVERY, restorable=False)
+    assert not scene.originals
+
+
+def test_all_but_the_results_stays_as_it_is() -> None:
+    marked = ToolResult(
+        "c", (Text(pytest_log(), {"cache_control": {"type": "ephemeral"}}), Image(url="https://x/y.png")),
+        is_error=True, extra={"cache_control": {"type": "ephemeral"}},
+    )  # fmt: skip
+    pasted = Text(pytest_log())
+    turns = (
+        Message("user", (pasted,)),
+        Message("assistant", (Text("I run it."), ToolUse("c", "Bash", {"command": "pytest -v"}))),
+        Message("user", (marked, pasted)),
+    )
+    request = Request("m", turns, system=(Text(pytest_log()),), tools=(Tool("Bash"),))
+    new = DistillStage().apply(request, Scene(count=tokens.count, restorable=True))
+    assert (new.system, new.tools, new.messages[:2]) == (request.system, request.tools, turns[:2])
+    result, said = new.messages[2].content
+    assert said == pasted
+    assert isinstance(result, ToolResult)
+    assert (result.is_error, result.extra, result.content[1]) == (True, marked.extra, marked.content[1])
+    first = result.content[0]
+    assert isinstance(first, Text)
+    assert first.extra == marked.content[0].extra  # type: ignore[union-attr]
+    assert len(first.text) < 1000
+
+
+def test_a_request_with_nothing_to_do_comes_back_itself() -> None:
+    request = conversation(bash("fine"), read("x = 1"))
+    assert DistillStage().apply(request, Scene(count=tokens.count, restorable=True)) is request
+
+
+def test_what_was_had_back_is_not_shortened_again() -> None:
+    call = (RESTORE, {"id": "r_1"}, pytest_log())
+    assert distilled(call)[0] == [pytest_log()]
+
+
+def test_the_stage_gives_up_when_its_time_is_over() -> None:
+    scene = Scene(count=tokens.count, restorable=True, seconds=0)
+    with pytest.raises(OutOfTime):
+        DistillStage().apply(conversation(bash(pytest_log())), scene)
+
+
+def test_blocks_are_looked_up_and_not_worked_out_again() -> None:
+    stage = DistillStage()
+    stage.apply(conversation(*EVERY), Scene(count=tokens.count, restorable=True))
+    misses = stage.cache.misses
+    stage.apply(conversation(*EVERY), Scene(count=tokens.count, restorable=True))
+    assert stage.cache.misses == misses
+    assert stage.cache.hits >= len(EVERY) - 4
+
+
+HOSTILE = {
+    "one long line": "ab" * 2_500_000,
+    "blanks": " " * 5_000_000 + "x",
+    "colons": "a:1:" * 1_200_000,
+    "slashes": "/a" * 2_500_000,
+    "many short lines": "\n".join(str(n % 7) for n in range(200_000)),
+    "many like hits": "\n".join(f"a/b.py:{n}:x" for n in range(200_000)),
+    "many passes": "\n".join(f"t/a.py::t{n} PASSED" for n in range(100_000)),
+    "deep JSON": "[" * 100_000 + "]" * 100_000,
+    "open JSON": '{"a":' * 200_000,
+    "escapes": "\x1b[" * 1_000_000 + "\x1b]" * 500_000,
+    "returns": "\r".join(f"{n}%" for n in range(500_000)),
+    "digits": "\n".join("1" * 990 for _ in range(3_000)),
+    "junk": bytes(random.Random(1).randbytes(2_000_000)).decode("latin-1"),
+    "surrogates": "\ud800" * 200_000 + "\n" + '{"a":"\udfff"}\n' * 2_000,
+    "frames": "    at a.b(c)\n" * 100_000,
+    "encoded": ("A1b2" * 99 + " ") * 10_000,
+    "indented files": '  File "' + '\n  File "x", line 1\n' * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("kind", ["shell", "file", "search"])
+def test_hostile_texts_take_no_long_time_and_lose_nothing(name: str, kind: str) -> None:
+    text = HOSTILE[name]
+    call: Call = {
+        "shell": bash(text),
+        "file": ("Read", {"file_path": "/x/data.json"}, text),
+        "search": ("Grep", {"pattern": "a.*(b|c)+"}, text),
+    }[kind]
+    # Counting is not what is looked at here.
+    scene = Scene(count=lambda text: len(text) // 4, restorable=True, seconds=60)
+    began = time.perf_counter()
+    (new,) = results(DistillStage().apply(conversation(call), scene))
+    assert time.perf_counter() - began < 2
+    assert len(new) <= len(text)
+    if new != text and scene.originals:
+        assert list(scene.originals.values()) == [text]
+
+
+def test_real_code_of_this_project_goes_through() -> None:
+    files = sorted(Path(__file__).parent.glob("test_wire_*.py"))[:12]
+    calls = [read(path.read_text(encoding="utf-8"), str(path)) for path in files]
+    texts, scene = distilled(*calls, *calls)
+    assert texts[: len(calls)] == [call[2] for call in calls]
+    assert all("unchanged" in text or "same as" in text for text in texts[len(calls) :])
+    assert len(scene.originals) == len(calls)
