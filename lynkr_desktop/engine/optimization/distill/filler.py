@@ -28,6 +28,10 @@ _PACKAGES = "package steps"
 _IN_DOCKER = r"(?:#\d+ (?:\d+\.\d+ )?)?"
 
 
+_MAX_CONTEXT = 12
+"""Lines below a warning that may belong to it."""
+
+
 class _Filler(Struct, frozen=True):
     """Marks of which one stands in each such text, why its lines may go, and the pattern of a line.
 
@@ -142,6 +146,33 @@ def mark_filler(text: Lines) -> int:
             marked += 1
     if marked:
         _mark_headings(text)
+    return marked
+
+
+def mark_repeated_warnings(text: Lines) -> int:
+    """Marks warnings that stand above already, word for word, with the lines that belong to them."""
+    if "arning" not in text.text and "WARN" not in text.text:
+        return 0
+    lines = text.lines
+    first: dict[str, int] = {}
+    marked = 0
+    index = 0
+    while index < len(lines):
+        line = lines[index]
+        at = first.setdefault(line, index) if "arning" in line or "WARN" in line else index
+        size = 0
+        if at < index:
+            size = 1
+            while (
+                size < _MAX_CONTEXT
+                and index + size < len(lines)
+                and lines[index + size][:1] in (" ", "\t", "|")
+                and lines[at + size] == lines[index + size]
+            ):
+                size += 1
+            text.drop[index : index + size] = ["warnings that stand above"] * size
+            marked += size
+        index += max(1, size)
     return marked
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
 from lynkr_desktop.engine.optimization.distill import blobs, grouping, json_forms, tables, terminal, trees
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
-from lynkr_desktop.engine.optimization.distill.filler import mark_filler
+from lynkr_desktop.engine.optimization.distill.filler import mark_filler, mark_repeated_warnings
 from lynkr_desktop.engine.optimization.distill.logs import mark_templates
 from lynkr_desktop.engine.optimization.distill.reread import listing_of
 from lynkr_desktop.engine.optimization.distill.shortening import Lines, Note
@@ -21,7 +22,11 @@ _MIN_SHARE, _MIN_TOKENS = 0.15, 40
 _LOSSY_GAIN = 0.75
 """A form that leaves something out must be this much smaller than the best one that does not."""
 
+_FOLDER_VIEW = "Here's the files and directories"
+"""How the tool of Anthropic and OpenHands that views files begins where the path is a folder."""
+
 _LOG_FILES = (".log", ".out", ".err", ".txt")
+_LOG_FOLDER = re.compile(r"(?:^|/)logs?/[^/]+$")
 _DATA_FILES = (".json", ".jsonl", ".ndjson")
 _TABLE_FILES = (".csv", ".tsv", ".psv")
 
@@ -52,7 +57,7 @@ def best_form(text: str, source: Source, count: Callable[[str], int], note: Note
         note: makes the line that stands for what is left out; None where nothing may be lost.
     """
     forms: list[Form] = []
-    if source.kind == "file":
+    if source.kind == "file" and not text.startswith(_FOLDER_VIEW):
         if note is not None:
             forms += _of_file(text, source, note)
     else:
@@ -125,8 +130,8 @@ def _of_file(text: str, source: Source, note: Note) -> Iterator[Form]:
         elif (columns := json_forms.columnar(plain)) is not None:
             said = note("the layout of this file")
             yield Form(f"{listing.head}{said}\n{columns}{listing.tail}", "JSON as columns", False)
-    elif path.endswith(_LOG_FILES):
-        yield from _log(text, 1, note)
+    elif path.endswith(_LOG_FILES) or _LOG_FOLDER.search(path):
+        yield from _log(terminal.clean(text), 1, note)
     if (short := blobs.shorten_long_lines(text, note, "")) is not None:
         yield Form(short, "long lines", False)
 
@@ -136,7 +141,7 @@ def _shortened(clean: str, source: Source, first: int, note: Note) -> Iterator[F
         yield from _log(clean, first, note)
         if (table := tables.shorten_table(clean, note)) is not None:
             yield Form(table, "tables", False)
-    if source.kind in ("search", "listing", "shell"):
+    if source.kind != "other":
         lines = Lines(clean, first)
         if blobs.mark_bulky_folders(lines) and (short := lines.shortened(note)):
             yield Form(short, "listings", False)
@@ -150,7 +155,7 @@ def _shortened(clean: str, source: Source, first: int, note: Note) -> Iterator[F
 def _log(clean: str, first: int, note: Note) -> Iterator[Form]:
     lines = Lines(clean, first)
     counts = {
-        "test and build logs": mark_filler(lines),
+        "test and build logs": mark_filler(lines) + mark_repeated_warnings(lines),
         "stack traces": mark_library_frames(lines),
         "generated files in diffs": blobs.mark_generated_diffs(lines),
         "logs": mark_templates(lines),

@@ -22,8 +22,13 @@ LEGEND = (
     '[JSON in columnar form: {"columns": names, "rows": values} stands for an array with one object per row; '
     '"same" holds the fields that are equal in all of them'
 )
+_NESTED_LEGEND = '; a column {"name": [fields]} holds objects, each as the array of its fields'
 _ABSENT_LEGEND = f'; "{_ABSENT}" is an absent field'
 _LINES_LEGEND = "; the text had one object per line"
+
+
+_Shape = dict[str, "_Shape"]
+"""The fields of nested objects; empty for all other values."""
 
 
 class _Number(str):
@@ -67,7 +72,12 @@ def columnar(text: str) -> str | None:
         return None
     if not writer.arrays or (lines and not written.startswith('{"columns":')):
         return None
-    legend = LEGEND + (_ABSENT_LEGEND if writer.absent else "") + (_LINES_LEGEND if lines else "")
+    legend = (
+        LEGEND
+        + (_NESTED_LEGEND if writer.nested else "")
+        + (_ABSENT_LEGEND if writer.absent else "")
+        + (_LINES_LEGEND if lines else "")
+    )
     return f"{legend}]\n{written}"
 
 
@@ -100,6 +110,7 @@ class _Writer:
     def __init__(self) -> None:
         self.arrays = 0
         self.absent = False
+        self.nested = False
 
     def write(self, value: Any) -> str:
         kind = type(value)
@@ -139,18 +150,44 @@ class _Writer:
         if not columns:
             return None
         self.arrays += 1
+        shapes = {name: _shape([item[name] for item in items if name in item]) for name in columns}
+        self.nested |= any(shapes.values())
         self.absent |= any(names[name] < len(items) for name in columns)
+        absent = f'"{_ABSENT}"'
         rows = [
             "["
-            + ",".join([self.write(item[name]) if name in item else f'"{_ABSENT}"' for name in columns])
+            + ",".join([self._cell(item[name], shapes[name]) if name in item else absent for name in columns])
             + "]"
             for item in items
         ]
-        head = '{"columns":[' + ",".join(map(encode_basestring, columns)) + "]"
+        head = '{"columns":[' + ",".join([_column(name, shapes[name]) for name in columns]) + "]"
         if same:
             inner = [f"{encode_basestring(name)}:{self.write(first[name])}" for name in same]
             head += ',"same":{' + ",".join(inner) + "}"
         return head + ',"rows":[\n' + ",\n".join(rows) + "]}"
+
+    def _cell(self, value: Any, shape: _Shape) -> str:
+        if not shape:
+            return self.write(value)
+        return "[" + ",".join([self._cell(value[name], inner) for name, inner in shape.items()]) + "]"
+
+
+def _shape(values: list[Any]) -> _Shape:
+    """The fields that all values have, in their order, where all are objects with the same fields."""
+    first = values[0]
+    if type(first) is not dict or not first:
+        return {}
+    order = list(first)
+    if any(type(value) is not dict or list(value) != order for value in values):
+        return {}
+    return {name: _shape([value[name] for value in values]) for name in order}
+
+
+def _column(name: str, shape: _Shape) -> str:
+    if not shape:
+        return encode_basestring(name)
+    inner = ",".join([_column(field, below) for field, below in shape.items()])
+    return f"{{{encode_basestring(name)}:[{inner}]}}"
 
 
 def _same_types(values: list[Any]) -> bool:
@@ -179,10 +216,18 @@ def _expand(value: Any, absent: bool) -> Any:
     same = {name: _expand(item, absent) for name, item in value.get("same", {}).items()}
     return [
         same
-        | {
-            name: _expand(item, absent)
-            for name, item in zip(value["columns"], row, strict=True)
+        | dict(
+            _expand_cell(column, item, absent)
+            for column, item in zip(value["columns"], row, strict=True)
             if not (absent and item == _ABSENT)
-        }
+        )
         for row in value["rows"]
     ]
+
+
+def _expand_cell(column: Any, item: Any, absent: bool) -> tuple[str, Any]:
+    if isinstance(column, str):
+        return column, _expand(item, absent)
+    ((name, fields),) = column.items()
+    cells = zip(fields, item, strict=True)
+    return name, dict(_expand_cell(field, cell, absent) for field, cell in cells)

@@ -17,7 +17,7 @@ Kind = Literal["file", "search", "listing", "shell", "other"]
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORDS = re.compile(r"[a-z0-9]+")
-_READS = frozenset({"read", "view", "cat", "open", "editor"})
+_READS = frozenset({"read", "view", "cat", "open", "editor", "contents"})
 _SEARCHES = frozenset({"grep", "search", "rg", "ripgrep"})
 _LISTS = frozenset({"glob", "list", "ls", "tree", "find", "files"})
 
@@ -81,11 +81,13 @@ def source_of(call: ToolUse | None) -> Source | None:
     pattern = call.input.get("pattern", call.input.get("query", call.input.get("regex")))
     looks_for = pattern if isinstance(pattern, str) else ""
     label = _one_line(f"{call.name[:40]} {(path or looks_for)[:200]}")
+    if writes_file(call):
+        return Source(label=label)
     if words & _SEARCHES:
         return Source("search", label=label, looks_for=looks_for[:300])
     if words & _LISTS:
         return Source("listing", label=label)
-    if path and words & _READS and not writes_file(call):
+    if path and words & _READS:
         partial = any(call.input.get(key) is not None for key in _PARTIAL_KEYS)
         return Source("file", path=_normal(path), partial=partial, label=label)
     return Source(label=label)
