@@ -14,6 +14,7 @@ from lynkr_desktop.cli import (
     explain,
     graph,
     keys,
+    memory,
     models,
     profile,
     route,
@@ -35,7 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lynkr {lynkr_desktop.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (serve, status, usage, models, keys, profile, route, explain, show, graph, cache, config):
+    for command in (
+        serve,
+        status,
+        usage,
+        models,
+        keys,
+        profile,
+        route,
+        explain,
+        show,
+        graph,
+        cache,
+        memory,
+        config,
+    ):
         command.add_parser(commands, common)
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):

@@ -12,6 +12,7 @@ from lynkr_desktop.engine.endpoints.code import CodeCalls
 from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, number, reply
 from lynkr_desktop.engine.endpoints.explain import ExplainCalls
 from lynkr_desktop.engine.endpoints.keys import Keys
+from lynkr_desktop.engine.endpoints.memory import MemoryCalls
 from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
@@ -106,6 +107,7 @@ class Admin:
             *RouteCalls(self._engine).calls(),
             *ExplainCalls(self._engine).calls(),
             *CodeCalls(self._engine).calls(),
+            *MemoryCalls(self._engine).calls(),
             *PromptCalls(self._engine).calls(),
             *CacheCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),

@@ -46,6 +46,10 @@ class NoSuchMemory(MemoryFault):
         super().__init__(f"There is no memory {memory_id[:60]!r}.")
 
 
+class InvalidMemory(MemoryFault):
+    """A memory cannot be what somebody wants to make of it."""
+
+
 # ---------------------------------------------------------------- looking
 
 
@@ -85,17 +89,18 @@ def listing(
     return [row_of(row) for row in rows.fetchall()]
 
 
-def search(store: Store, text: str, *, project: str = "", limit: int = 50) -> list[MemoryRow]:
-    """Memories that hold words of a text, the best first; of one project, or of all."""
+def search(
+    store: Store, text: str, *, project: str = "", kind: MemoryKind | None = None, limit: int = 50
+) -> list[MemoryRow]:
+    """Memories that hold words of a text, the best first; of one project and kind, or of all."""
     names = [project] if project else [found.project for found in projects(store)]
     ranked: list[tuple[float, float, MemoryRow]] = []
     for name in names:
         found = store.find(name, text, local_only=True)
-        scored = (
-            (matched(found.query, candidate.terms, found.corpus), candidate.row)
-            for candidate in found.candidates
-        )
-        ranked += [(score, row.at, row) for score, row in scored if score]
+        for candidate in found.candidates:
+            score = matched(found.query, candidate.terms, found.corpus)
+            if score and kind in (None, candidate.row.kind):
+                ranked.append((score, candidate.row.at, candidate.row))
     ranked.sort(key=lambda item: item[:2], reverse=True)
     return [row for _, _, row in ranked[:limit]]
 
@@ -133,7 +138,7 @@ def change(store: Store, memory_id: str, patch: MemoryPatch) -> MemoryRow:
 
     Raises:
         NoSuchMemory: there is none of that id.
-        MemoryFault: the text is empty or too long.
+        InvalidMemory: the text is empty or too long.
     """
     row = get(store, memory_id)
     if patch.kind is not UNSET:
@@ -186,33 +191,33 @@ def take_in(store: Store, rows: Iterable[MemoryRow]) -> Imported:
 def _checked(text: str) -> str:
     tidied = tidy(text)
     if not tidied:
-        raise MemoryFault("A memory needs a text. To be rid of it, delete it.")
+        raise InvalidMemory("A memory needs a text. To be rid of it, delete it.")
     if len(tidied) > LONGEST:
-        raise MemoryFault(f"A memory has at most {LONGEST} characters; this one has {len(tidied):,}.")
+        raise InvalidMemory(f"A memory has at most {LONGEST} characters; this one has {len(tidied):,}.")
     return tidied
 
 
 # ---------------------------------------------------------------- forgetting
 
 
-def delete(store: Store, memory_ids: Iterable[str]) -> int:
-    """Forgets some memories, with those that they took the place of, and returns how many are gone.
+def delete(store: Store, memory_id: str) -> int:
+    """Forgets a memory, with those that it took the place of, and returns how many are gone.
 
     Raises:
+        NoSuchMemory: there is none of that id.
         MemoryFault: they are gone, and their bytes may still stand in the file.
     """
     gone = 0
     with store.writing() as connection:
-        wanted = list(memory_ids)
+        wanted = [memory_id]
         while wanted:
-            memory_id = wanted.pop()
-            gone += _remove(connection, "id = ?", (memory_id,))
-            wanted += [
-                row[0]
-                for row in connection.execute("SELECT id FROM memories WHERE superseded_by = ?", (memory_id,))
-            ]
-    if gone:
-        scrub(store)
+            one = wanted.pop()
+            older = connection.execute("SELECT id FROM memories WHERE superseded_by = ?", (one,)).fetchall()
+            gone += _remove(connection, "id = ?", (one,))
+            wanted += [row[0] for row in older]
+    if not gone:
+        raise NoSuchMemory(memory_id)
+    scrub(store)
     return gone
 
 

@@ -277,7 +277,7 @@ class Memories:
         total = sum(project.memories for project in projects)
         return MemoryStatus(enabled=enabled, file=file, memories=total, projects=tuple(projects))
 
-    def forget_choices(self, memory_ids: Sequence[str] | None = None) -> None:
+    def leave_out(self, memory_ids: Sequence[str] | None = None) -> None:
         """Leaves memories out of turns that they were put into: those that were changed or forgotten.
 
         Args:
