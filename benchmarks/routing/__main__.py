@@ -7,20 +7,24 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from benchmarks.routing import gsm8k
 from benchmarks.routing.evaluate import (
     Bench,
+    Decider,
     Judged,
     baselines,
     cross_validated,
+    examples_of,
     judge,
     latency,
     mistakes,
     ours,
 )
+from benchmarks.routing.train import SPLITS
 from lynkr_desktop.protocol.tiers import TIERS
 
 LOOKS = Path(__file__).with_name("test_looks.txt")
@@ -40,16 +44,23 @@ def main() -> None:
     tune = Bench.of("tune")
     bench = tune if arguments.split == "tune" else Bench.of(arguments.split)
     count = len(bench.items)
-    if bench is tune:
-        models = cross_validated(tune)
+    if bench.split in SPLITS:
+        others = [
+            example for split in SPLITS if split != bench.split for example in examples_of(Bench.of(split))
+        ]
+
+        def without(**parts: Any) -> Decider:
+            return ours(cross_validated(bench, others, **parts))
+
+        models = cross_validated(bench, others)
         decide = ours(models)
         table = [
             judge("Lynkr, cross-validated", bench, decide, deep=True),
             judge("  without the code's structure", bench, ours(models, structure=False)),
-            judge("  without n-grams", bench, ours(cross_validated(tune, without="wording"))),
-            judge("  without concepts", bench, ours(cross_validated(tune, without="concepts"))),
-            judge("  without the split's own lines", bench, ours(cross_validated(tune, tune=False))),
-            judge("  without data/train", bench, ours(cross_validated(tune, own=False))),
+            judge("  without n-grams", bench, without(without="wording")),
+            judge("  without concepts", bench, without(without="concepts")),
+            judge("  without the split's own lines", bench, without(folds_too=False)),
+            judge("  without data/train", bench, without(own=False)),
         ]
     else:
         decide = ours([None] * count)

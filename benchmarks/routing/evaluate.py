@@ -154,20 +154,26 @@ def ours(models: Sequence[Model | None], *, structure: bool = True) -> Decider:
 
 
 def cross_validated(
-    bench: Bench, *, own: bool = True, tune: bool = True, without: str = ""
+    bench: Bench,
+    others: Sequence[Example] = (),
+    *,
+    own: bool = True,
+    folds_too: bool = True,
+    without: str = "",
 ) -> list[Model | None]:
     """For each item a model that was trained without it and its group.
 
     Args:
-        bench: the tune split.
+        bench: a split that is learned from.
+        others: what is learned from beside it and data/train.
         own: whether the asks of data/train are learned from.
-        tune: whether the other folds of the split are.
+        folds_too: whether the other folds of the split are.
         without: what to leave out of the features, see `Corpus`.
     """
     examples = examples_of(bench)
     folds = folds_of([example.group for example in examples])
-    mine = own_examples() if own else []
-    if not tune:
+    mine = [*(own_examples() if own else []), *others]
+    if not folds_too:
         models = dict.fromkeys(folds, train(mine))
     else:
         corpus = Corpus([*examples, *mine], without)

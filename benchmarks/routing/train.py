@@ -34,7 +34,10 @@ SHRINK_TIERS, ROUNDS = 0.2, 50
 """How strongly those of the tiers are, and when L-BFGS stops, which holds them down too."""
 
 TUNE_WEIGHT = 2.0
-"""A line of the tune split counts as much as two of data/train: somebody else wrote and labelled it."""
+"""A line of a split counts as much as two of data/train: it was labelled with the code that it is about."""
+
+SPLITS = ("tune", "validate")
+"""The splits that are learned from."""
 
 FOLDS = 10
 _SHAPES = frozenset(("+length", "+question", "+steps", "+pasted", "+path", "+code"))
@@ -171,7 +174,8 @@ def main() -> None:
     arguments = parser.parse_args()
     examples = own_examples()
     if not arguments.without_tune:
-        examples += examples_of(Bench.of("tune"))
+        for split in SPLITS:
+            examples += examples_of(Bench.of(split))
     arguments.output.write_bytes(msgspec.msgpack.encode(Corpus(examples).weights(range(len(examples)))))
     print(f"{len(examples)} asks -> {arguments.output} ({arguments.output.stat().st_size:,} bytes)")
 
