@@ -10,10 +10,16 @@ from lynkr_desktop.protocol.optimization import StageName
 
 def stage_makers() -> Mapping[StageName, Callable[[], Stage]]:
     """What makes each stage, by name."""
-    return {"distill_compression": _distill}
+    return {"distill_compression": _distill, "sliding_window_history": _window}
 
 
 def _distill() -> Stage:
     from lynkr_desktop.engine.optimization.distill import DistillStage
 
     return DistillStage()
+
+
+def _window() -> Stage:
+    from lynkr_desktop.engine.optimization.window import WindowStage
+
+    return WindowStage()
