@@ -192,6 +192,8 @@ class ResponseCache:
     def _get(self, key: bytes) -> Stored | None:
         with self._lock:
             waiting = self._waiting.get(key)
+        if waiting is not None:
+            self._store.note_use(key)
         found = waiting or self._store.get(key, self._options.ttl)
         return found if found is not None and isinstance(Reply.of(found.events), Reply) else None
 

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -55,9 +56,6 @@ _LARGEST_SHARE = 4
 
 _LONGEST_EVENTS = 64 * 1024**2
 _WAL_PAGES = 200
-_FLUSH_AFTER = 64
-"""Uses that are noted in memory before they are written."""
-
 _PAUSE = 60.0
 """Seconds without writing after the disk was full or the file could not be written."""
 
@@ -146,8 +144,10 @@ class ReplyStore:
         """Replies, and their bytes, as of the last change."""
 
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reading goes by a connection of its own, which never waits for a write to end.
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
         self._silent_until = 0.0
         self._uses: dict[bytes, tuple[float, int]] = {}
 
@@ -155,35 +155,36 @@ class ReplyStore:
 
     def get(self, key: bytes, ttl: float) -> Stored | None:
         """The reply to a request, if there is one that is not older than `ttl` seconds."""
+        row = self._row(key)
+        if row is None:
+            return None
+        created, root, head, files, facts, events = row
+        if self._clock() - created <= ttl:
+            try:
+                found = Stored(
+                    key=key,
+                    created=created,
+                    root=root,
+                    head=head,
+                    files=_FILES.decode(files),
+                    facts=_FACTS.decode(facts),
+                    events=_EVENTS.decode(_inflated(events)),
+                )
+            except _UNREADABLE as error:
+                log.warning("a stored reply was damaged and is dropped: %s", error)
+            else:
+                self.note_use(key)
+                return found
         with self._opened(create=False) as connection:
-            if connection is None:
-                return None
-            query = "SELECT created, root, head, files, facts, events FROM replies WHERE key = ?"
-            row = connection.execute(query, (key,)).fetchone()
-            if row is None:
-                return None
-            now = self._clock()
-            created, root, head, files, facts, events = row
-            if now - created <= ttl:
-                try:
-                    found = Stored(
-                        key=key,
-                        created=created,
-                        root=root,
-                        head=head,
-                        files=_FILES.decode(files),
-                        facts=_FACTS.decode(facts),
-                        events=_EVENTS.decode(_inflated(events)),
-                    )
-                except _UNREADABLE as error:
-                    log.warning("a stored reply was damaged and is dropped: %s", error)
-                else:
-                    self._use(connection, key, now)
-                    return found
-            with connection:
-                connection.execute("DELETE FROM replies WHERE key = ?", (key,))
-            self._measure(connection)
+            if connection is not None:
+                with connection:
+                    connection.execute("DELETE FROM replies WHERE key = ?", (key,))
+                self._measure(connection)
         return None
+
+    def note_use(self, key: bytes) -> None:
+        """Notes that a reply was given. Many are written at once: only the order of deletion hangs on it."""
+        self._uses[key] = (self._clock(), self._uses.get(key, (0.0, 0))[1] + 1)
 
     def put(self, stored: Stored, *, limit: int, ttl: float) -> bool:
         """Stores a reply, in the place of those that were not used for longest; whether it is stored.
@@ -201,8 +202,9 @@ class ReplyStore:
         with self._opened(create=True) as connection:
             if connection is None:
                 return False
-            self._flush(connection)
             now = self._clock()
+            used, hits = self._uses.pop(stored.key, (now, 0))
+            self._flush(connection)
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute(
@@ -210,8 +212,11 @@ class ReplyStore:
                 )
                 self._make_room(connection, limit - size)
                 connection.execute(
-                    "INSERT INTO replies VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
-                    (stored.key, stored.created, now, size, stored.root, stored.head, files, facts, events),
+                    "INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(stored.key, stored.created, used, hits, size),
+                        *(stored.root, stored.head, files, facts, events),
+                    ),
                 )
             _shrink(connection)
             self._measure(connection)
@@ -313,6 +318,7 @@ class ReplyStore:
     def close(self) -> None:
         """Writes what is only noted, and closes the file."""
         with self._lock:
+            self._end_reading()
             connection, self._connection = self._connection, None
             if connection is not None:
                 with contextlib.suppress(sqlite3.Error):
@@ -338,6 +344,30 @@ class ReplyStore:
                 yield self._connection
             except (sqlite3.Error, OSError) as error:
                 self._failed(error)
+
+    def _row(self, key: bytes) -> tuple[Any, ...] | None:
+        """The row of a reply, None where there is none or the file cannot be read."""
+        query = "SELECT created, root, head, files, facts, events FROM replies WHERE key = ?"
+        try:
+            with self._reading:
+                if self._reader is None:
+                    if time.monotonic() < self._silent_until or not self.file.exists():
+                        return None
+                    self._reader = self._connect()
+                found: tuple[Any, ...] | None = self._reader.execute(query, (key,)).fetchone()
+                return found
+        except (sqlite3.Error, OSError) as error:
+            failure = error
+        with self._lock:
+            self._failed(failure)
+        return None
+
+    def _end_reading(self) -> None:
+        with self._reading:
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    reader.close()
 
     def _connect(self) -> sqlite3.Connection:
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -377,6 +407,7 @@ class ReplyStore:
         if code in _PASSING:
             log.info("the cache of replies is busy: %s", error)
             return
+        self._end_reading()
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -391,12 +422,6 @@ class ReplyStore:
                 return
         self.problem = f"Replies are not stored for a minute: {_told(error)}. Make room or check the folder."
         log.warning("%s is not written for a while: %s", self.file, error)
-
-    def _use(self, connection: sqlite3.Connection, key: bytes, now: float) -> None:
-        """Notes a use; many are written at once, since only the order of deletion hangs on it."""
-        self._uses[key] = (now, self._uses.get(key, (0.0, 0))[1] + 1)
-        if len(self._uses) >= _FLUSH_AFTER and time.monotonic() >= self._silent_until:
-            self._flush(connection)
 
     def _flush(self, connection: sqlite3.Connection) -> None:
         uses, self._uses = self._uses, {}
