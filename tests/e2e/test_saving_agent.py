@@ -1,4 +1,4 @@
-"""The real Claude Code does a task of ten steps with everything on that saves tokens, and with everything off."""
+"""The real Claude Code does a task of ten steps, with everything on that saves tokens and with nothing."""
 
 from __future__ import annotations
 
