@@ -11,7 +11,8 @@ they are chosen, before the stages; see `memory.injection`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -30,8 +31,12 @@ _RUN = 8
 _LENGTH = 600
 """The same in characters."""
 
-_NUMBER = re.compile(r"[ \t]{1,8}\d{1,6}(?:\t|→)")
+_NUMBER = re.compile(r"^[ \t]{1,8}\d{1,6}(?:\t|→)")
 """How tools that read files number lines. Other numbers may be what a result is about."""
+
+
+_REMEMBERED = 1_000
+_known: OrderedDict[tuple[int, int], tuple[int, ...]] = OrderedDict()
 
 
 class DedupStage(Stage):
@@ -85,16 +90,19 @@ class _Seen:
     def add(self, text: str) -> None:
         """Notes a text."""
         if len(text) >= _LENGTH:
-            self._shingles.update(number for number in _shingles(text.split("\n")) if number)
+            self._shingles.update(_shingles(text))
 
     def shortened(self, text: str, scene: Scene) -> str:
         """A text without the passages that were seen; the very same where it has none."""
         if len(text) < _LENGTH or not self._shingles:
             return text
+        known = _shingles(text)
+        if self._shingles.isdisjoint(known):
+            return text
         lines = text.split("\n")
         out: list[str] = []
         kept = 0
-        for start, end in self._runs(lines):
+        for start, end in self._runs(known):
             passage = "\n".join(lines[start:end])
             if len(passage) < _LENGTH:
                 continue
@@ -105,11 +113,11 @@ class _Seen:
             self.lines += end - start
         return "\n".join([*out, *lines[kept:]]) if kept else text
 
-    def _runs(self, lines: list[str]) -> Iterator[tuple[int, int]]:
+    def _runs(self, shingles: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Stretches of lines of which each shingle was seen; those of too little go with what is around."""
         start, end, taken = -1, -1, 0
-        for at, number in enumerate(_shingles(lines)):
-            known = number in self._shingles
+        for at, number in enumerate(shingles):
+            known = number != 0 and number in self._shingles
             if start >= 0 and ((number and not known) or (known and at > end)):
                 yield from _long(start, end)
                 start, taken = -1, end
@@ -125,22 +133,26 @@ def _long(start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _shingles(lines: list[str]) -> Iterator[int]:
-    """A number for each run of `_SHINGLE` lines; 0 for those that have too little in them."""
-    plain = [_plain(line) for line in lines]
-    numbers = list(map(hash, plain))
-    lengths = list(map(len, plain))
-    for at in range(len(plain) - _SHINGLE + 1):
-        if sum(lengths[at : at + _SHINGLE]) < _TELLING:
-            yield 0
-        else:
-            yield hash(tuple(numbers[at : at + _SHINGLE])) or 1
+def _shingles(text: str) -> Sequence[int]:
+    """A number for each run of `_SHINGLE` lines; 0 for those that have too little in them.
 
-
-def _plain(line: str) -> str:
-    """A line without its number and the blanks at its end."""
-    found = _NUMBER.match(line)
-    return (line[found.end() :] if found is not None else line).rstrip()
+    Texts come again with each turn, so what was found for the latest is remembered.
+    """
+    key = hash(text), len(text)
+    if (known := _known.get(key)) is not None:
+        return known
+    lines = text.split("\n")
+    if "\t" in text or "→" in text:
+        lines = [_NUMBER.sub("", line, count=1) for line in lines]
+    lines = list(map(str.rstrip, lines))
+    numbers, lengths = list(map(hash, lines)), list(map(len, lines))
+    runs = zip(*(numbers[at:] for at in range(_SHINGLE)), strict=False)
+    sizes = map(sum, zip(*(lengths[at:] for at in range(_SHINGLE)), strict=False))
+    found = tuple((hash(run) or 1) if size >= _TELLING else 0 for run, size in zip(runs, sizes, strict=True))
+    _known[key] = found
+    while len(_known) > _REMEMBERED:
+        _known.popitem(last=False)
+    return found
 
 
 def _results(content: tuple[Block, ...]) -> bool:
