@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from aiohttp import web
 
@@ -10,8 +12,8 @@ from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.routing.decision import Target
 from lynkr_desktop.engine.wire.canonical import Event, Reply, Stopped
 
-_PIECE = 256 * 1024
-"""Bytes that are written at once."""
+_EVENTS = 128
+"""Events that are encoded and written at once."""
 
 
 def take_over(exchange: Exchange, stored: Stored) -> None:
@@ -39,15 +41,17 @@ async def replay(http: web.Request, exchange: Exchange, stored: Stored) -> web.S
         headers = response_headers(exchange)
         return web.Response(body=body, headers=headers, content_type="application/json")
     encoder = exchange.codec.stream_encoder(request)
-    body = b"".join([encoder.encode(event) for event in events])
     exchange.status = 200
     response = web.StreamResponse(headers=response_headers(exchange))
     response.content_type = exchange.codec.stream_type
     response.headers["cache-control"] = "no-cache"
     await response.prepare(http)
     exchange.mark_first_token()
-    for start in range(0, len(body), _PIECE):
-        await response.write(body[start : start + _PIECE])
+    for start in range(0, len(events), _EVENTS):
+        piece = b"".join([encoder.encode(event) for event in events[start : start + _EVENTS]])
+        if piece:
+            await response.write(piece)
+        await asyncio.sleep(0)  # other requests go on while a long reply is encoded
     exchange.delivered = True
     await response.write_eof()
     return response

@@ -254,7 +254,7 @@ class ResponseCache:
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
-        self._readers.shutdown(cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)  # a folder of a dead server never answers
         self._writer.shutdown()
         self._store.close()
 
