@@ -113,7 +113,8 @@ LOGS = {
     ),
     "maven": (
         "\n".join(f"[INFO] Downloading from central: https://repo/{n}.pom" for n in range(60))
-        + "\n[WARNING] system modules path not set\n[ERROR] src/A.java:[3,4] cannot find symbol\n[INFO] BUILD FAILURE",
+        + "\n[WARNING] system modules path not set\n[ERROR] src/A.java:[3,4] cannot find symbol"
+        "\n[INFO] BUILD FAILURE",
         ("system modules path not set", "src/A.java:[3,4] cannot find symbol", "BUILD FAILURE"),
     ),
     "pip": (
@@ -123,7 +124,8 @@ LOGS = {
     ),
     "npm": (
         "\n".join(f"npm http fetch GET 200 https://registry/p{n} 12ms" for n in range(40))
-        + "\nnpm warn deprecated inflight@1.0.6: leaks memory\nadded 211 packages in 4s\n3 high severity vulnerabilities",
+        + "\nnpm warn deprecated inflight@1.0.6: leaks memory\nadded 211 packages in 4s"
+        "\n3 high severity vulnerabilities",
         ("inflight@1.0.6: leaks memory", "added 211 packages", "3 high severity"),
     ),
     "docker": (
@@ -138,12 +140,14 @@ LOGS = {
     ),
     "gradle": (
         "\n".join(f"> Task :m{n}:compileJava UP-TO-DATE" for n in range(40))
-        + "\nAppTest > adds numbers FAILED\n    java.lang.AssertionError at AppTest.java:9\n31 tests completed, 1 failed",
+        + "\nAppTest > adds numbers FAILED\n    java.lang.AssertionError at AppTest.java:9"
+        "\n31 tests completed, 1 failed",
         ("AppTest > adds numbers FAILED", "AppTest.java:9", "31 tests completed, 1 failed"),
     ),
     "unittest": (
         "\n".join(f"test_{n} (app.Case.test_{n}) ... ok" for n in range(60))
-        + "\ntest_x (app.Case.test_x) ... FAIL\nAssertionError: 3 != 4\nRan 61 tests in 0.1s\n\nFAILED (failures=1)",
+        + "\ntest_x (app.Case.test_x) ... FAIL\nAssertionError: 3 != 4\nRan 61 tests in 0.1s"
+        "\n\nFAILED (failures=1)",
         ("test_x (app.Case.test_x) ... FAIL", "3 != 4", "Ran 61 tests", "failures=1"),
     ),
 }
@@ -202,6 +206,50 @@ def test_frames_of_libraries_are_folded_and_own_frames_stay() -> None:
     for needle in ("/repo/app.py", "line 77, in save", "ValueError: row 4711 is not valid"):
         assert needle in text
     assert saved(trace, text) > 0.6
+
+
+def test_a_trace_that_comes_again_is_not_repeated() -> None:
+    frames = "\n".join(
+        f'  File "/repo/part{n}.py", line {n}, in call\n    return step_{n}()' for n in range(9)
+    )
+    trace = f"Traceback (most recent call last):\n{frames}\nValueError: row is not valid"
+    log = "\n".join(f"job {n} failed for order {n * 7919}\n{trace}" for n in range(12))
+    (text,), _ = distilled(bash(log))
+    assert all(f"order {n * 7919}" in text for n in range(12))
+    assert "ValueError: row is not valid" in text
+    assert text.count("in call") == 9
+    assert saved(log, text) > 0.7
+
+
+def test_a_warning_is_said_once_with_its_context() -> None:
+    warning = (
+        "include/x.h:12:5: warning: unused variable 'limit' [-Wunused]\n   12 | int limit;\n      |     ^"
+    )
+    log = "\n".join(f"unit {n} is built with flags {n * 31}\n{warning}" for n in range(20))
+    (text,), _ = distilled(bash(log, "make"))
+    assert text.count("unused variable 'limit'") == text.count("int limit;") == 1
+    assert all(f"flags {n * 31}" in text for n in range(20))
+
+
+def test_json_behind_headers_becomes_smaller() -> None:
+    items = [{"id": n, "owner": {"login": f"u{n}", "kind": "person"}, "open": True} for n in range(30)]
+    text = "HTTP/1.1 200 OK\ncontent-type: application/json\n\n" + json.dumps(items, indent=2)
+    (short,), scene = distilled(bash(text, "curl -i https://api.example.com"), restorable=False)
+    assert short.startswith("HTTP/1.1 200 OK\ncontent-type: application/json\n\n")
+    assert all(f'"u{n}"' in short for n in range(30))
+    assert not scene.originals
+    assert saved(text, short) > 0.5
+
+
+def test_output_in_the_object_of_codex_is_shortened_in_it() -> None:
+    text = json.dumps({"output": pytest_log(), "metadata": {"exit_code": 1, "duration_seconds": 0.4}})
+    text = text.replace('": ', '":', 1)
+    (short,), scene = distilled(("shell", {"command": ["bash", "-lc", "pytest -v"]}, text))
+    fields = json.loads(short)
+    assert fields["metadata"] == {"exit_code": 1, "duration_seconds": 0.4}
+    assert "order 8841 has 41 rows, not 42" in fields["output"]
+    assert list(scene.originals.values()) == [pytest_log()]
+    assert saved(text, short) > 0.9
 
 
 # ---------------------------------------------------------------- searches, listings, data
@@ -458,7 +506,7 @@ def test_hostile_texts_take_no_long_time_and_lose_nothing(name: str, kind: str) 
     scene = Scene(count=lambda text: len(text) // 4, restorable=True, seconds=60)
     began = time.perf_counter()
     (new,) = results(DistillStage().apply(conversation(call), scene))
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 5
     assert len(new) <= len(text)
     if new != text and scene.originals:
         assert list(scene.originals.values()) == [text]

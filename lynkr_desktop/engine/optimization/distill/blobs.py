@@ -23,10 +23,11 @@ _LOCK_LINE = re.compile(
     r"|\"?license\"?: \"|\"?type\"?: \"(?:tidelift|github|opencollective|individual)\"|[}\]],?\s*$)"
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{400,}={0,2}")
-_BULKY = re.compile(
-    r"(?:^|[\s/\\\"'])(?:node_modules|__pycache__|\.git|\.venv|venv|site-packages|\.mypy_cache"
-    r"|\.pytest_cache|\.ruff_cache|\.next|\.nuxt|\.gradle|\.tox|\.cache|bower_components|\.turbo)[/\\]"
-)
+_BULKY_NAMES = (
+    "node_modules", "bower_components", "site-packages", "__pycache__", ".git", ".venv", "venv", ".tox",
+    ".cache", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".next", ".nuxt", ".gradle", ".turbo",
+)  # fmt: skip
+_BULKY = re.compile(rf"(?:^|[\s/\\\"'])(?:{'|'.join(map(re.escape, _BULKY_NAMES))})[/\\]")
 _DIFF = re.compile(r"diff --git a/(\S{1,400}) b/")
 _GENERATED = re.compile(
     r"\.(?:min\.(?:js|css)|map|snap|pb\.go|lock)$|_pb2\.py$|(?:^|/)(?:dist|vendor|node_modules)/"
@@ -69,11 +70,11 @@ def mark_generated_diffs(text: Lines) -> int:
 
 def mark_bulky_folders(text: Lines) -> int:
     """Marks paths in the folders of package managers and caches; the first two of each stay."""
+    if not any(name in text.text for name in _BULKY_NAMES):
+        return 0
     seen: dict[str, int] = {}
     marked = 0
     for index, line in enumerate(text.lines):
-        if "." not in line and "_" not in line and "venv" not in line and "site-" not in line:
-            continue
         found = _BULKY.search(line[:500])
         if found is None or alarming(line):
             continue

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+from msgspec import Struct
+
+from lynkr_desktop.engine.wire.canonical import Json
+
 _HEADS = re.compile(
     r"(?:(?:Exit code|Chunk ID|Wall time|Process |Original token count|Total output lines|Command:"
     r"|Output:|stdout:)[^\n]{0,200}\n|<(?:file|content|path|type|output|stdout|returncode|result)>[^\n<]{0,300}(?:</\w+>)?\n"
@@ -30,8 +35,32 @@ _REACH = 6_000
 """Characters at the end of a text in which what was appended is looked for."""
 
 
+class Wrapped(Struct, frozen=True):
+    """An output that stands as `output` in a JSON object, as Codex gives it to many models."""
+
+    output: str
+    fields: Json
+
+    def around(self, output: str) -> str:
+        """The object with another output."""
+        return msgspec.json.encode(self.fields | {"output": output}).decode()
+
+
+def unwrapped(text: str) -> Wrapped | None:
+    """The output in a JSON object; None where there is none, or where it could not be put back."""
+    if not text.startswith('{"output":"') or not text.endswith("}"):
+        return None
+    try:
+        fields = msgspec.json.decode(text)
+        msgspec.json.encode(fields)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+    output = fields.get("output")
+    return Wrapped(output, fields) if isinstance(output, str) else None
+
+
 def split_envelope(text: str) -> tuple[str, str, str]:
-    """Head, body and tail; joined they are the text. Head and tail may be empty."""
+    """Head, body and tail, the outer two may be empty; joined they are the text."""
     at = 0
     for _ in range(12):
         found = _HEADS.match(text, at)

@@ -14,7 +14,7 @@ from lynkr_desktop.engine.optimization.distill.logs import mark_templates
 from lynkr_desktop.engine.optimization.distill.reread import listing_of
 from lynkr_desktop.engine.optimization.distill.shortening import Lines, Note
 from lynkr_desktop.engine.optimization.distill.source import Source
-from lynkr_desktop.engine.optimization.distill.traces import mark_library_frames
+from lynkr_desktop.engine.optimization.distill.traces import mark_library_frames, mark_repeated_blocks
 
 _MIN_SHARE, _MIN_TOKENS = 0.15, 40
 """What a replacement must save."""
@@ -98,11 +98,12 @@ def _lossless(body: str, clean: str) -> Iterator[Form]:
     folded = terminal.fold_repeats(clean)
     if folded != body:
         yield Form(folded, "terminal output", True)
-    if "{" in body[:40] or "[" in body[:40]:
-        if (short := json_forms.compact(body)) is not None:
-            yield Form(short, "JSON without layout", True)
-        if (short := json_forms.columnar(body)) is not None:
-            yield Form(short, "JSON as columns", True)
+    if (start := json_forms.start_of(body)) >= 0:
+        lead, value = body[:start], body[start:]
+        if (short := json_forms.compact(value)) is not None:
+            yield Form(lead + short, "JSON without layout", True)
+        if (short := json_forms.columnar(value)) is not None:
+            yield Form(lead + short, "JSON as columns", True)
             return
     for group, kind in (
         (grouping.group_hits, "search results"),
@@ -156,7 +157,7 @@ def _log(clean: str, first: int, note: Note) -> Iterator[Form]:
     lines = Lines(clean, first)
     counts = {
         "test and build logs": mark_filler(lines) + mark_repeated_warnings(lines),
-        "stack traces": mark_library_frames(lines),
+        "stack traces": mark_library_frames(lines) + mark_repeated_blocks(lines),
         "generated files in diffs": blobs.mark_generated_diffs(lines),
         "logs": mark_templates(lines),
     }

@@ -44,7 +44,7 @@ def group_hits(text: str) -> str | None:
             if line != "--":
                 path = ""
     paths = [path for path, _ in grouped if path]
-    if hits < max(_MIN_LINES, 1.2 * len(paths), 0.5 * len(lines)):
+    if hits < max(_MIN_LINES, 0.5 * len(lines)):
         return None
     prefix = _common_folder(paths)
     parts = [HITS_UNDER.format(prefix) if prefix else HITS]

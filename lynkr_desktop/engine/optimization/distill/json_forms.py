@@ -15,6 +15,10 @@ from typing import Any
 import msgspec
 
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\s"]+', re.DOTALL)
+_BEGIN = re.compile(r"\n[{\[](?=[\n\"{\[ ])")
+_MAX_LEAD = 2_000
+"""Characters, of headers or a program's words, that may stand before JSON."""
+
 _MIN_ROWS = 3
 _ABSENT = "∅"
 
@@ -39,6 +43,17 @@ class _Number(str):
 
 class _NotPlain(Exception):
     """JSON that the columnar form cannot say."""
+
+
+def start_of(text: str) -> int:
+    """Where the JSON of a text begins that may have some lines before it; -1 where there is none."""
+    begun = len(text) - len(text.lstrip())
+    if text[begun : begun + 1] in ("{", "["):
+        return begun
+    if not text.rstrip().endswith(("}", "]")):
+        return -1
+    found = _BEGIN.search(text, 0, _MAX_LEAD)
+    return found.start() + 1 if found else -1
 
 
 def compact(text: str) -> str | None:

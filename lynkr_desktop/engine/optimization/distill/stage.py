@@ -12,6 +12,7 @@ from collections import Counter
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization.block_cache import BlockCache, block_key
+from lynkr_desktop.engine.optimization.distill.envelope import unwrapped
 from lynkr_desktop.engine.optimization.distill.forms import Form, best_form, worth_it
 from lynkr_desktop.engine.optimization.distill.reread import (
     Listing,
@@ -100,9 +101,10 @@ class _Walk:
         return replace(block, content=content)
 
     def _part(self, part: Text, source: Source, is_error: bool) -> Text:
-        text = part.text
-        if len(text) < _MIN_CHARS or f"; {RESTORE} with id " in text:
+        if len(part.text) < _MIN_CHARS or f"; {RESTORE} with id " in part.text:
             return part
+        wrapped = unwrapped(part.text)
+        text = wrapped.output if wrapped else part.text
         self._scene.check_time()
         key = block_key(text)
         form = (
@@ -116,7 +118,7 @@ class _Walk:
             self._scene.keep(text)
         self.blocks[form.kind] += 1
         self.saved[form.kind] += form.saved
-        return replace(part, text=form.text)
+        return replace(part, text=wrapped.around(form.text) if wrapped else form.text)
 
     def _again(self, text: str, key: bytes) -> Form | None:
         """A result that came before, word for word."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from itertools import groupby
+from itertools import groupby, islice
+from operator import eq
 
 # A hyperlink (OSC 8) carries an address, so it stays.
 _ESCAPES = re.compile(
@@ -50,10 +51,11 @@ def _final_state(line: str) -> str:
 
 def fold_repeats(text: str) -> str:
     """Runs of one line as that line and how often it comes again; of blank lines one stays."""
-    if "[the line above " in text:
+    lines = text.split("\n")
+    if "[the line above " in text or not any(map(eq, lines, islice(lines, 1, None))):
         return text
     folded: list[str] = []
-    for line, run in groupby(text.split("\n")):
+    for line, run in groupby(lines):
         count = sum(1 for _ in run)
         if not line and count > 2:
             folded.append(line)

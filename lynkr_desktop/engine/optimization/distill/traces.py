@@ -1,4 +1,4 @@
-"""Folds the frames of libraries in stack traces; the first, the last and those of one's own code stay."""
+"""Folds stack traces: frames of libraries, but for the ends of each run, and what stands above already."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ _LIBRARY = re.compile(
     r"|Microsoft|Xunit|NUnit)\.|^java\.base/|[/\\]\.cargo[/\\]|/rustc/|^(?:std|core|tokio|alloc)::"
 )
 _WHY = "frames of libraries"
+_ABOVE = "as above"
+_WINDOW = 3
+_MIN_BLOCK = 5
+"""Different lines that a block must have to count as the same one again."""
+
 _FIRST, _LAST = 2, 1
 """Frames at the ends of a run of library frames that stay."""
 
@@ -40,6 +45,27 @@ def mark_library_frames(text: Lines) -> int:
             marked += stop - start
         run = []
         index = max(end, index + 1)
+    return marked
+
+
+def mark_repeated_blocks(text: Lines) -> int:
+    """Marks what stands above already, line for line, behind the first line of each such block."""
+    lines = text.lines
+    first: dict[tuple[str, str, str], int] = {}
+    marked = 0
+    index = 0
+    while index + _WINDOW <= len(lines):
+        window = (lines[index], lines[index + 1], lines[index + 2])
+        at = first.setdefault(window, index)
+        size = 0
+        if at + _WINDOW <= index:
+            while index + size < len(lines) and at + size < index and lines[at + size] == lines[index + size]:
+                size += 1
+        if size >= _MIN_BLOCK and len({*lines[index : index + size]}) >= _MIN_BLOCK:
+            for place in range(index + 1, index + size):
+                text.drop[place] = _ABOVE
+            marked += size - 1
+        index += max(1, size)
     return marked
 
 
