@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import StringIO
 
 from lynkr_desktop.engine.optimization.stage import Inner, InnerTool
 from lynkr_desktop.engine.wire.canonical import Json
@@ -20,7 +21,7 @@ def restorer(originals: Mapping[str, str]) -> InnerTool:
         first, last = _line(arguments, "first_line"), _line(arguments, "last_line")
         if first is None and last is None:
             return Inner(text=original)
-        lines = original.splitlines(keepends=True)
+        lines = list(StringIO(original, newline="\n"))  # no other sign ends a line, as where lines were counted
         begin = max(1, first or 1)
         part = "".join(lines[begin - 1 : last])
         return Inner(text=part or f"There are {len(lines)} lines, none of them in that range.")
