@@ -21,7 +21,7 @@ def restorer(originals: Mapping[str, str]) -> InnerTool:
         first, last = _line(arguments, "first_line"), _line(arguments, "last_line")
         if first is None and last is None:
             return Inner(text=original)
-        lines = list(StringIO(original, newline="\n"))  # no other sign ends a line, as where lines were counted
+        lines = list(StringIO(original, newline="\n"))  # nothing else ends a line where they were counted
         begin = max(1, first or 1)
         part = "".join(lines[begin - 1 : last])
         return Inner(text=part or f"There are {len(lines)} lines, none of them in that range.")
