@@ -97,7 +97,8 @@ LOGS = {
         "\n".join(
             f"PASS src/c{n}.test.ts\n  Part {n}\n    ✓ does {n} (3 ms)\n    ✓ is {n}" for n in range(40)
         )
-        + "\nFAIL src/z.test.ts\n  Z\n    ✕ breaks (3 ms)\n\n  ● Z › breaks\n    Expected: 3\n    Received: 4\n"
+        + "\nFAIL src/z.test.ts\n  Z\n    ✕ breaks (3 ms)\n\n  ● Z › breaks\n"
+        "    Expected: 3\n    Received: 4\n"
         "Tests: 1 failed, 80 passed, 81 total",
         ("FAIL src/z.test.ts", "  Z\n", "✕ breaks", "Received: 4", "1 failed, 80 passed"),
     ),
@@ -174,7 +175,8 @@ def test_a_list_with_ticks_that_is_no_test_run_stays() -> None:
 def server_log() -> list[str]:
     values = random.Random(5)
     lines = [
-        f"2026-05-01T12:{n // 60:02d}:{n % 60:02d}Z INFO [http] GET /items/{n * 7} 200 {values.randint(3, 19)}ms "
+        f"2026-05-01T12:{n // 60:02d}:{n % 60:02d}Z INFO [http] GET /items/{n * 7} 200 "
+        f"{values.randint(3, 19)}ms "
         f"req={values.getrandbits(48):012x}"
         for n in range(600)
     ]
@@ -195,7 +197,7 @@ def test_a_long_log_keeps_errors_and_what_is_unusual() -> None:
 
 def test_frames_of_libraries_are_folded_and_own_frames_stay() -> None:
     frames = "\n".join(
-        f'  File "/usr/lib/python3.11/site-packages/django/core/m{n}.py", line {n}, in call\n    return f{n}()'
+        f'  File "/v/lib/python3.11/site-packages/django/m{n}.py", line {n}, in call\n    return f{n}()'
         for n in range(30)
     )
     trace = (
