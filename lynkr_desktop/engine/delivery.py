@@ -89,8 +89,6 @@ class Delivery:
         good = self._noted(events)
         if (recording := self._exchange.recording) is not None:
             recording.add(good)
-            if self._text_calls is not None and self._text_calls.found:
-                recording.spoil()
         if self._failure is not None:
             if self._untouched and self._failure.told and _holds_no_secret(raw):
                 return self._held_raw + raw

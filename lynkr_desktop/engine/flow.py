@@ -167,7 +167,7 @@ class Flow:
         exchange.dropped, exchange.upstream_headers = answer.dropped, answer.headers
         if request.stream:
             return await self._begin(answer)
-        text_calls = _text_calls(provider, request, answer)
+        text_calls = _text_calls(exchange, provider, request, answer)
         fold = ReplyFold()
         raw = b""
         for piece, events in await _read(answer):
@@ -177,8 +177,6 @@ class Flow:
         exchange.warning = answer.warning
         if text_calls is not None and text_calls.found:
             raw = b""
-            if exchange.recording is not None:
-                exchange.recording.spoil()
         reply = fold.result()
         if isinstance(reply, Failed):
             raise WireError(reply.message, status=reply.status, kind=reply.kind)
@@ -206,7 +204,11 @@ class Flow:
         if not made.inner:
             return answer
         inner = InnerAnswer(
-            made.request, answer, made.inner, ask, lambda sent, got: _text_calls(provider, sent, got)
+            made.request,
+            answer,
+            made.inner,
+            ask,
+            lambda sent, got: _text_calls(exchange, provider, sent, got),
         )
         exchange.inner_calls = inner.calls
         return inner
@@ -268,7 +270,7 @@ class Flow:
             exchange,
             untouched=opened.answer.dialect == exchange.codec.name,
             price=self._host.price,
-            text_calls=_text_calls(snapshot.providers[target.provider], request, opened.answer),
+            text_calls=_text_calls(exchange, snapshot.providers[target.provider], request, opened.answer),
         )
         try:
             await response.prepare(http)
@@ -303,7 +305,9 @@ async def _read(answer: Answer) -> list[tuple[bytes, list[Event]]]:
         await answer.close()
 
 
-def _text_calls(provider: Provider, request: Request, answer: Answer) -> TextToolCalls | None:
+def _text_calls(
+    exchange: Exchange, provider: Provider, request: Request, answer: Answer
+) -> TextToolCalls | None:
     """Looks for tool calls in text where the models may write them and tools were offered.
 
     Servers that speak Responses find them themselves, and its numbered events could not be cut in two.
@@ -312,7 +316,10 @@ def _text_calls(provider: Provider, request: Request, answer: Answer) -> TextToo
         return None
     if not provider.text_tool_calls or not request.offers_tools:
         return None
-    return TextToolCalls(request)
+    text_calls = TextToolCalls(request)
+    if exchange.recording is not None:
+        exchange.recording.text_calls.append(text_calls)
+    return text_calls
 
 
 def _call(exchange: Exchange, request: Request, model: str, dialect: Dialect | None, body: bytes) -> Call:

@@ -191,6 +191,21 @@ async def test_what_did_not_end_well_is_asked_again(lynkr: Running, upstream: Op
     assert b"sk-ant-api03" not in (lynkr.engine.paths.home / STORED).read_bytes()
 
 
+@pytest.mark.parametrize("stages", ["sha256_lru_cache", "sha256_lru_cache, distill_compression"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_was_made_of_text_is_asked_for_again(
+    lynkr: Running, upstream: OpenAIServer, stages: str, stream: bool
+) -> None:
+    upstream.words = ['<tool_call>{"name": "run", ', '"arguments": {"command": "ls"}}</tool_call>']
+    tools = [{"type": "function", "function": {"name": "run", "parameters": {"type": "object"}}}]
+    headers = {"x-lynkr-optimize": stages}
+    told = [await ask(lynkr, tools=tools, stream=stream, headers=headers) for _ in range(2)]
+    assert told == ["miss", "miss"]
+    upstream.words = ["No tool is needed."]
+    told = [await ask(lynkr, tools=tools, stream=stream, headers=headers) for _ in range(2)]
+    assert told == ["miss", "hit"]
+
+
 async def test_a_client_that_leaves_in_mid_stream_leaves_nothing(
     lynkr: Running, upstream: OpenAIServer
 ) -> None:

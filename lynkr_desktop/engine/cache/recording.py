@@ -24,6 +24,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolInputDelta,
     ToolUse,
 )
+from lynkr_desktop.engine.wire.text_calls import TextToolCalls
 
 LARGEST = 8 * 1024**2
 """Characters of a reply that is kept; a longer one is forgotten while it still comes."""
@@ -62,36 +63,35 @@ class Recording:
         self.state = state
         self.age = age
         self.events: list[Event] = []
+        self.text_calls: list[TextToolCalls] = []
+        """What looks for tool calls in its text."""
+
         self.size = 0
         """Characters, roughly, that it takes."""
 
-        self._spoilt = False
+        self._too_long = False
 
     def add(self, events: Sequence[Event]) -> None:
         """Takes the next events that went out."""
-        if self._spoilt:
+        if self._too_long:
             return
         self.events += events
         self.size += sum(map(_size, events))
         if self.size > LARGEST:
-            self.spoil()
+            self._too_long = True
+            self.events = []
 
     def add_reply(self, reply: Reply) -> None:
         """Takes a reply that went out as a whole."""
         self.add(unfolded(reply))
 
-    def spoil(self) -> None:
-        """This reply is not one to give again."""
-        self._spoilt = True
-        self.events = []
-
     def good(self, request: Request) -> bool:
         """Whether the reply came to its natural end and says what may be said again.
 
-        A limit that the client itself set is a natural end. A call of a tool that was not offered, or with
-        arguments that are no JSON, is not: asked again, the model may do better.
+        A limit that the client itself set is a natural end. A call of a tool that was not offered, with
+        arguments that are no JSON, or made of text is not one to give again: the model may do better.
         """
-        if self._spoilt or not self.events:
+        if self._too_long or not self.events or any(one.found for one in self.text_calls):
             return False
         reply = Reply.of(self.events)
         if isinstance(reply, Failed) or not any(isinstance(block, Text | ToolUse) for block in reply.content):
