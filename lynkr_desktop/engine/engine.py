@@ -281,7 +281,7 @@ class Engine:
             ),
             selection=Selection(providers, config.routing.weights, self.prices, self._quickness, self._turns),
             providers=providers,
-            optimizer=Optimizer(stage_makers()),
+            optimizer=Optimizer(stage_makers(config.optimization, self.paths.cache)),
         )
 
     async def _workspaces_for(self, config: Config, old: Snapshot | None) -> Workspaces | None:

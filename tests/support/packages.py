@@ -38,6 +38,8 @@ class Package:
 # It imports mcp as soon as a request has tools.
 LITELLM = Package("litellm", ("litellm[mcp]==1.106.2",))
 OPENHANDS = Package("openhands", ("openhands-sdk==1.58.0", "openhands-tools==1.58.0"), python=(3, 12))
+# Without a version of litellm pip tries one after the other, each of 35 MB.
+HEADROOM = Package("headroom", ("headroom-ai[proxy]==0.42.0", "litellm==1.103.7"))
 
 
 class Missing(Exception):
@@ -105,7 +107,7 @@ def _runs(python: Path) -> bool:
 def main() -> int:
     """Installs everything that this machine can have."""
     code = 0
-    for package in (LITELLM, OPENHANDS):
+    for package in (LITELLM, OPENHANDS, HEADROOM):
         try:
             print(python_with(package))
         except NoPython as missing:

@@ -459,6 +459,25 @@ class CacheOptions(Options):
     )
 
 
+class HeadroomOptions(Options):
+    """optimization.headroom"""
+
+    command: str = Field(
+        "headroom",
+        min_length=1,
+        description="The program of the package `headroom-ai[proxy]`: its name, or its path where it is "
+        "installed in an environment of its own. It is started when it is first needed, offline and on "
+        "127.0.0.1 alone, and ended with Lynkr.",
+    )
+    timeout: Duration = Field(
+        0.25,
+        gt=0,
+        le=0.4,
+        description="How long it may take for one request; results that are not shortened by then stay "
+        "as they are.",
+    )
+
+
 class OptimizationOptions(Options):
     """optimization"""
 
@@ -472,6 +491,10 @@ class OptimizationOptions(Options):
         description="Replies that are given again to the same request (sha256_lru_cache), while the commit "
         "and the files that it is about are the same. The header x-lynkr-cache may say `refresh` "
         "(ask anew, and store), `no-store` (look up, and store nothing) or `bypass` (neither).",
+    )
+    headroom: HeadroomOptions = Field(
+        default_factory=HeadroomOptions,
+        description="The program that shortens results of tools under ml_headroom_sidecar.",
     )
 
 

@@ -22,6 +22,9 @@ CACHE: StageName = "sha256_lru_cache"
 _LONG = 40_000
 """Bytes of a request from which on its stages run in a thread, so that no other request waits."""
 
+_WAITS: StageName = "ml_headroom_sidecar"
+"""It waits for another process, which must never happen on the loop."""
+
 
 class Optimizer:
     """Takes requests through the stages that a profile, or the request itself, names.
@@ -49,7 +52,7 @@ class Optimizer:
         pipeline = self._pipeline(tuple(stages))
         if not pipeline:
             return Optimized(request)
-        if size < _LONG:
+        if size < _LONG and _WAITS not in stages:
             return pipeline.run(request, window)
         return await asyncio.to_thread(pipeline.run, request, window)
 

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from lynkr_desktop.engine.config.schema import HeadroomOptions, OptimizationOptions
 from lynkr_desktop.engine.optimization.stage import Stage
 from lynkr_desktop.protocol.optimization import StageName
 
 
-def stage_makers() -> Mapping[StageName, Callable[[], Stage]]:
-    """What makes each stage, by name."""
-    return {"distill_compression": _distill, "memory_dedup": _dedup, "sliding_window_history": _window}
+def stage_makers(options: OptimizationOptions, cache: Path) -> Mapping[StageName, Callable[[], Stage]]:
+    """What makes each stage, by name.
+
+    Args:
+        options: of the stages.
+        cache: folder of what can be made anew.
+    """
+    return {
+        "smart_tool_selection": _tool_selection,
+        "code_mode_meta_tools": _meta_tools,
+        "distill_compression": _distill,
+        "memory_dedup": _dedup,
+        "sliding_window_history": _window,
+        "ml_headroom_sidecar": lambda: _headroom(options.headroom, cache / "headroom"),
+    }
+
+
+def _tool_selection() -> Stage:
+    from lynkr_desktop.engine.optimization.tool_selection import ToolSelectionStage
+
+    return ToolSelectionStage()
+
+
+def _meta_tools() -> Stage:
+    from lynkr_desktop.engine.optimization.meta_tools import MetaToolsStage
+
+    return MetaToolsStage()
 
 
 def _distill() -> Stage:
@@ -29,3 +55,9 @@ def _window() -> Stage:
     from lynkr_desktop.engine.optimization.window import WindowStage
 
     return WindowStage()
+
+
+def _headroom(options: HeadroomOptions, folder: Path) -> Stage:
+    from lynkr_desktop.engine.optimization.headroom import HeadroomStage
+
+    return HeadroomStage(options, folder)
