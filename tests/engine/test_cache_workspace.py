@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from lynkr_desktop.engine.analysis.indexing import Indexing
+from lynkr_desktop.engine.cache import responses
 from tests.support.engine import Running, engine_in_process
 from tests.support.openai_server import OpenAIServer, openai_server
 from tests.support.workspace import git, write
@@ -194,6 +197,42 @@ async def test_what_cannot_be_looked_at_is_not_answered_from_the_cache(
 ) -> None:
     for folder in (str(tmp_path / "gone"), "C:\\work", "/"):
         assert [await ask(lynkr, folder, "What is a list?") for _ in range(2)] == ["bypass"] * 2
+
+
+async def test_a_folder_that_does_not_answer_costs_a_moment_once(
+    lynkr: Running, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def hangs(*_: Any) -> None:
+        answers.wait(60)
+
+    monkeypatch.setattr(responses, "state_of", hangs)
+    try:
+        assert await ask(lynkr, workspace, CORE) == "bypass"
+        began = time.monotonic()
+        assert [await ask(lynkr, workspace, CORE) for _ in range(20)] == ["bypass"] * 20
+        assert time.monotonic() - began < 20 * 0.2, "no request waits for it any more"
+    finally:
+        answers.set()
+
+
+async def test_a_fault_of_the_cache_costs_no_answer(
+    lynkr: Running, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr(responses, "state_of", fails)
+    assert [await ask(lynkr, workspace, CORE) for _ in range(2)] == ["bypass"] * 2
+
+
+async def test_a_request_about_too_many_files_is_not_looked_up(
+    lynkr: Running, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lynkr_desktop.engine.cache.workspace.MOST_FILES", 3)
+    assert [await ask(lynkr, workspace, CORE) for _ in range(2)] == ["bypass"] * 2
+    assert [await ask(lynkr, workspace, "What is in notes.md?") for _ in range(2)] == ["miss", "hit"]
 
 
 async def test_replies_go_at_once_when_a_file_or_the_commit_changes(lynkr: Running, workspace: Path) -> None:
