@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from lynkr_desktop.engine.memory.extract import LONGEST, tidy
 from lynkr_desktop.engine.memory.schema import create, drop
-from lynkr_desktop.engine.memory.score import matched
+from lynkr_desktop.engine.memory.score import Matcher
 from lynkr_desktop.engine.memory.store import (
     COLUMNS,
     FROM,
@@ -97,10 +97,9 @@ def search(
     ranked: list[tuple[float, float, MemoryRow]] = []
     for name in names:
         found = store.find(name, text, local_only=True)
-        for candidate in found.candidates:
-            score = matched(found.query, candidate.terms, found.corpus)
-            if score and kind in (None, candidate.row.kind):
-                ranked.append((score, candidate.row.at, candidate.row))
+        matcher = Matcher(found.query, found.corpus)
+        scored = ((matcher.match(candidate.terms), candidate.row) for candidate in found.candidates)
+        ranked += [(score, row.at, row) for score, row in scored if score and kind in (None, row.kind)]
     ranked.sort(key=lambda item: item[:2], reverse=True)
     return [row for _, _, row in ranked[:limit]]
 
@@ -183,7 +182,13 @@ def take_in(store: Store, rows: Iterable[MemoryRow]) -> Imported:
             if there is not None:
                 known += 1
                 continue
-            insert(connection, no, replace(row, id=row.id[:60] or new_id(), text=text, source="import"))
+            insert(
+                connection,
+                no,
+                replace(
+                    row, id=row.id[:60] or new_id(), text=text, source="import", at=row.at or time.time()
+                ),
+            )
             added += 1
     return Imported(added=added, known=known, refused=refused)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from lynkr_desktop.engine.memory.extract import tidy
-from lynkr_desktop.engine.memory.score import recency, relevance
+from lynkr_desktop.engine.memory.score import Matcher, recency
 from lynkr_desktop.engine.memory.store import Found
 from lynkr_desktop.engine.memory.terms import terms_of
 from lynkr_desktop.engine.routing.clean import clean, clean_text
@@ -29,6 +29,9 @@ _SAYS = (
 _MOST = 12
 _LEAST = 0.15
 """Score below which a memory does not fit the ask."""
+
+_ALIKE = 0.8
+"""Part of the terms of two memories that both have, from which on one of them is enough."""
 
 _CONTEXT = 400_000
 """Characters of a prompt in which it is looked whether a memory stands there already."""
@@ -73,9 +76,9 @@ class Spoken(Struct, frozen=True):
     raw: str
 
 
-def score(found: Found, row: MemoryRow, terms: Sequence[str], weights: Weights, now: float) -> float:
+def score(matcher: Matcher, row: MemoryRow, terms: Sequence[str], weights: Weights, now: float) -> float:
     """How much a memory deserves its place in a prompt, 0..1."""
-    value = relevance(found.query, terms, row, found.corpus) if weights.relevance else 1.0
+    value = matcher.relevance(terms, row) if weights.relevance else 1.0
     if weights.recency:
         value *= 0.5 + 0.5 * recency(now - row.at, weights.half_life)
     if weights.surprise:
@@ -95,35 +98,45 @@ def choose(
         now: Unix seconds.
         count: tokens of a text.
     """
+    matcher = Matcher(found.query, found.corpus)
     ranked: list[tuple[bool, float, MemoryRow]] = []
     for candidate in found.candidates:
-        value = score(found, candidate.row, candidate.terms, weights, now)
+        value = score(matcher, candidate.row, candidate.terms, weights, now)
         if candidate.row.pinned or value >= _LEAST:
             ranked.append((candidate.row.pinned, value, candidate.row))
     ranked.sort(key=lambda item: (item[0], item[1], item[2].at, item[2].id), reverse=True)
-    there = normalised(context[:_CONTEXT])
-    lines: list[str] = []
-    ids: list[str] = []
+    there = normalised(context[:_CONTEXT]) if ranked else ""
+    room = budget - count(_block([]))
+    taken: list[tuple[str, str]] = []
     said: list[frozenset[str]] = []
-    block = ""
     for _, _, row in ranked:
         text = tidy(row.text)
-        if not text or normalised(text) in there:
+        line = f"- {row.kind} ({_day(row.at)}): {text}"
+        cost = count(line) + 1
+        if not text or cost > room or normalised(text) in there:
             continue
         terms = frozenset(terms_of(text))
-        if any(len(terms & other) >= 0.8 * len(terms | other) for other in said):
+        if any(len(terms & other) >= _ALIKE * len(terms | other) for other in said):
             continue
-        line = f"- {row.kind} ({time.strftime('%Y-%m-%d', time.gmtime(max(0.0, min(row.at, 4e9))))}): {text}"
-        longer = "\n".join((OPENING, _SAYS, *lines, line, CLOSING))
-        if count(longer) > budget:
-            continue
-        block = longer
-        lines.append(line)
-        ids.append(row.id)
+        taken.append((line, row.id))
         said.append(terms)
-        if len(lines) == _MOST:
+        room -= cost
+        if len(taken) == _MOST:
             break
-    return Block(block, tuple(ids)) if ids else EMPTY
+    # Tokens of parts add up to a little more or less than those of the whole.
+    while taken and count(_block([line for line, _ in taken])) > budget:
+        taken.pop()
+    if not taken:
+        return EMPTY
+    return Block(_block([line for line, _ in taken]), tuple(memory_id for _, memory_id in taken))
+
+
+def _block(lines: Sequence[str]) -> str:
+    return "\n".join((OPENING, _SAYS, *lines, CLOSING))
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(max(0.0, min(at, 4e9))))
 
 
 def normalised(text: str) -> str:

@@ -38,8 +38,9 @@ CREATE TABLE IF NOT EXISTS memories (
 );
 CREATE INDEX IF NOT EXISTS memories_at ON memories (at);
 CREATE INDEX IF NOT EXISTS memories_scope ON memories (scope, at);
-CREATE INDEX IF NOT EXISTS memories_standing ON memories (scope, kind, at)
-    WHERE superseded_by = '' AND (pinned OR kind = 'preference');
+CREATE INDEX IF NOT EXISTS memories_pinned ON memories (scope, at) WHERE superseded_by = '' AND pinned;
+CREATE INDEX IF NOT EXISTS memories_preferences ON memories (scope, at)
+    WHERE superseded_by = '' AND kind = 'preference';
 CREATE INDEX IF NOT EXISTS memories_topic ON memories (scope, topic) WHERE topic <> '' AND superseded_by = '';
 CREATE INDEX IF NOT EXISTS memories_value ON memories (scope, value) WHERE value <> '' AND superseded_by = '';
 CREATE TABLE IF NOT EXISTS memory_terms (term TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID;

@@ -30,22 +30,39 @@ class Corpus(Struct, frozen=True):
         return math.log1p((self.size - held + 0.5) / (held + 0.5))
 
 
-def matched(query: Sequence[str], terms: Sequence[str], corpus: Corpus) -> float:
-    """BM25 of a memory as a share of what one with all terms of the query would have, 0..1.
+class Matcher:
+    """Compares memories with one query by BM25.
 
     Args:
-        query: terms, without repetition.
-        terms: of the memory, as they stand in it.
+        query: its terms, without repetition.
+        corpus: the figures of the project.
     """
-    counts = Counter(terms)
-    length = _K1 * (1 - _B + _B * len(terms) / _USUAL_TERMS)
-    best = total = 0.0
-    for term in query:
-        weight = corpus.weight(term)
-        best += weight
-        if count := counts.get(term, 0):
-            total += weight * count * (_K1 + 1) / (count + length)
-    return min(1.0, total / best) if best else 0.0
+
+    def __init__(self, query: Sequence[str], corpus: Corpus) -> None:
+        self._weights = {term: corpus.weight(term) for term in query}
+        self._best = sum(self._weights.values())
+
+    def match(self, terms: Sequence[str]) -> float:
+        """BM25 of a memory as a share of what one with all terms of the query would have, 0..1.
+
+        Args:
+            terms: of the memory, as they stand in it.
+        """
+        if not self._best:
+            return 0.0
+        length = _K1 * (1 - _B + _B * len(terms) / _USUAL_TERMS)
+        total = 0.0
+        for term, count in Counter(terms).items():
+            if weight := self._weights.get(term):
+                total += weight * count * (_K1 + 1) / (count + length)
+        return min(1.0, total / self._best)
+
+    def relevance(self, terms: Sequence[str], row: MemoryRow) -> float:
+        """How well a memory fits an ask, 0..1: by BM25, or by how much of it a long ask says."""
+        own = set(terms)
+        covered = len(own & self._weights.keys()) / len(own) if own else 0.0
+        found = max(self.match(terms), covered)
+        return max(found, _PREFERENCE) if row.kind == "preference" else found
 
 
 def surprise(novelty: float, specificity: float, *, contradicts: bool) -> float:
@@ -54,15 +71,6 @@ def surprise(novelty: float, specificity: float, *, contradicts: bool) -> float:
     What contradicts a memory is news; else it counts how unlike all memories it is, and how particular.
     """
     return 1.0 if contradicts else 0.7 * novelty + 0.3 * specificity
-
-
-def relevance(query: Sequence[str], terms: Sequence[str], row: MemoryRow, corpus: Corpus) -> float:
-    """How well a memory fits an ask, 0..1: by BM25, or by how much of it a long ask says."""
-    asked = set(query)
-    own = set(terms)
-    covered = len(own & asked) / len(own) if own else 0.0
-    found = max(matched(query, terms, corpus), covered)
-    return max(found, _PREFERENCE) if row.kind == "preference" else found
 
 
 def recency(age: float, half_life: float) -> float:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from lynkr_desktop.engine.memory.extract import Statement, specificity
 from lynkr_desktop.engine.memory.schema import open_memories
-from lynkr_desktop.engine.memory.score import Corpus, matched, surprise
+from lynkr_desktop.engine.memory.score import Corpus, Matcher, surprise
 from lynkr_desktop.engine.memory.terms import terms_of
 from lynkr_desktop.engine.telemetry.database import storable
 from lynkr_desktop.protocol.memory import MemoryRow
@@ -129,11 +129,12 @@ class Store:
             near = _by_terms(connection, no, query, corpus, local_only=origin.local_only)
             replaced = _contradicted(connection, no, statement, origin)
             nearest, novelty = None, 1.0
+            matcher = Matcher(query, corpus)
             for candidate in near:
                 if _opposite(candidate.terms, terms):
                     if _may_replace(origin, statement.source, candidate.row):
                         replaced.add(candidate.row.id)
-                elif (likeness := _likeness(query, terms, candidate, corpus)) > 1 - novelty:
+                elif (likeness := _likeness(matcher, terms, candidate, corpus)) > 1 - novelty:
                     nearest, novelty = candidate.row, 1 - likeness
             if nearest is not None and novelty < KNOWN and nearest.id not in replaced:
                 connection.execute(
@@ -184,16 +185,21 @@ class Store:
         no = int(there[0])
         corpus = _corpus(connection, no, query)
         found = _by_terms(connection, no, query, corpus, local_only=local_only)
-        standing = _candidates(
-            connection,
-            f"SELECT {COLUMNS}, m.terms {FROM} WHERE m.scope = ? AND m.superseded_by = '' AND "
-            f"(m.pinned OR m.kind = "
-            "'preference') AND (? OR NOT m.local_only) ORDER BY m.pinned DESC, m.at DESC LIMIT ?",
-            (no, local_only, _STANDING),
-            no,
-        )
+        standing = [
+            candidate
+            for which in ("m.pinned", "m.kind = 'preference'")
+            for candidate in _candidates(
+                connection,
+                f"SELECT {COLUMNS}, m.terms FROM memories m CROSS JOIN memory_scopes s ON s.no = m.scope "
+                f"WHERE m.scope = ? AND m.superseded_by = '' AND {which} AND (? OR NOT m.local_only) "
+                "ORDER BY m.at DESC LIMIT ?",
+                (no, local_only, _STANDING),
+                no,
+            )
+        ]
         known = {candidate.row.id for candidate in found}
-        return Found((*found, *(one for one in standing if one.row.id not in known)), corpus, query)
+        more = {one.row.id: one for one in standing if one.row.id not in known}
+        return Found((*found, *more.values()), corpus, query)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -340,14 +346,14 @@ def _by_terms(
     joint = " OR " if ranked else " AND "
     words = taken if ranked else [term for _, term in held[:3]]
     wanted = joint.join(f'"{name}"' for name in indexed(no, words).split(" "))
-    order = "memory_index.rank" if ranked else "memory_index.rowid DESC"
+    order = "rank" if ranked else "rowid DESC"
+    # The index is asked by itself: joined, SQLite may look every row of the project up in it.
     return _candidates(
         connection,
-        f"SELECT {COLUMNS}, m.terms FROM memory_index JOIN memories m ON m.seq = memory_index.rowid "
-        "JOIN memory_scopes s ON s.no = m.scope WHERE memory_index MATCH ? AND m.scope = ? AND (? OR "
-        "NOT m.local_only) "
-        f"ORDER BY {order} LIMIT ?",
-        (wanted, no, local_only, _CANDIDATES),
+        f"SELECT {COLUMNS}, m.terms FROM (SELECT rowid AS seq FROM memory_index WHERE memory_index MATCH ? "
+        f"ORDER BY {order} LIMIT ?) AS found CROSS JOIN memories m ON m.seq = found.seq "
+        "CROSS JOIN memory_scopes s ON s.no = m.scope WHERE m.scope = ? AND (? OR NOT m.local_only)",
+        (wanted, _CANDIDATES, no, local_only),
         no,
     )
 
@@ -420,10 +426,10 @@ def _opposite(one: Sequence[str], other: Sequence[str]) -> bool:
     return left - _NOT - _ALWAYS == right - _NOT - _ALWAYS
 
 
-def _likeness(query: Sequence[str], terms: Sequence[str], candidate: Candidate, corpus: Corpus) -> float:
+def _likeness(matcher: Matcher, terms: Sequence[str], candidate: Candidate, corpus: Corpus) -> float:
     """How alike two texts are: how well each matches the other, the worse of both."""
-    there = tuple(dict.fromkeys(candidate.terms))
-    return min(matched(query, candidate.terms, corpus), matched(there, terms, corpus))
+    back = Matcher(tuple(dict.fromkeys(candidate.terms)), corpus)
+    return min(matcher.match(candidate.terms), back.match(terms))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
