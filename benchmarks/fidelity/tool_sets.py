@@ -80,7 +80,7 @@ def situations() -> list[Situation]:
 
 def judge(situation: Situation, stages: Sequence[Stage]) -> Outcome:
     """Takes a situation through stages."""
-    scene = Scene(count=tokens.count, restorable=True)
+    scene = Scene(count=tokens.count, restorable=True, seconds=30)
     request = situation.request
     for stage in stages:
         scene.begin()
@@ -140,7 +140,7 @@ def _p95(stages: Sequence[Stage], requests: Sequence[Request], fresh: bool) -> f
                 )
                 request = replace(request, tools=tools)
                 tokens.of_request(request)
-            scene = Scene(count=tokens.count, restorable=True)
+            scene = Scene(count=tokens.count, restorable=True, seconds=30)
             began = time.perf_counter()
             for stage in stages:
                 stage.apply(request, scene)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
+from benchmarks.fidelity.tool_costs import session_cost
+from benchmarks.fidelity.tool_sets import Situation, judge, situations
 from lynkr_desktop.engine.optimization.meta_tools import MetaToolsStage
 from lynkr_desktop.engine.optimization.pipeline import Pipeline
 from lynkr_desktop.engine.optimization.stage import Inner, Stage
@@ -147,6 +149,17 @@ def test_any_arguments_are_answered(arguments: Json) -> None:
         assert told.text or told.call is not None
 
 
+def test_in_all_situations_what_is_needed_is_offered_or_found() -> None:
+    outcomes = [judge(situation, [STAGE]) for situation in situations()]
+    assert [one.lost for one in outcomes if one.lost] == []
+    assert sum(one.after for one in outcomes) <= 0.3 * sum(one.before for one in outcomes)
+
+
+@pytest.mark.parametrize("situation", situations())
+def test_a_session_never_costs_more(situation: Situation) -> None:
+    assert session_cost(situation, [STAGE], 12) <= session_cost(situation, [], 12)
+
+
 # ---------------------------------------------------------------- laws
 
 
@@ -165,11 +178,17 @@ def test_the_list_only_grows_at_its_end_and_is_never_larger(grown: list[tuple[Me
         before = changed.tools
 
 
-def test_what_the_engine_offers_is_the_same_in_each_turn() -> None:
+def test_the_list_is_the_same_in_each_turn_and_what_was_called_can_be_called_again() -> None:
     first, later = scene(), scene()
-    STAGE.apply(asking(), first)
-    STAGE.apply(asking(said(ASK), *call("mcp__mail__send_mail"), *call("mcp__music__next_song", 1)), later)
+    before = STAGE.apply(asking(), first)
+    after = STAGE.apply(
+        asking(said(ASK), *call("mcp__mail__send_mail"), *call("mcp__music__next_song", 1)), later
+    )
+    assert after.tools == before.tools
     assert [tool for tool, _ in first.inner.values()] == [tool for tool, _ in later.inner.values()]
+    arguments = {"subject": "s", "body": "b"}
+    again = later.inner[CALL][1]({"name": "mcp__mail__send_mail", "arguments": arguments})
+    assert again.call == ("mcp__mail__send_mail", arguments)
 
 
 @settings(max_examples=60, deadline=None)

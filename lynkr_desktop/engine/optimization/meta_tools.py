@@ -1,8 +1,9 @@
 """Puts three tools in place of a large set of them: one lists, one describes, one calls.
 
 The engine answers the first two itself, and turns the third into the client's real call, so a client sees
-nothing of it. The tools that every task needs stay as they are, and so do those that were called: they stand
-behind the others, since the beginning of a prompt must not change within a conversation.
+nothing of it. The tools that every task needs stay as they are. What was called goes on being offered by the
+tool that calls, and not by itself: each tool that came into the list later would cost a provider's prompt
+cache of the whole conversation, more than the stage saves. So the list is the same in each turn.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from lynkr_desktop.engine.optimization.tool_sets import (
     WORTH,
     Parted,
     Plans,
-    called,
     cost,
     directory,
     encoded,
@@ -103,18 +103,10 @@ class MetaToolsStage(Stage):
         plan = self._plans.get(key_of(encoded(tools)), lambda: _plan(tools, scene))
         if plan is None:
             return request
-        parted = plan.parted
-        names = [
-            name for message in request.messages if message.role == "assistant" for name in called(message)
-        ]
-        offered, held = parted.grown(parted.named(names), plan.cost)
-        if held:
-            for tool, answer in zip(
-                plan.tools, (_lister(plan), _describer(plan), _caller(plan)), strict=True
-            ):
-                scene.offer(tool, answer)
-            scene.did.append(f"put {len(plan.tools)} tools in place of {len(held)} of {len(tools)}")
-        return replace(request, tools=offered)
+        for tool, answer in zip(plan.tools, (_lister(plan), _describer(plan), _caller(plan)), strict=True):
+            scene.offer(tool, answer)
+        scene.did.append(f"put {len(plan.tools)} tools in place of {len(plan.parted.held)} of {len(tools)}")
+        return replace(request, tools=plan.parted.kept)
 
 
 def _plan(tools: tuple[Tool, ...], scene: Scene) -> _Plan | None:

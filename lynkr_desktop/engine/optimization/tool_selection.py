@@ -15,6 +15,7 @@ from lynkr_desktop.engine.optimization.stage import Inner, InnerTool, Scene, Sta
 from lynkr_desktop.engine.optimization.tool_kinds import core_tools, prefix_of
 from lynkr_desktop.engine.optimization.tool_sets import (
     MORE_TOOLS,
+    SMALL_SERVER,
     WORTH,
     Parted,
     Plans,
@@ -41,9 +42,6 @@ FEW_TOOLS, FEW_TOKENS = 12, 2_500
 
 _OWN_TOOLS = 24
 """An agent that also has tools of servers keeps up to so many of its own."""
-
-_SMALL_SERVER = 16
-"""Tools of a server that are offered together."""
 
 _FOUND, _MOST = 8, 24
 """Tools that fit a query best, and those that a query may name."""
@@ -157,11 +155,13 @@ def _plan(
     # What a server offers is used together, and to leave out too little costs less than to add it later.
     for place in known.index.meant(ask):
         prefix = prefix_of(tools[place].name)
-        if prefix and len(known.servers[prefix]) <= _SMALL_SERVER:
+        if prefix and len(known.servers[prefix]) <= SMALL_SERVER:
             kept |= known.servers[prefix]
-    if len(kept) < FEW_TOOLS:
-        others = [place for place in known.index.best(ask, FEW_TOOLS) if place not in kept]
-        kept |= frozenset(others[: FEW_TOOLS - len(kept)])
+    # Tools of no server were all made for one kind of task.
+    least = FEW_TOOLS if len(known.servers) > 1 else _OWN_TOOLS
+    if len(kept) < least:
+        others = [place for place in known.index.best(ask, least) if place not in kept]
+        kept |= frozenset(others[: least - len(kept)])
     if len(kept) == len(tools):
         return None
     plan = _Plan(Parted(tools, kept, scene), known, scene)
@@ -173,7 +173,7 @@ def _added(request: Request, plan: _Plan) -> list[int]:
     added: dict[int, None] = {}
     for message in request.messages[1:]:
         if message.role == "assistant":
-            added |= dict.fromkeys(plan.parted.named(called(message)))
+            added |= dict.fromkeys(plan.parted.called(called(message)))
         elif text := clean_text(message):
             added |= dict.fromkeys(plan.later(text))
     added |= dict.fromkeys(plan.parted.named((request.tool_choice.name,)))

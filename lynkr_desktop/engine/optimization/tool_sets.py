@@ -32,6 +32,9 @@ LIST, DESCRIBE, CALL = "lynkr_tools_list", "lynkr_tools_describe", "lynkr_tools_
 WORTH = 400
 """Tokens that must be saved for a list of tools to be touched."""
 
+SMALL_SERVER = 16
+"""Tools of a server that are offered together."""
+
 _LINE, _SHORTEST_LINE = 140, 40
 _KNOWN = 64
 _MANY = 300
@@ -89,12 +92,28 @@ class Parted:
             scene.check_time()
             self.costs.append(cost(tool, scene.count))
         self._by_name: dict[str, list[int]] = {}
+        self._by_server: dict[str, list[int]] = {}
         for place, tool in enumerate(self.held):
             self._by_name.setdefault(tool.name, []).append(place)
+            self._by_server.setdefault(prefix_of(tool.name), []).append(place)
 
     def named(self, names: Iterable[str]) -> list[int]:
         """The places of the held tools of these names, in the order of the names."""
         return [place for name in dict.fromkeys(names) for place in self._by_name.get(name, ())]
+
+    def called(self, names: Iterable[str]) -> list[int]:
+        """The places of the held tools of these names, each followed by the others of a small server.
+
+        What a server offers is used together, and each later change of the list costs more than they do.
+        """
+        places: dict[int, None] = {}
+        for place in self.named(names):
+            places[place] = None
+            prefix = prefix_of(self.held[place].name)
+            beside = self._by_server[prefix] if prefix else ()
+            if len(beside) <= SMALL_SERVER:
+                places |= dict.fromkeys(beside)
+        return list(places)
 
     def grown(self, added: Sequence[int], own_cost: int) -> tuple[tuple[Tool, ...], tuple[Tool, ...]]:
         """What is offered, and what is still held back, once some held tools were added.
