@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,39 @@ def test_reads_by_the_shell_and_what_was_written() -> None:
     assert "unchanged since Write /repo/app/steps.py" in whole
     assert "50 lines of" not in again or "unchanged" in again
     assert saved(part, again) > 0.8
+
+
+def put_together(text: str, earlier: list[str]) -> list[str]:
+    """The lines of a file from which those that stand earlier were left out, as a model would find them."""
+    known = {line.split("\t")[0].strip(): line for result in earlier for line in result.split("\n")}
+    lines: list[str] = []
+    for line in text.split("\n")[1:]:
+        if mark := re.fullmatch(r"\[… lines (\d+)-(\d+): as in .* above(?:, there from line (\d+))?\]", line):
+            first, last = int(mark[1]), int(mark[2])
+            there = int(mark[3] or first)
+            lines += [
+                f"{number:6d}\t" + known[str(number - first + there)].split("\t", 1)[1]
+                for number in range(first, last + 1)
+            ]
+        else:
+            lines.append(line)
+    return lines
+
+
+def test_a_file_whose_parts_were_read_shows_what_is_new() -> None:
+    lines = CODE.split("\n")
+    parts = [read("\n".join(lines[:60]), limit=60), read("\n".join(lines[60:120]), first=61, offset=61)]
+    moved = [*lines[:30], "import added", *lines[30:]]
+    whole = read("\n".join(moved))
+    (first, second, third, again), scene = distilled(
+        *parts, whole, read("\n".join(moved[100:]), first=101, offset=101)
+    )
+    assert saved(whole[2], third) > 0.4
+    assert "import added" in third
+    assert put_together(third, [first, second]) == whole[2].split("\n")
+    assert whole[2] in scene.originals.values()
+    # What the third showed is known to the fourth.
+    assert len(again) < 700
 
 
 def test_a_file_of_the_same_name_elsewhere_is_another_file() -> None:

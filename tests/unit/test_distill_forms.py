@@ -34,7 +34,7 @@ def exact(text: str) -> Any:
     return json.loads(text, parse_int=lambda digits: ("n", digits), parse_float=lambda digits: ("n", digits))
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(documents, st.sampled_from([None, 2, 4]), st.booleans())
 def test_json_says_the_same_in_each_form(value: Any, indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
@@ -110,7 +110,7 @@ folders: st.SearchStrategy[dict[str, Any]] = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(folders)
 def test_trees_can_be_drawn_again(folder: dict[str, Any]) -> None:
     text = "\n".join(["src", *drawn(folder), "", "3 directories, 9 files"])

@@ -39,12 +39,14 @@ class Form(Struct, frozen=True):
         kind: of what it is a form, in words for people.
         lossless: whether nothing is lost.
         saved: tokens that it has fewer than the original.
+        shown: of a file that was read again, which lines still stand in the text, as (start, end).
     """
 
     text: str
     kind: str
     lossless: bool
     saved: int = 0
+    shown: tuple[tuple[int, int], ...] = ()
 
 
 def best_form(text: str, source: Source, count: Callable[[str], int], note: Note | None) -> Form | None:

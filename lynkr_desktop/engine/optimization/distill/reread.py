@@ -15,8 +15,14 @@ from lynkr_desktop.engine.optimization.distill.shortening import Note
 from lynkr_desktop.engine.optimization.distill.source import Source, same_file
 
 _NUMBERED = re.compile(r"[ \t]{0,8}L?(\d{1,7})(\t|→| ?\||:)(.*)", re.DOTALL)
-_VERSIONS = 3
-"""The newest versions of a file, to which a new one is compared."""
+_VERSIONS = 24
+"""The newest versions of a file, and parts of it, to which a new one is compared."""
+
+_DIFFED = 3
+"""Of those, how many a diff is made against: the newest, and the longest."""
+
+_RUN = 8
+"""Lines that stand elsewhere together, and are therefore left out."""
 
 _MIN_LINES = 6
 _ALIKE = 0.5
@@ -92,11 +98,9 @@ class Standing:
             self._versions[posixpath.basename(path)].append(version)
 
     def of(self, path: str) -> list[Version]:
-        """The versions of a file to which a new one is compared: the newest, and the longest."""
+        """The versions of a file, and the parts of it, to which a new one is compared; the newest first."""
         known = self._versions.get(posixpath.basename(path), [])
-        same = [version for version in reversed(known) if same_file(version.path, path)]
-        longest = sorted(same[_VERSIONS:], key=lambda version: -len(version.joined))[:1]
-        return same[:_VERSIONS] + longest
+        return [version for version in reversed(known) if same_file(version.path, path)][:_VERSIONS]
 
 
 def unchanged(source: Source, listing: Listing, version: Version, note: Note) -> str | None:
@@ -135,6 +139,55 @@ def difference(source: Source, listing: Listing, version: Version, note: Note) -
     said = f"{lines_read} of {source.path}, as in {version.label} above but for the changes below,"
     hunks = unified(old, new, pairs, old_first, new_first or old_first)
     return "\n".join([f"{listing.head}{note(said)}", *hunks]) + listing.tail
+
+
+def known_left_out(
+    source: Source, text: str, listing: Listing, versions: Sequence[Version], note: Note
+) -> tuple[str, tuple[tuple[int, int], ...]] | None:
+    """The file without the runs of lines that stand in earlier versions or parts of it, wherever that is.
+
+    Returns:
+        The text, and which lines it shows, as (start, end); None where no line can go.
+    """
+    lines = listing.lines
+    places: dict[tuple[str, ...], tuple[int, int]] = {}
+    for number, version in enumerate(versions):
+        old = version.listing.lines
+        for at, window in enumerate(zip(old, old[1:], old[2:], strict=False)):
+            places.setdefault(window, (number, at))
+    raw = text[len(listing.head) : len(text) - len(listing.tail)].split("\n")
+    first = max(1, listing.first)
+    parts: list[str] = []
+    shown: list[tuple[int, int]] = []
+    begin = index = gone = 0
+    while index < len(lines):
+        number, at = places.get(lines[index : index + 3], (-1, 0))
+        old = versions[number].listing.lines if number >= 0 else ()
+        size = 0
+        while size < min(len(lines) - index, len(old) - at) and lines[index + size] == old[at + size]:
+            size += 1
+        if size >= _RUN:
+            parts += raw[begin:index]
+            shown.append((begin, index))
+            there = versions[number].listing.first and versions[number].listing.first + at
+            where = f", there from line {there}" if there and there != first + index else ""
+            mark = f"[… {_range(first + index, size)}: as in {versions[number].label} above{where}]"
+            parts.append(mark)
+            gone += size
+            begin = index + size
+        index += max(1, size)
+    if not gone:
+        return None
+    parts += raw[begin:]
+    shown.append((begin, len(lines)))
+    said = f"{gone} of {len(lines)} lines of {source.path}, which stand above unchanged,"
+    return "\n".join([f"{listing.head}{note(said)}", *parts]) + listing.tail, tuple(shown)
+
+
+def diffed(versions: Sequence[Version]) -> list[Version]:
+    """The versions against which a diff is made."""
+    longest = sorted(versions[_DIFFED:], key=lambda version: -len(version.joined))[:1]
+    return [*versions[:_DIFFED], *longest]
 
 
 def _range(first: int, count: int) -> str:

@@ -8,6 +8,7 @@ later would rewrite a prefix that a provider has cached.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -17,7 +18,10 @@ from lynkr_desktop.engine.optimization.distill.forms import Form, best_form, wor
 from lynkr_desktop.engine.optimization.distill.reread import (
     Listing,
     Standing,
+    Version,
+    diffed,
     difference,
+    known_left_out,
     listing_of,
     same_again,
     unchanged,
@@ -30,6 +34,9 @@ from lynkr_desktop.protocol.optimization import StageName
 
 _MIN_CHARS = 200
 """A text that is shorter cannot save what a replacement must save."""
+
+_CLEARER = 0.75
+"""A diff says more than a file with gaps, which is therefore taken only where it is that much smaller."""
 
 _NO_FORM = Form("", "", True)
 _REREAD = "files read again"
@@ -138,19 +145,34 @@ class _Walk:
                 form := self._worth(text, said, _REREAD)
             ):
                 return form
-        if versions:
-            its_key = block_key(
-                "difference", repr(source), key.hex(), *(version.key + version.label for version in versions)
+        if not versions:
+            return None
+        its_key = block_key(
+            "reread", repr(source), key.hex(), *(version.key + version.label for version in versions)
+        )
+        form = self._remembered(its_key)
+        if form is None:
+            form = self._changed(text, listing, source, versions) or _NO_FORM
+            self._remember(its_key, form)
+        for start, end in form.shown:
+            part = replace(
+                listing, lines=listing.lines[start:end], first=listing.first and listing.first + start
             )
-            form = self._remembered(its_key)
-            if form is None:
-                diffs = [difference(source, listing, version, note) for version in versions]
-                best = min((diff for diff in diffs if diff is not None), key=len, default=None)
-                form = (self._worth(text, best, _REREAD) if best is not None else None) or _NO_FORM
-                self._remember(its_key, form)
-            if form is not _NO_FORM:
-                return form
-        return None
+            self._standing.add(source.path, source.label, part, f"{key.hex()}:{start}:{end}")
+        return form if form is not _NO_FORM else None
+
+    def _changed(
+        self, text: str, listing: Listing, source: Source, versions: Sequence[Version]
+    ) -> Form | None:
+        """A diff against one earlier version, or the file without what stands in several of them."""
+        note = _note(text)
+        diffs = [difference(source, listing, version, note) for version in diffed(versions)]
+        diff = min((diff for diff in diffs if diff is not None), key=len, default=None)
+        rest = known_left_out(source, text, listing, versions, note)
+        if rest is not None and (diff is None or len(rest[0]) < _CLEARER * len(diff)):
+            form = self._worth(text, rest[0], _REREAD)
+            return form and replace(form, shown=rest[1])
+        return None if diff is None else self._worth(text, diff, _REREAD)
 
     def _form(self, text: str, key: bytes, source: Source) -> Form | None:
         """The form that a text has whatever stands before it. What stays whole may be referred to later."""
