@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from lynkr_desktop.engine.cache import workspace
 from lynkr_desktop.engine.cache.key import Asked, directive_of, request_key, unfit
 from lynkr_desktop.engine.cache.recording import LARGEST, Recording, State, text_of, unfolded
-from lynkr_desktop.engine.cache.store import Facts, ReplyStore, Stored, StoreError
+from lynkr_desktop.engine.cache.store import ReplyStore, StoreError
+from lynkr_desktop.engine.cache.stored import Facts, Stored
 from lynkr_desktop.engine.cache.workspace import Disk, head_of, mentioned
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.profile import Profile

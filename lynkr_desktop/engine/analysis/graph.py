@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import chain
@@ -81,30 +82,13 @@ class CodeGraph:
             limit: files at most; None is returned where there are more.
         """
         start = frozenset(paths)
-        below = self._reached(start, lambda path: self._links(path).targets if path in self else (), limit)
-        if below is None:
-            return None
+        below = _reached(start, lambda path: self._links(path).targets if path in self else (), limit)
         found = below.union(*(self._dependents.get(path, ()) for path in start))
         return None if len(found) > limit else found
 
     def affected(self, paths: Iterable[str]) -> frozenset[str]:
         """Files with all that depend on them, over any number of steps."""
-        reached = self._reached(paths, lambda path: self._dependents.get(path, ()), len(self._files))
-        return frozenset(self._files) if reached is None else reached
-
-    @staticmethod
-    def _reached(
-        paths: Iterable[str], step: Callable[[str], Iterable[str]], limit: int
-    ) -> frozenset[str] | None:
-        found = set(paths)
-        waiting = list(found)
-        while waiting:
-            if len(found) > limit:
-                return None
-            new = set(step(waiting.pop())) - found
-            found |= new
-            waiting += new
-        return frozenset(found)
+        return _reached(paths, lambda path: self._dependents.get(path, ()))
 
     def metrics(self, path: str) -> FileMetrics:
         """All metrics of a file.
@@ -178,6 +162,20 @@ class CodeGraph:
 
     def _links(self, path: str) -> Links:
         return self._families[self._files[path].language].links[path]
+
+
+def _reached(
+    paths: Iterable[str], step: Callable[[str], Iterable[str]], limit: float = math.inf
+) -> frozenset[str]:
+    """Files with all that a step leads to from them, again and again; only some, but more than `limit`, where
+    there are more."""
+    found = set(paths)
+    waiting = list(found)
+    while waiting and len(found) <= limit:
+        new = set(step(waiting.pop())) - found
+        found |= new
+        waiting += new
+    return frozenset(found)
 
 
 def _by_language(files: Files) -> dict[Language, dict[str, FileFacts]]:

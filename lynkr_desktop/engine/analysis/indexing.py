@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -72,8 +73,9 @@ class Watch(Protocol):
 
 Refresh = Callable[[Collection[str] | None], None]
 MakeWatch = Callable[[Path, Refresh, Callable[[], float]], Watch]
-OnFiles = Callable[[Path, Collection[str]], None]
-"""Takes the root of a workspace, and paths relative to it."""
+OnFiles = Callable[[Path, Callable[[], Collection[str]]], None]
+"""Takes the root of a workspace, and what tells the files that changed with all that depend on them, relative
+to the root. Telling takes a while in large workspaces, so nobody asks who does not need it."""
 
 
 class Indexing:
@@ -85,8 +87,8 @@ class Indexing:
         pool: reads what is large.
         turn: held during a first pass, so that only so many run at a time.
         notify: called from the thread after changes of the status.
-        on_files: called from the thread, once the view knows of them, with the files that changed and all
-            that depend on them; also with none, where git's HEAD may have moved.
+        on_files: called from the thread, once the view knows of files that changed; also with none, where
+            git's HEAD may have moved.
         watch: makes the watch of this workspace, given what to call with changed paths and when the index
             was last used.
     """
@@ -345,7 +347,7 @@ class Indexing:
             self.view = View(names, self._facts, graph)
         if self._on_files is not None and before is not None:
             changed = {*fresh, *gone, *settings, *settings_gone}
-            self._on_files(self.root, changed and before.affected(changed) | graph.affected(changed))
+            self._on_files(self.root, partial(_affected, changed, before, graph))
 
     def _take(self, reading: Reading) -> FileFacts | None:
         """Notes what a reading says; its facts, if it has any."""
@@ -414,6 +416,11 @@ class Indexing:
     def _check(self) -> None:
         if self._stopping:
             raise _Stopped
+
+
+def _affected(changed: Collection[str], before: CodeGraph, after: CodeGraph) -> Collection[str]:
+    """Files with all that depended on them, and all that do now."""
+    return before.affected(changed) | after.affected(changed) if changed else ()
 
 
 class _Stopped(Exception):

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from lynkr_desktop.engine.cache.store import Stored
+from lynkr_desktop.engine.cache.stored import Stored
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.routing.decision import Target
 from lynkr_desktop.engine.wire.canonical import Event, Reply, Stopped

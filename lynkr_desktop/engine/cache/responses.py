@@ -15,7 +15,8 @@ from lynkr_desktop.engine.analysis.index import WorkspaceIndex
 from lynkr_desktop.engine.cache.key import Asked, directive_of, request_key, unfit
 from lynkr_desktop.engine.cache.recording import Recording, State, text_of
 from lynkr_desktop.engine.cache.shelf import Shelf
-from lynkr_desktop.engine.cache.store import Facts, ReplyStore, Stored, store_file
+from lynkr_desktop.engine.cache.store import ReplyStore, store_file
+from lynkr_desktop.engine.cache.stored import Facts, Stored
 from lynkr_desktop.engine.cache.workspace import Disk, head_of, state_of
 from lynkr_desktop.engine.config.schema import CacheOptions
 from lynkr_desktop.engine.exchange import Exchange
@@ -54,7 +55,7 @@ class ResponseCache:
         self._store = ReplyStore(store_file(folder), clock)
         self._shelf = Shelf(self._store)
         self._disk = Disk()
-        # One thread reads for requests and one writes, so that no request waits for a write to begin.
+        # Requests never wait for a write.
         self._readers = ThreadPoolExecutor(2, "cache look-up")
         self._writer = ThreadPoolExecutor(1, "cache writer")
         self._waiting: dict[bytes, Stored] = {}
@@ -212,15 +213,15 @@ class ResponseCache:
 
     # ------------------------------------------------------------ changes
 
-    def files_changed(self, root: Path, paths: Collection[str]) -> None:
+    def files_changed(self, root: Path, paths: Callable[[], Collection[str]]) -> None:
         """Deletes what hangs on files that changed, or on another commit than is checked out.
 
         From any thread. Nobody asks for their keys any more in any case: this makes room.
         """
         if self._store.count or self._waiting:
-            self._write(lambda: self._forget(str(root), frozenset(paths)))
+            self._write(lambda: self._forget(str(root), paths()))
 
-    def _forget(self, root: str, paths: frozenset[str]) -> None:
+    def _forget(self, root: str, paths: Collection[str]) -> None:
         gone = self._store.forget(root, paths, head_of(root))
         if gone:
             log.debug("%d stored replies about %s are deleted, since files changed", gone, root)

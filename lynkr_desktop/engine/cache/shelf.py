@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lynkr_desktop.engine.cache.store import Listed, ReplyStore
+from lynkr_desktop.engine.cache.store import ReplyStore
+from lynkr_desktop.engine.cache.stored import Listed
 from lynkr_desktop.engine.config.schema import CacheOptions
 from lynkr_desktop.protocol.cache import CacheCleared, CachedReply, CacheStatus
 

@@ -11,16 +11,13 @@ import os
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from lynkr_desktop.engine.wire.canonical import Event, Usage
-from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.engine.cache.stored import FACTS, FILES, UNREADABLE, Listed, Stored, packed, unpacked
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +51,6 @@ _PAGE = 4096
 _LARGEST_SHARE = 4
 """A reply may take this part of the whole at most: 1/4."""
 
-_LONGEST_EVENTS = 64 * 1024**2
 _WAL_PAGES = 200
 _PAUSE = 60.0
 """Seconds without writing after the disk was full or the file could not be written."""
@@ -63,55 +59,6 @@ _FULL = frozenset(
     (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 )
 _PASSING = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
-
-
-class Facts(Struct, frozen=True, array_like=True):
-    """What is told of a stored reply beside its events.
-
-    Attributes:
-        provider, model, tier: what answered.
-        told_model: the model that the provider said it is.
-        usage: what the answer took, with its cost.
-        title: the first line of what was asked, without secrets.
-    """
-
-    provider: str
-    model: str
-    tier: Tier | None
-    told_model: str
-    usage: Usage
-    title: str
-
-
-class Stored(Struct, frozen=True, kw_only=True):
-    """A reply that was given, and what it hangs on."""
-
-    key: bytes
-    created: float
-    root: str
-    head: str
-    files: tuple[str, ...]
-    facts: Facts
-    events: list[Event]
-
-
-class Listed(Struct, frozen=True, array_like=True):
-    """A stored reply without what it says. Times are Unix seconds, sizes bytes."""
-
-    key: bytes
-    created: float
-    used: float
-    hits: int
-    size: int
-    root: str
-    head: str
-    facts: Facts
-
-
-_EVENTS: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
-_FACTS: msgspec.msgpack.Decoder[Facts] = msgspec.msgpack.Decoder(Facts)
-_FILES: msgspec.msgpack.Decoder[tuple[str, ...]] = msgspec.msgpack.Decoder(tuple[str, ...])
-_UNREADABLE = (msgspec.DecodeError, zlib.error, TypeError, ValueError)
 
 
 class StoreError(Exception):
@@ -166,11 +113,11 @@ class ReplyStore:
                     created=created,
                     root=root,
                     head=head,
-                    files=_FILES.decode(files),
-                    facts=_FACTS.decode(facts),
-                    events=_EVENTS.decode(_inflated(events)),
+                    files=FILES.decode(files),
+                    facts=FACTS.decode(facts),
+                    events=unpacked(events),
                 )
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 log.warning("a stored reply was damaged and is dropped: %s", error)
             else:
                 self.note_use(key)
@@ -194,7 +141,7 @@ class ReplyStore:
             limit: bytes of all replies together.
             ttl: seconds after which one is too old.
         """
-        events = zlib.compress(msgspec.msgpack.encode(stored.events), 1)
+        events = packed(stored.events)
         facts, files = msgspec.msgpack.encode(stored.facts), msgspec.msgpack.encode(stored.files)
         size = -(-(len(events) + len(facts) + len(files) + len(stored.root) + _ROW) // _PAGE) * _PAGE
         if size > limit // _LARGEST_SHARE or time.monotonic() < self._silent_until:
@@ -273,7 +220,7 @@ class ReplyStore:
                 )
                 for *row, facts in connection.execute(query, (limit,)):
                     with contextlib.suppress(msgspec.ValidationError, msgspec.DecodeError):
-                        found.append(msgspec.convert([*row, _FACTS.decode(facts)], Listed))
+                        found.append(msgspec.convert([*row, FACTS.decode(facts)], Listed))
         return found
 
     def remove(self, key: bytes) -> bool:
@@ -473,18 +420,9 @@ def remove(file: Path) -> bool:
     return True
 
 
-def _inflated(packed: bytes) -> bytes:
-    """The events as they were packed. A damaged file cannot make this take all memory."""
-    engine = zlib.decompressobj()
-    plain = engine.decompress(packed, _LONGEST_EVENTS)
-    if not engine.eof:
-        raise ValueError("the reply is cut or too long")
-    return plain
-
-
 def _paths(files: bytes) -> tuple[str, ...]:
     try:
-        return _FILES.decode(files)
+        return FILES.decode(files)
     except msgspec.DecodeError:
         return ()
 
