@@ -26,7 +26,9 @@ _SAYS = (
     "person says "
     "and what the code shows count more."
 )
-_MOST = 12
+_MOST, _LOOKED_AT = 12, 24
+"""Memories that a block holds, and that are looked at for it."""
+
 _LEAST = 0.15
 """Score below which a memory does not fit the ask."""
 
@@ -109,7 +111,7 @@ def choose(
     room = budget - count(_block([]))
     taken: list[tuple[str, str]] = []
     said: list[frozenset[str]] = []
-    for _, _, row in ranked:
+    for _, _, row in ranked[:_LOOKED_AT]:
         text = tidy(row.text)
         line = f"- {row.kind} ({_day(row.at)}): {text}"
         cost = count(line) + 1
