@@ -152,3 +152,14 @@ PASTED = re.compile(
     re.IGNORECASE,
 )
 """A line after which stands what somebody else wrote."""
+
+OBJECTS = re.compile(
+    r"^\W{0,3}(?:no|nope|nah|wrong|nein|falsch|non|faux|нет|不|いや)\b"
+    r"|\b(?:wrong|incorrect|undo|revert|roll back|that['\u2019]?s not|"
+    r"not (?:right|true|correct|it|the (?:cause|problem|issue|reason|bug))|"
+    r"still (?:fail|broken|breaks|not|does|doesn|the same|see|get|crash)|"
+    r"(?:doesn|didn|don)['\u2019]?t (?:work|help|fix|change)|"
+    r"stimmt nicht|immer noch|geht nicht|hilft nicht|toujours pas|ne marche pas|sigue fallando|no funciona)",
+    re.IGNORECASE,
+)
+"""How a person says that what the model told is not so. Where it may be meant so, nothing is kept."""

@@ -29,6 +29,7 @@ from lynkr_desktop.engine.memory.injection import (
     choose,
     context_of,
 )
+from lynkr_desktop.engine.memory.phrases import OBJECTS
 from lynkr_desktop.engine.memory.store import Origin, Store
 from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.routing.ask import follow_up
@@ -51,6 +52,7 @@ _CONVERSATIONS = 4_096
 _RESUMED = "continue"
 _FEW_WORDS = 3
 _TRIM_EVERY = 200
+_OBJECTION = 600
 _WAITING = 1_000
 _UNUSABLE = (sqlite3.Error, OSError)
 
@@ -229,7 +231,7 @@ class Memories:
     def _keep(self, text: str, answer: str, origin: Origin) -> None:
         try:
             statements = said_by_person(text)
-            if answer and follow_up(text) != "failed":
+            if answer and not OBJECTS.search(text[:_OBJECTION]) and follow_up(text) != "failed":
                 statements += said_by_model(answer)
             for statement in statements:
                 if self._write_store.add(statement, origin, floor=self._options.floor) is not None:
