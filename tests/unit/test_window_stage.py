@@ -207,6 +207,29 @@ def test_what_stands_above_word_for_word_is_told_in_a_line() -> None:
     assert Pipeline([_Gives(after)]).run(told).receipts[0].skipped is False
 
 
+def test_instructions_before_the_first_answer_outlive_results() -> None:
+    """Some harnesses send theirs as the first turns of the user."""
+    rules = f"# AGENTS.md instructions for /repo\n\n<INSTRUCTIONS>\n{words(500, 60)}\n</INSTRUCTIONS>"
+    messages = [Message("user", (Text(rules), Text("<environment_context>\n</environment_context>")))]
+    messages += session(60)
+    after = WindowStage().apply(request(messages), scene(12_000))
+    assert after.messages[0].content[0] == Text(rules)
+    assert "step 0." in texts(after.messages)[2]
+
+
+def test_results_that_are_given_as_text_go_like_others() -> None:
+    messages = [Message("user", (Text("Please fix parser.py."),))]
+    for number in range(60):
+        messages.append(Message("assistant", (Text(f"<function=execute_bash>run {number}</function>"),)))
+        messages.append(Message("user", (Text(f"EXECUTION RESULT of [execute_bash]:\n{words(number, 40)}"),)))
+    here = scene(12_000)
+    after = WindowStage().apply(request(messages), here)
+    assert size(after) <= 12_000
+    assert after.messages[0].content[0] == messages[0].content[0]
+    assert after.messages[-2:] == tuple(messages[-2:])
+    assert_sound(request(messages), after, here)
+
+
 # ---------------------------------------------------------------- over many turns
 
 

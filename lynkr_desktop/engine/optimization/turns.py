@@ -153,8 +153,8 @@ def shortened(block: Block, scene: Scene, budget: int) -> Block:
         return block
     said = "\n".join(part.text for part in texts)
     left = replace(texts[-1], text=excerpt(said, scene, budget))
-    rest = tuple(part for part in block.content if not isinstance(part, Text))
-    return replace(block, content=(left, *rest))
+    parts = (left if part is texts[-1] else part for part in block.content)
+    return replace(block, content=tuple(p for p in parts if p is left or not isinstance(p, Text)))
 
 
 def excerpt(text: str, scene: Scene, budget: int) -> str:

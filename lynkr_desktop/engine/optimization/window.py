@@ -39,6 +39,9 @@ _EXACT = 0.92
 _ANSWER = 8_192
 """Tokens that are left for an answer whose length the client does not bound."""
 
+_STEPS, _LEAST_STEP = 64, 64
+"""Into how many steps a window is parted, and tokens of the smallest."""
+
 _AIM = 0.6
 """Part of the room that a cut leaves filled. A smaller one cuts less often, and deeper."""
 
@@ -90,14 +93,16 @@ class WindowStage(Stage):
 
 def _room(request: Request, scene: Scene, window: int) -> int:
     """Tokens that the messages may take together."""
-    answer = request.max_tokens or min(_ANSWER, window // 4)
+    answer = max(0, request.max_tokens or min(_ANSWER, window // 4))
     if answer > window // 2:
         # Who asks for that much does not know this window: the answer will be shorter.
         answer = window // 4
     fixed = tokens.of_request(replace(request, messages=()))
     if scene.restorable:
         fixed += tokens.of_tool(RESTORE_TOOL)
-    return int((window - answer) * _EXACT) - fixed
+    # In steps, so that a tool more does not move every cut.
+    step = max(_LEAST_STEP, window // _STEPS)
+    return int((window - answer) * _EXACT) - -(-fixed // step) * step
 
 
 class _Cuts:
