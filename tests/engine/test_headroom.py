@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -11,16 +12,20 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from lynkr_desktop.engine.config.schema import HeadroomOptions
 from lynkr_desktop.engine.optimization.headroom import HeadroomStage, sidecar
-from lynkr_desktop.engine.optimization.headroom.sidecar import Sidecar
+from lynkr_desktop.engine.optimization.headroom.sidecar import Sidecar, shared_sidecar
 from lynkr_desktop.engine.optimization.pipeline import Optimized, Pipeline
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, ToolResult, ToolUse
+from lynkr_desktop.paths import resolve_paths
 from tests.support import headroom as fake
+from tests.support.engine import config_for, engine_in_process
+from tests.support.fakes.openai import OpenAIFake
 from tests.support.packages import HEADROOM, python_with
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -307,3 +312,33 @@ def test_one_that_does_not_start_is_told(tmp_path: Path) -> None:
         assert not made.ready
     finally:
         made.close()
+
+
+async def test_through_the_whole_engine(bad: Bad, tmp_path: Path) -> None:
+    options = {"pipeline": ["ml_headroom_sidecar"], "headroom": {"command": str(bad.program)}}
+    function = {"name": "run_build", "arguments": "{}"}
+    call = {"id": "call_1", "type": "function", "function": function}
+    body: dict[str, Any] = {
+        "model": "m",
+        "messages": [
+            {"role": "user", "content": "Why does the build fail?"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": log(60)},
+        ],
+        "tools": [{"type": "function", "function": {"name": "run_build", "parameters": {"type": "object"}}}],
+    }
+    made = shared_sidecar(str(bad.program), resolve_paths(tmp_path / "home").cache / "headroom")
+    async with OpenAIFake() as upstream:
+        config = config_for(f"{upstream.url}/v1", optimization=options)
+        async with engine_in_process(tmp_path / "home", config) as lynkr:
+            try:
+                for text in (log(60), log(61)):
+                    body["messages"][-1]["content"] = text
+                    async with lynkr.http.post(f"{lynkr.url}/v1/chat/completions", json=body) as response:
+                        assert response.status == 200, await response.text()
+                    await asyncio.to_thread(until, lambda: made.ready)
+            finally:
+                await asyncio.to_thread(made.close)
+    started, shortened = (asked.json["messages"][-1]["content"] for asked in upstream.asked)
+    assert started == log(60)
+    assert shortened.startswith(log(61)[:100] + "\n[parts of 300 lines left out; lynkr_restore")
