@@ -455,7 +455,8 @@ class CacheOptions(Options):
         ge=0,
         le=2,
         description="Requests that ask for a higher temperature want another answer each time: they are "
-        "neither looked up nor are their replies stored. Those that name none are.",
+        "neither looked up nor are their replies stored. Those that name none are. Claude Code asks for 1: "
+        "raise it to that to have its replies stored.",
     )
 
 
