@@ -270,6 +270,17 @@ def test_all_hits_of_a_search_in_json_stay_without_any_handle() -> None:
     assert saved(text, short) > 0.4
 
 
+@pytest.mark.parametrize("form", ["one line", "a line each"])
+def test_records_in_json_are_never_left_out(form: str) -> None:
+    records = [{"key": f"order_{n * 7919}", "note": "held" if n == 77 else None} for n in range(300)]
+    text = json.dumps(records, separators=(",", ":"))
+    if form == "a line each":
+        text = "\n".join(json.dumps(record, separators=(",", ":")) for record in records)
+    (short,), scene = distilled(("query", {"sql": "select *"}, text))
+    assert all(f'"order_{n * 7919}"' in short for n in range(300))
+    assert not scene.originals
+
+
 def test_search_hits_name_their_file_once() -> None:
     text = "\n".join(
         f"/home/me/app/src/{'abcdef'[n // 10]}_module.py:{n}:    call_{n * 31}()" for n in range(60)
@@ -317,9 +328,11 @@ def test_a_minified_line_keeps_what_was_looked_for() -> None:
 def test_a_long_table_keeps_its_ends_its_shape_and_rows_of_trouble() -> None:
     rows = [f"{n},user{n},{n * 1.5},{'late' if n % 9 == 0 else 'ok'}" for n in range(400)]
     rows[250] = "250,user250,,error: no such account"
+    rows[77] = "77,user77,90210.5,ok"
+    rows[123] = "123,user123,184.5,held: see PAY-7174"
     text = "\n".join(["id,name,amount,status", *rows])
     (short,), _ = distilled(bash(text, "cat data.csv"))
-    for needle in ("id,name,amount,status", rows[0], rows[250], rows[399], "400 rows", "late 45×"):
+    for needle in (rows[0], rows[77], rows[123], rows[250], rows[399], "400 rows", "late 45×"):
         assert needle in short
     assert saved(text, short) > 0.8
 

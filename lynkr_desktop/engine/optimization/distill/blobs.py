@@ -86,8 +86,8 @@ def mark_bulky_folders(text: Lines) -> int:
     return marked
 
 
-def shorten_long_lines(text: str, note: Note, looks_for: str) -> str | None:
-    """Long lines to their ends, and to what was looked for; encoded data to its beginning."""
+def shorten_long_lines(text: str, note: Note, looks_for: str, *, cut: bool = True) -> str | None:
+    """Long lines to their ends and to what was looked for, where `cut`; encoded data to its beginning."""
     gone = 0
     lines = text.split("\n")
     words = re.findall(r"\w{3,60}", looks_for)[:4]
@@ -96,7 +96,7 @@ def shorten_long_lines(text: str, note: Note, looks_for: str) -> str | None:
         if len(line) < 400:
             continue
         shorter = _BASE64.sub(_encoded, line)
-        if len(shorter) > _LONG_LINE and _minified(shorter):
+        if cut and len(shorter) > _LONG_LINE and _minified(shorter):
             shorter = _ends(shorter, interesting)
         gone += len(line) - len(shorter)
         lines[index] = shorter

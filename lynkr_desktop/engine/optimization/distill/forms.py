@@ -135,12 +135,14 @@ def _of_file(text: str, source: Source, note: Note) -> Iterator[Form]:
             yield Form(f"{listing.head}{said}\n{columns}{listing.tail}", "JSON as columns", False)
     elif path.endswith(_LOG_FILES) or _LOG_FOLDER.search(path):
         yield from _log(terminal.clean(text), 1, note)
-    if (short := blobs.shorten_long_lines(text, note, "")) is not None:
+    if (short := blobs.shorten_long_lines(text, note, "", cut=not path.endswith(_DATA_FILES))) is not None:
         yield Form(short, "long lines", False)
 
 
 def _shortened(clean: str, source: Source, first: int, note: Note) -> Iterator[Form]:
-    if source.kind in ("shell", "other"):
+    # Records are never left out of JSON: its columns are small enough.
+    is_json = json_forms.is_json(clean)
+    if source.kind in ("shell", "other") and not is_json:
         yield from _log(clean, first, note)
         if (table := tables.shorten_table(clean, note)) is not None:
             yield Form(table, "tables", False)
@@ -151,7 +153,7 @@ def _shortened(clean: str, source: Source, first: int, note: Note) -> Iterator[F
             for group in (grouping.group_hits, grouping.group_paths):
                 if (grouped := group(short)) is not None:
                     yield Form(grouped, "listings", False)
-    if (short := blobs.shorten_long_lines(clean, note, source.looks_for)) is not None:
+    if (short := blobs.shorten_long_lines(clean, note, source.looks_for, cut=not is_json)) is not None:
         yield Form(short, "long lines", False)
 
 

@@ -56,6 +56,16 @@ def start_of(text: str) -> int:
     return found.start() + 1 if found else -1
 
 
+def is_json(text: str) -> bool:
+    """Whether a text is JSON, maybe behind some lines, or has an object in each line."""
+    if (start := start_of(text)) < 0:
+        return False
+    if compact(text[start:]) is not None:
+        return True
+    lines = text[start:].strip().split("\n")
+    return len(lines) > 1 and all(line.startswith(("{", "[")) and compact(line) is not None for line in lines)
+
+
 def compact(text: str) -> str | None:
     """JSON without blanks between its parts; None where the text is no JSON object or array."""
     stripped = text.strip()

@@ -7,11 +7,12 @@ lines stay, and each with a value that is rare where others repeat, or far above
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 from lynkr_desktop.engine.optimization.distill.filler import alarming
 from lynkr_desktop.engine.optimization.distill.shortening import Lines
+from lynkr_desktop.engine.optimization.distill.unusual import unusual_in
 
 _MIN_LINES = 60
 _OFTEN = 8
@@ -22,11 +23,7 @@ _TIMED = re.compile(
     r"|\S+ - - \[)|\S{1,60} \| |\{\"(?:time|ts|level|msg)"
 )
 _WORD = re.compile(r"(?<!\S)[^\s\d]*\d\S*")
-_ONE_NUMBER = re.compile(r"\D*(\d+(?:\.\d+)?)\D*")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WHY = "like the ones around them"
-_FAR = 8.0
-"""How many times the median a number must be to be unusual."""
 
 
 def mark_templates(text: Lines) -> int:
@@ -58,40 +55,5 @@ def _unusual(lines: Sequence[str], indices: Sequence[int]) -> set[int]:
     unusual: set[int] = set()
     columns = zip(*([found[0] for found in _WORD.finditer(lines[index])] for index in indices), strict=True)
     for column in columns:
-        counts = Counter(column)
-        if len(counts) == 1:
-            continue
-        if len(counts) <= max(6, len(indices) // 10):
-            rare = max(2, len(indices) // 50)
-            unusual.update(
-                index for index, value in zip(indices, column, strict=True) if counts[value] <= rare
-            )
-            continue
-        shapes = Counter(map(_shape, column))
-        few = max(2, len(indices) // 50)
-        unusual.update(
-            index for index, value in zip(indices, column, strict=True) if shapes[_shape(value)] <= few
-        )
-        numbers = [_number(value) for value in column]
-        known = sorted(number for number in numbers if number is not None)
-        if len(known) > 0.8 * len(numbers) and (middle := known[len(known) // 2]) > 0:
-            unusual.update(
-                index
-                for index, number in zip(indices, numbers, strict=True)
-                if number is not None and number > _FAR * middle
-            )
+        unusual.update(indices[position] for position in unusual_in(column))
     return unusual
-
-
-def _shape(value: str) -> str:
-    """A value without its digits; hexadecimal ids are all alike."""
-    return _NUMBER.sub("", value) if len(value) < 8 or not _is_id(value) else "id"
-
-
-def _is_id(value: str) -> bool:
-    return all(sign in "0123456789abcdefABCDEF-" for sign in value.strip("\"'[](),;:=")[-12:])
-
-
-def _number(value: str) -> float | None:
-    found = None if _is_id(value) and len(value) > 8 else _ONE_NUMBER.fullmatch(value)
-    return float(found[1]) if found and len(found[1]) < 16 else None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from lynkr_desktop.engine.optimization.distill.filler import alarming
 from lynkr_desktop.engine.optimization.distill.shortening import Note
+from lynkr_desktop.engine.optimization.distill.unusual import unusual_in
 
 _MIN_ROWS = 80
 _FIRST, _LAST = 8, 4
@@ -38,10 +39,15 @@ def shorten_table(text: str, note: Note) -> str | None:
     if any(_as_number(name) is not None for name in header):
         return None
     first, last = 1 + _FIRST, len(lines) - _LAST
-    odd = [index for index in range(first, last) if len(rows[index]) != len(header) or alarming(lines[index])]
+    odd = {
+        index for index in range(1, len(lines)) if len(rows[index]) != len(header) or alarming(lines[index])
+    }
+    places = [index for index, row in enumerate(rows) if index and len(row) == len(header)]
+    for column in zip(*(row for row in records if len(row) == len(header)), strict=True):
+        odd |= {places[position] for position in unusual_in(column)}
     if len(odd) > len(lines) // 4:
         return None
-    stays = [*range(first), *odd, *range(last, len(lines))]
+    stays = sorted({*range(first), *odd, *range(last, len(lines))})
     summary = [f"  {name}: {_summary([row[i] for row in regular])}" for i, name in enumerate(header)]
     parts = [
         note(f"{len(lines) - len(stays)} of {len(records)} rows"),
