@@ -16,7 +16,6 @@ from lynkr_desktop.engine.optimization.tool_kinds import core_tools, prefix_of
 from lynkr_desktop.engine.optimization.tool_sets import (
     MORE_TOOLS,
     SMALL_SERVER,
-    WORTH,
     Parted,
     Plans,
     called,
@@ -39,6 +38,10 @@ from lynkr_desktop.protocol.optimization import StageName
 
 FEW_TOOLS, FEW_TOKENS = 12, 2_500
 """A list of so many tools, or of so many tokens, is left as it is."""
+
+WORTH = 2_000
+"""Tokens that must be saved. A tool that is missed later costs the cached prompt twice, so that less would
+not pay for the chance of it; see `benchmarks/fidelity/tool_costs.py`."""
 
 _OWN_TOOLS = 24
 """An agent that also has tools of servers keeps up to so many of its own."""
@@ -157,11 +160,14 @@ def _plan(
         prefix = prefix_of(tools[place].name)
         if prefix and len(known.servers[prefix]) <= SMALL_SERVER:
             kept |= known.servers[prefix]
-    # Tools of no server were all made for one kind of task.
-    least = FEW_TOOLS if len(known.servers) > 1 else _OWN_TOOLS
+    # Tools of no server were all made for one kind of task: of these many fit, or the ask was not understood.
+    served = known.servers.keys() != {""}
+    least = FEW_TOOLS if served else _OWN_TOOLS
     if len(kept) < least:
         others = [place for place in known.index.best(ask, least) if place not in kept]
         kept |= frozenset(others[: least - len(kept)])
+    if not served and len(kept) < FEW_TOOLS:
+        return None
     if len(kept) == len(tools):
         return None
     plan = _Plan(Parted(tools, kept, scene), known, scene)
