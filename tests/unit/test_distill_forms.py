@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.optimization.block_cache import BlockCache, block_key
-from lynkr_desktop.engine.optimization.distill import DistillStage, grouping, json_forms, terminal, trees
+from lynkr_desktop.engine.optimization.distill import (
+    DistillStage,
+    grouping,
+    json_forms,
+    long_listing,
+    terminal,
+    trees,
+)
 from lynkr_desktop.engine.optimization.distill.diffing import matches, unified
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.reread import applied, listing_of
@@ -125,6 +132,31 @@ def test_sections_of_a_listing_can_be_split_again() -> None:
     joined = trees.join_sections(text)
     assert joined is not None
     assert trees.split_sections(joined) == text
+
+
+entries = st.builds(
+    lambda mode, size, date, name: f"{mode}  2 dev dev {size:>8} {date} {name}",
+    st.sampled_from(["-rw-r--r--", "drwxr-xr-x", "-rwxr-xr-x", "lrwxrwxrwx"]),
+    st.integers(0, 10**7),
+    st.sampled_from(["Nov 23 19:30", "Jan  1  1970", "2026-08-03 12:00"]),
+    st.sampled_from(["a.py", ".git", "two words", "x -> y", "f 1 2"]),
+)
+
+
+@given(st.lists(entries | st.sampled_from(["total 96", "", "./src:", "f 1 2 Nov 23 19:30 x"]), max_size=20))
+def test_long_listings_can_be_read_back(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    if (short := long_listing.shorten_listing(text)) is not None:
+        assert long_listing.restore_listing(short).split() == text.split()
+
+
+def test_a_long_listing_becomes_shorter() -> None:
+    text = "total 9\n" + "\n".join(
+        f"-rw-r--r-- 1 dev dev {n * 977:>6} Nov 23 19:30 f{n}.py" for n in range(30)
+    )
+    short = long_listing.shorten_listing(text)
+    assert short is not None
+    assert len(short) < 0.7 * len(text)
 
 
 @given(st.lists(st.sampled_from(["", "same line that is long enough to be folded", "b", "c c"]), max_size=30))

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from lynkr_desktop.engine.optimization.distill import blobs, grouping, json_forms, tables, terminal, trees
+from lynkr_desktop.engine.optimization.distill import (
+    blobs,
+    grouping,
+    json_forms,
+    long_listing,
+    tables,
+    terminal,
+    trees,
+)
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.filler import mark_filler, mark_repeated_warnings
 from lynkr_desktop.engine.optimization.distill.logs import mark_templates
@@ -110,6 +118,7 @@ def _lossless(body: str, clean: str) -> Iterator[Form]:
     for group, kind in (
         (grouping.group_hits, "search results"),
         (grouping.group_paths, "listings"),
+        (long_listing.shorten_listing, "listings"),
         (trees.undraw_tree, "listings"),
         (trees.join_sections, "listings"),
     ):
