@@ -173,7 +173,7 @@ class FileMemory:
 
     def delete(self, memory_id: str) -> Forgotten:
         """Forgets one."""
-        return self._forgotten(lambda store: desk.delete(store, memory_id))
+        return self._forgotten(lambda store: len(desk.delete(store, memory_id)))
 
     def forget(self, project: str) -> Forgotten:
         """Forgets a project, or everything where none is named."""

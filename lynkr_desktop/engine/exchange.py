@@ -90,6 +90,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     receipts: tuple[Receipt, ...] = ()
     origin: Origin | None = None
     """Where it stands, for what is remembered; None where memory has nothing to do with it."""
+    told: int = 0
+    """Asks of it that memories were put before."""
     cache: CacheResult = "bypass"
     recording: Recording | None = None
     """Takes the reply where it may be stored."""
@@ -230,6 +232,8 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
     if exchange.cost is not None:
         headers["x-litellm-response-cost"] = f"{exchange.cost:.10f}".rstrip("0").rstrip(".")
     headers["x-lynkr-cost"] = _how_known(exchange)
+    if exchange.told:
+        headers["x-lynkr-memory"] = str(exchange.told)
     if exchange.warning:
         headers["x-lynkr-warning"] = header_text(exchange.warning)
     if exchange.dropped:

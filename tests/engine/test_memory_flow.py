@@ -327,4 +327,5 @@ async def test_the_command_does_it_all_with_and_without_an_engine(
     assert (code, "no memories yet" in text) == (1, True)
     async with engine_in_process(home, config(upstream)) as running:
         await ask(running, user(SAID))
+        await check_command(home, tmp_path / "export.json")
     await check_command(home, tmp_path / "export.json")

@@ -102,6 +102,8 @@ def test_what_a_person_says_for_later_is_kept(text: str, kind: str) -> None:
         "It never works on Windows.",
         "The test in tests/test_a.py is failing.",
         "Can you always use tabs?",
+        "Refactor the parser and don't change the public API.",
+        "Use pandas for this script.",
         "yes",
         "",
         "\0\ud800 \u202e",
@@ -187,6 +189,19 @@ def test_the_newer_takes_the_place_of_what_it_contradicts(store: Store, older: s
     assert len(desk.listing(store, superseded=True)) == 2
 
 
+def test_what_is_said_of_something_else_takes_no_place(store: Store) -> None:
+    for text in (
+        "Our API listens on port 8080.",
+        "Our API uses Postgres 15 for storage.",
+        "Always use pnpm for installs.",
+        "Always use --frozen-lockfile for installs.",
+        "Never commit to main.",
+        "Never push to main.",
+    ):
+        person(store, text)
+    assert len(desk.listing(store)) == 6
+
+
 def test_a_models_words_never_take_the_place_of_a_persons(store: Store) -> None:
     [mine] = person(store, "Never commit to main.")
     store.add(Statement(kind="fix", text="Always commit to main.", source="model"), A)
@@ -261,7 +276,7 @@ def test_nothing_is_left_of_what_is_forgotten(store: Store) -> None:
     assert reader.find(A.scope, "zebra12 service").candidates
     [row] = desk.search(store, "zebra77", project=A.scope, limit=1)
     assert left(store, "zebra77") == ["zebra77"]
-    assert desk.delete(store, row.id) == 1
+    assert desk.delete(store, row.id) == [row.id]
     assert left(store, "zebra77", "zebra78", "walrus77") == ["zebra78", "walrus77"]
     changed = desk.search(store, "zebra99", project=A.scope, limit=1)[0]
     desk.change(store, changed.id, MemoryPatch(text="The lion service listens on port 1"))
@@ -293,7 +308,7 @@ def test_the_records_in_the_same_file_stay(store: Store) -> None:
 def test_what_a_memory_took_the_place_of_is_forgotten_with_it(store: Store) -> None:
     person(store, "Our API listens on port 18080.")
     [new] = person(store, "Our API listens on port 19090.")
-    assert desk.delete(store, new or "") == 2
+    assert len(desk.delete(store, new or "")) == 2
     assert left(store, "18080", "19090") == []
     with pytest.raises(desk.NoSuchMemory):
         desk.delete(store, new or "")

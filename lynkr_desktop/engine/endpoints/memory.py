@@ -103,7 +103,13 @@ class MemoryCalls:
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Forgets a memory, with those that it took the place of. No byte of them stays in the file."""
         memory_id = request.match_info["id"]
-        return reply(await self._forgotten(lambda store: desk.delete(store, memory_id)))
+        gone = [memory_id]
+        try:
+            gone = await self._ask(lambda store: desk.delete(store, memory_id))
+        finally:
+            # The turns in which it stands are sent without it from now on.
+            self._engine.memories.leave_out(gone)
+        return reply(Forgotten(forgotten=len(gone), copies=await self._copies()))
 
     async def forget(self, request: web.Request) -> web.StreamResponse:
         """Forgets all of a project, or everything. No byte of it stays in the file."""
@@ -111,7 +117,11 @@ class MemoryCalls:
         if wanted.everything == bool(wanted.project):
             message = "Say either a project or that everything is to be forgotten."
             raise WireError(message, status=400, kind="invalid_request", param="project")
-        return reply(await self._forgotten(lambda store: desk.forget(store, wanted.project)))
+        try:
+            gone = await self._ask(lambda store: desk.forget(store, wanted.project))
+        finally:
+            self._engine.memories.leave_out()
+        return reply(Forgotten(forgotten=gone, copies=await self._copies()))
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """Everything that is remembered, also what holds no longer."""
@@ -124,13 +134,8 @@ class MemoryCalls:
         export = await decoded(request, MemoryExport, _MAX_IMPORT)
         return reply(await self._ask(lambda store: desk.take_in(store, export.memories)))
 
-    async def _forgotten(self, work: Callable[[Store], int]) -> Forgotten:
-        try:
-            gone = await self._ask(work)
-        finally:
-            # The turns in which it stands are sent without it from now on.
-            self._engine.memories.leave_out()
-        return Forgotten(forgotten=gone, copies=await self._ask(lambda store: desk.copies(store.path)))
+    async def _copies(self) -> tuple[str, ...]:
+        return await self._ask(lambda store: desk.copies(store.path))
 
     async def _ask(self, work: Callable[[Store], T]) -> T:
         try:

@@ -205,20 +205,21 @@ def _checked(text: str) -> str:
 # ---------------------------------------------------------------- forgetting
 
 
-def delete(store: Store, memory_id: str) -> int:
-    """Forgets a memory, with those that it took the place of, and returns how many are gone.
+def delete(store: Store, memory_id: str) -> list[str]:
+    """Forgets a memory, with those that it took the place of, and returns the ids of all that are gone.
 
     Raises:
         NoSuchMemory: there is none of that id.
         MemoryFault: they are gone, and their bytes may still stand in the file.
     """
-    gone = 0
+    gone: list[str] = []
     with store.writing() as connection:
         wanted = [memory_id]
         while wanted:
             one = wanted.pop()
             older = connection.execute("SELECT id FROM memories WHERE superseded_by = ?", (one,)).fetchall()
-            gone += _remove(connection, "id = ?", (one,))
+            if _remove(connection, "id = ?", (one,)):
+                gone.append(one)
             wanted += [row[0] for row in older]
     if not gone:
         raise NoSuchMemory(memory_id)

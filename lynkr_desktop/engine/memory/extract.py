@@ -13,7 +13,7 @@ import re
 from msgspec import Struct
 
 from lynkr_desktop.engine.memory import phrases
-from lynkr_desktop.engine.memory.terms import is_code, terms_of
+from lynkr_desktop.engine.memory.terms import is_code, terms_of, without_code
 from lynkr_desktop.engine.security.redaction import MASK, redact
 from lynkr_desktop.protocol.memory import MemoryKind, MemorySource
 
@@ -248,14 +248,12 @@ def _about(text: str, kind: MemoryKind) -> tuple[str, str, str]:
     if kind == "fix":
         return "", "", ""
     if kind == "fact":
-        found = phrases.FACT.match(text)
-        subject = next((part for part in found.groupdict().values() if part), "") if found is not None else ""
-        return _topic("fact", subject), "", ""
+        return _topic("fact", without_code(text)), "", ""
     choice = _CHOICE.search(text)
     if choice is None:
         return "", "", ""
     value = choice["value"].strip("`'\"*()").casefold()
-    if value in _EMPTY_VALUES:
+    if value in _EMPTY_VALUES or not value[:1].isalnum():
         return "", "", ""
     if _NEGATED.search(text, max(0, choice.start() - 30), choice.start()):
         return "", "", value

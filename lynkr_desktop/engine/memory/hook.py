@@ -83,6 +83,7 @@ async def put_in(exchange: Exchange, memories: Memories, workspace: str | None) 
         return
     if made is not None:
         exchange.body, exchange.request = made
+        exchange.told = sum(1 for _, block in places if block)
 
 
 def _is_off(headers: Mapping[str, str]) -> bool:

@@ -22,11 +22,10 @@ PREFERENCE = _at_start(
     r"(?:you |we )?(?:should |must )?(?:always|never)\s+\w+",
     r"(?:from now on|in (?:the )?future|going forward)\b",
     r"(?:i|we)(?:'d| would)? (?:always |really |strongly )?(?:prefer|like (?:it )?when)\b",
-    r"(?:don't|do not|please don't|don’t) (?:ever )?(?:use|add|write|commit|push|touch|edit|change"
-    r"|create|put|run|install|mock)\b",
+    r"(?:don['\u2019]t|do not) (?:ever )?(?:use|commit|push|mock|install)\b(?! (?:the|this|that|it|them)\b)",
     r"(?:use|prefer) \S+(?: \S+){0,3} (?:instead of|rather than|over|not)\b",
-    r"(?:use|prefer|write|stick (?:to|with)) \S+(?: \S+){0,4} (?:for|in) (?:all|every|any|the|this"
-    r"|our|new|tests?|commits?)\b",
+    r"(?:use|prefer|write|stick (?:to|with)) \S+(?: \S+){0,4} (?:for|in) (?:all|every|any|our|new|"
+    r"tests?|commits?)\b",
     r"remember (?:that|to|this|:)",
     r"(?:i|we) (?:want|need) you to (?:always|never)\b",
     # German
@@ -78,15 +77,15 @@ DECISION = _at_start(
 """How people say what was decided."""
 
 FACT = _at_start(
-    r"(?P<subject>(?:the|our|my|this|all|each|every)(?: [\w`'./-]+){1,6}?) (?:is|are|runs?|lives?"
+    r"(?:(?:the|our|my|this|all|each|every)(?: [\w`'./-]+){1,6}?) (?:is|are|runs?|lives?"
     r"|sits?|listens?|uses?|needs?|"
     r"requires?|depends?|belongs?|comes?|goes|expects?|returns?|speaks?|must be|has to be)\b",
-    r"(?P<subject_de>(?:unser|unsere|der|die|das|mein|meine|alle"
+    r"(?:(?:unser|unsere|der|die|das|mein|meine|alle"
     r"|jede[rs]?)(?: [\w`'./-]+){1,6}?) (?:ist|sind|läuft|laufen|liegt|"
     r"liegen|heißt|heißen|benutzt|nutzt|braucht|brauchen|verwendet|steht|stehen|hört|erwartet|gehört)\b",
-    r"(?P<subject_fr>(?:notre|nos|le|la|les|mon|ma|mes|l')(?: ?[\w`'./-]+){1,6}?) (?:est|sont"
+    r"(?:(?:notre|nos|le|la|les|mon|ma|mes|l')(?: ?[\w`'./-]+){1,6}?) (?:est|sont"
     r"|se trouve|tourne|utilise|écoute|dépend)\b",
-    r"(?P<subject_es>(?:nuestro|nuestra|el|la|los|las|mi|o|a|il)(?: [\w`'./-]+){1,6}?) (?:está|están"
+    r"(?:(?:nuestro|nuestra|el|la|los|las|mi|o|a|il)(?: [\w`'./-]+){1,6}?) (?:está|están"
     r"|es|corre|usa|vive|escucha|"
     r"necesita|depende|fica|roda|gira)\b",
 )

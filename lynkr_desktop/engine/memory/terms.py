@@ -73,6 +73,11 @@ def is_code(text: str) -> int:
     return len(_CODE.findall(text[:_LONGEST_STATEMENT]))
 
 
+def without_code(text: str) -> str:
+    """A text without what `is_code` counts: what it says something of, rather than what it says of it."""
+    return _CODE.sub(" ", text[:_LONGEST_STATEMENT])
+
+
 _CODE = re.compile(
     r"`[^`\n]{1,80}`|\b[a-z0-9]+[A-Z]\w*|\b\w+_\w+|[\w.-]*/[\w./-]+|\b\w+\.\w{1,5}\b|\b\d[\d.]*\b|--?[a-z][\w-]+"
 )
