@@ -84,6 +84,8 @@ def describe(status: EngineStatus, now: float) -> str:
     if status.profile.name != "default":
         closed = ": nothing leaves this machine" if status.profile.local_only else ""
         facts.append(("Profile", f"{status.profile.name}{closed}"))
+    if status.headroom:
+        facts.append(("Headroom", status.headroom))
     if status.active:
         facts.append(("In flight", plural(status.active, "request")))
     parts.append(table(facts, indent="  "))

@@ -26,7 +26,7 @@ from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
 from lynkr_desktop.engine.memory.service import Memories
 from lynkr_desktop.engine.optimization.optimizer import Optimizer
-from lynkr_desktop.engine.optimization.stages import stage_makers
+from lynkr_desktop.engine.optimization.stages import headroom_state, stage_makers
 from lynkr_desktop.engine.prompts import Prompts
 from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.connections import http_session
@@ -571,6 +571,7 @@ class Engine:
             config=snapshot.status,
             profiles=profile_statuses(snapshot),
             workspaces=self.workspaces.statuses() if self.workspaces is not None else (),
+            headroom=headroom_state(snapshot.config.optimization, self.paths.cache),
         )
 
     async def _publish_status(self) -> None:

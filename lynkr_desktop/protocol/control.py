@@ -218,7 +218,8 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
 
     `paused_until` is None unless paused for a limited time. `active` counts requests in flight.
     `totals` and `hours` are today's, by the local calendar; hours[h] covers h:00 to h:59. `workspaces` are
-    those whose code was asked about, the latest first.
+    those whose code was asked about, the latest first. `headroom` says how its sidecar is, and is empty
+    where no stage needs one.
     """
 
     state: EngineState
@@ -238,6 +239,7 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     config: ConfigStatus
     profiles: tuple[ProfileStatus, ...] = ()
     workspaces: tuple[IndexStatus, ...] = ()
+    headroom: str = ""
 
     @property
     def profile(self) -> ProfileStatus:

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from lynkr_desktop.cli.status import describe
 from lynkr_desktop.engine.config.schema import HeadroomOptions
 from lynkr_desktop.engine.optimization.headroom import HeadroomStage, sidecar
 from lynkr_desktop.engine.optimization.headroom.sidecar import Sidecar, shared_sidecar
@@ -327,7 +328,7 @@ async def test_through_the_whole_engine(bad: Bad, tmp_path: Path) -> None:
         ],
         "tools": [{"type": "function", "function": {"name": "run_build", "parameters": {"type": "object"}}}],
     }
-    made = shared_sidecar(str(bad.program), resolve_paths(tmp_path / "home").cache / "headroom")
+    made = shared_sidecar(str(bad.program), resolve_paths(tmp_path / "home").cache)
     async with OpenAIFake() as upstream:
         config = config_for(f"{upstream.url}/v1", optimization=options)
         async with engine_in_process(tmp_path / "home", config) as lynkr:
@@ -337,6 +338,7 @@ async def test_through_the_whole_engine(bad: Bad, tmp_path: Path) -> None:
                     async with lynkr.http.post(f"{lynkr.url}/v1/chat/completions", json=body) as response:
                         assert response.status == 200, await response.text()
                     await asyncio.to_thread(until, lambda: made.ready)
+                assert "Headroom       is running" in describe(await lynkr.engine.status(), time.time())
             finally:
                 await asyncio.to_thread(made.close)
     started, shortened = (asked.json["messages"][-1]["content"] for asked in upstream.asked)

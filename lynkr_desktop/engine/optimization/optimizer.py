@@ -8,6 +8,7 @@ from typing import get_args
 
 from lynkr_desktop.engine.optimization.pipeline import Optimized, Pipeline
 from lynkr_desktop.engine.optimization.stage import Stage
+from lynkr_desktop.engine.optimization.stages import HEADROOM
 from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.optimization import StageName
@@ -21,9 +22,6 @@ CACHE: StageName = "sha256_lru_cache"
 
 _LONG = 40_000
 """Bytes of a request from which on its stages run in a thread, so that no other request waits."""
-
-_WAITS: StageName = "ml_headroom_sidecar"
-"""It waits for another process, which must never happen on the loop."""
 
 
 class Optimizer:
@@ -52,7 +50,7 @@ class Optimizer:
         pipeline = self._pipeline(tuple(stages))
         if not pipeline:
             return Optimized(request)
-        if size < _LONG and _WAITS not in stages:
+        if size < _LONG and HEADROOM not in stages:
             return pipeline.run(request, window)
         return await asyncio.to_thread(pipeline.run, request, window)
 

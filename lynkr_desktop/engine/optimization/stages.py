@@ -9,6 +9,9 @@ from lynkr_desktop.engine.config.schema import HeadroomOptions, OptimizationOpti
 from lynkr_desktop.engine.optimization.stage import Stage
 from lynkr_desktop.protocol.optimization import StageName
 
+HEADROOM: StageName = "ml_headroom_sidecar"
+"""It waits for another process, which must never happen on the loop."""
+
 
 def stage_makers(options: OptimizationOptions, cache: Path) -> Mapping[StageName, Callable[[], Stage]]:
     """What makes each stage, by name.
@@ -23,8 +26,17 @@ def stage_makers(options: OptimizationOptions, cache: Path) -> Mapping[StageName
         "distill_compression": _distill,
         "memory_dedup": _dedup,
         "sliding_window_history": _window,
-        "ml_headroom_sidecar": lambda: _headroom(options.headroom, cache / "headroom"),
+        HEADROOM: lambda: _headroom(options.headroom, cache),
     }
+
+
+def headroom_state(options: OptimizationOptions, cache: Path) -> str:
+    """How the Headroom sidecar is, as the end of a sentence; empty where no stage needs it."""
+    if HEADROOM not in options.pipeline:
+        return ""
+    from lynkr_desktop.engine.optimization.headroom.sidecar import shared_sidecar
+
+    return shared_sidecar(options.headroom.command, cache).state
 
 
 def _tool_selection() -> Stage:
@@ -57,7 +69,7 @@ def _window() -> Stage:
     return WindowStage()
 
 
-def _headroom(options: HeadroomOptions, folder: Path) -> Stage:
+def _headroom(options: HeadroomOptions, cache: Path) -> Stage:
     from lynkr_desktop.engine.optimization.headroom import HeadroomStage
 
-    return HeadroomStage(options, folder)
+    return HeadroomStage(options, cache)

@@ -277,6 +277,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @functools.cache
-def shared_sidecar(command: str, folder: Path) -> Sidecar:
-    """The sidecar of a program: one for the whole process, whatever configurations come and go."""
-    return Sidecar(command, folder)
+def shared_sidecar(command: str, cache: Path) -> Sidecar:
+    """The sidecar of a program: one for the whole process, whatever configurations come and go.
+
+    Args:
+        command: the program.
+        cache: folder of what can be made anew.
+    """
+    return Sidecar(command, cache / "headroom")

@@ -40,14 +40,14 @@ class HeadroomStage(Stage):
 
     Args:
         options: which program, and how long it may take.
-        folder: for the files that it writes.
+        cache: folder of what can be made anew.
     """
 
     name = "ml_headroom_sidecar"
 
-    def __init__(self, options: HeadroomOptions, folder: Path) -> None:
+    def __init__(self, options: HeadroomOptions, cache: Path) -> None:
         self._seconds = options.timeout
-        self.sidecar = shared_sidecar(options.command, folder)
+        self.sidecar = shared_sidecar(options.command, cache)
 
     def apply(self, request: Request, scene: Scene) -> Request:
         """The request with shortened results; unchanged where what is left out could not be had back."""
