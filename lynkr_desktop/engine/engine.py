@@ -473,9 +473,9 @@ class Engine:
         self._active -= 1
         if not self._active:
             self._idle.set()
-        if exchange.sent is not None and exchange.request is not None:
-            asked = tuple(exchange.inner_calls)
-            self.prompts.keep(exchange.id, exchange.request, exchange.sent, len(exchange.body), asked)
+        came, sent = exchange.came or exchange.request, exchange.sent or exchange.request
+        if came is not None and sent is not None and exchange.cache != "hit":
+            self.prompts.keep(exchange.id, came, sent, len(exchange.body), tuple(exchange.inner_calls))
         exchange.finish()
         self._ledger.add(exchange)
         if self.hub.listening:

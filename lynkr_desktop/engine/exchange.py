@@ -90,6 +90,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     receipts: tuple[Receipt, ...] = ()
     origin: Origin | None = None
     """Where it stands, for what is remembered; None where memory has nothing to do with it."""
+    came: Request | None = None
+    """As the client sent it, where memories were put in."""
     told: int = 0
     """Asks of it that memories were put before."""
     cache: CacheResult = "bypass"

@@ -59,6 +59,11 @@ class Prompts:
             _, gone = self._kept.popitem(last=False)
             self._size -= gone.size
 
+    def clear(self) -> None:
+        """Lets go of all: somebody wants something forgotten that may stand in them."""
+        self._kept.clear()
+        self._size = 0
+
     def get(self, id_: str) -> Kept | None:
         """The prompt of that request, while it is kept."""
         return self._kept.get(id_)

@@ -73,6 +73,9 @@ async def test_what_one_session_says_the_next_is_told(tmp_path: Path, upstream: 
         assert "pnpm" in told
         assert told.endswith(f"</lynkr-memory>\n\n{question}")
         assert tokens.count(told) < 400
+        newest = (await running.rows())[0]["id"]
+        async with running.http.get(f"{running.url}/v1/admin/requests/{newest}/prompt") as shown:
+            assert "8080" in await shown.text()
         # Records tell what the person asked, not what was put before it.
         assert (await running.rows())[0]["title"] == question
         # The same question elsewhere is told nothing.

@@ -98,7 +98,7 @@ class MemoryCalls:
         try:
             return reply(await self._ask(lambda store: desk.change(store, memory_id, patch)))
         finally:
-            self._engine.memories.leave_out([memory_id])
+            self._leave_out([memory_id])
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Forgets a memory, with those that it took the place of. No byte of them stays in the file."""
@@ -107,8 +107,7 @@ class MemoryCalls:
         try:
             gone = await self._ask(lambda store: desk.delete(store, memory_id))
         finally:
-            # The turns in which it stands are sent without it from now on.
-            self._engine.memories.leave_out(gone)
+            self._leave_out(gone)
         return reply(Forgotten(forgotten=len(gone), copies=await self._copies()))
 
     async def forget(self, request: web.Request) -> web.StreamResponse:
@@ -120,7 +119,7 @@ class MemoryCalls:
         try:
             gone = await self._ask(lambda store: desk.forget(store, wanted.project))
         finally:
-            self._engine.memories.leave_out()
+            self._leave_out()
         return reply(Forgotten(forgotten=gone, copies=await self._copies()))
 
     async def export(self, request: web.Request) -> web.StreamResponse:
@@ -133,6 +132,11 @@ class MemoryCalls:
         """Adds what an export holds."""
         export = await decoded(request, MemoryExport, _MAX_IMPORT)
         return reply(await self._ask(lambda store: desk.take_in(store, export.memories)))
+
+    def _leave_out(self, gone: list[str] | None = None) -> None:
+        """Turns in which they stand are sent without them from now on; None for all."""
+        self._engine.memories.leave_out(gone)
+        self._engine.prompts.clear()
 
     async def _copies(self) -> tuple[str, ...]:
         return await self._ask(lambda store: desk.copies(store.path))

@@ -82,6 +82,7 @@ async def put_in(exchange: Exchange, memories: Memories, workspace: str | None) 
         log.warning("request %s could not be given its memories: %s", exchange.id, error)
         return
     if made is not None:
+        exchange.came = request
         exchange.body, exchange.request = made
         exchange.told = sum(1 for _, block in places if block)
 
