@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEV = $(PYTHON) tools/dev.py
 
-.PHONY: run test lint format bench bench-routing fuzz screenshots docs clean
+.PHONY: run test lint format bench bench-routing bench-fidelity fuzz screenshots docs clean
 
 run:  ## install into .venv and start Lynkr: the tray where there is a display, else `lynkr serve`
 	@$(DEV) run $(ARGS)
@@ -22,6 +22,9 @@ bench:  ## the proxy's overhead beside a bare pass-through
 
 bench-routing:  ## how well requests are routed, beside routers that know nothing; ARGS="--json"
 	@$(DEV) bench-routing $(ARGS)
+
+bench-fidelity:  ## what shortening prompts saves, loses and costs; ARGS="--split tune --details"
+	@$(DEV) bench-fidelity $(ARGS)
 
 fuzz:  ## 100,000 mutated bodies for every codec, 5,000 for the engine; ARGS="--seed 7" repeats a run
 	@$(DEV) fuzz $(ARGS)

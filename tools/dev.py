@@ -239,6 +239,13 @@ def bench_routing(arguments: list[str]) -> int:
     return environment.run(environment.python, "-m", "benchmarks.routing", *arguments, PYTHONPATH=str(ROOT))
 
 
+def bench_fidelity(arguments: list[str]) -> int:
+    """Judges the shortening of prompts by recorded conversations of agents."""
+    environment = Environment()
+    environment.install("embedded", "dev")
+    return environment.run(environment.python, "-m", "benchmarks.fidelity", *arguments, PYTHONPATH=str(ROOT))
+
+
 def fuzz(arguments: list[str]) -> int:
     """Mutates bodies of every protocol by the hundred thousand."""
     environment = Environment()
@@ -274,6 +281,7 @@ COMMANDS = {
     "format": format_code,
     "bench": bench,
     "bench-routing": bench_routing,
+    "bench-fidelity": bench_fidelity,
     "fuzz": fuzz,
     "screenshots": screenshots,
     "docs": docs,

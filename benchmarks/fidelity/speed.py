@@ -1,0 +1,111 @@
+"""How long the pipeline takes: processor time, and how long an event loop beside it stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import quantiles
+
+from benchmarks.fidelity.blocks import row_of, total
+from benchmarks.fidelity.conversations import Conversation, requests_of
+from lynkr_desktop.engine.config.schema import OptimizationOptions
+from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.optimizer import Optimizer
+from lynkr_desktop.engine.optimization.pipeline import Pipeline
+from lynkr_desktop.engine.optimization.stages import stage_makers
+from lynkr_desktop.engine.wire.canonical import Request
+from lynkr_desktop.protocol.optimization import StageName
+
+_SIZES = ((10_000, 10.0), (150_000, 60.0))
+"""Tokens of a request, and the milliseconds that 95 of 100 may take."""
+
+_TICK = 0.001
+
+
+def table(conversations: Sequence[Conversation], stages: Sequence[StageName]) -> str:
+    """Times as a table in Markdown."""
+    said = [
+        "| tokens | requests | when | p50 ms | p95 ms | wanted |",
+        "| ---: | ---: | --- | ---: | ---: | ---: |",
+    ]
+    for size, wanted in _SIZES:
+        pairs = _near(conversations, size)
+        if not pairs:
+            said.append(f"| {size:,} | 0 | | | | {wanted:g} |")
+            continue
+        for when, times in (
+            ("first seen", _times(pairs, stages, warm=False)),
+            ("a turn later", _times(pairs, stages, warm=True)),
+        ):
+            cuts = quantiles(times, n=20, method="inclusive")
+            said.append(f"| {size:,} | {len(times)} | {when} | {cuts[9]:.1f} | {cuts[18]:.1f} | {wanted:g} |")
+    longest, size = asyncio.run(_stall(conversations, stages))
+    said += [
+        "",
+        f"The event loop stood still for {longest:.1f} ms at most while prompts of "
+        f"up to {size:,} tokens were shortened.",
+    ]
+    return "\n".join(said)
+
+
+def _near(conversations: Sequence[Conversation], size: int) -> list[tuple[Request, Request]]:
+    """Requests of about a size, each with the one of the turn before."""
+    found = []
+    for conversation in conversations:
+        requests = list(requests_of(conversation))
+        for before, after in pairwise(requests):
+            if 0.75 * size <= tokens.of_request(after) <= 1.25 * size:
+                found.append((before, after))
+    return found
+
+
+def _pipeline(stages: Sequence[StageName]) -> Pipeline:
+    makers = stage_makers(OptimizationOptions(), Path("lynkr-fidelity"))
+    return Pipeline([makers[name]() for name in stages], seconds=60)
+
+
+def _times(pairs: Sequence[tuple[Request, Request]], stages: Sequence[StageName], warm: bool) -> list[float]:
+    """Milliseconds of processor time, with nothing remembered, or with the turn before remembered."""
+    found = []
+    for before, after in pairs:
+        tokens._known.clear()
+        pipeline = _pipeline(stages)
+        # Tables and imports are loaded once in a process, not with a request.
+        pipeline.run(Request(model="m", messages=()))
+        if warm:
+            pipeline.run(before)
+        began = time.thread_time()
+        pipeline.run(after)
+        found.append((time.thread_time() - began) * 1e3)
+    return found
+
+
+async def _stall(conversations: Sequence[Conversation], stages: Sequence[StageName]) -> tuple[float, int]:
+    """The longest wait between two ticks while long requests go through, and the longest one's tokens."""
+    lasts = [list(requests_of(conversation))[-1] for conversation in conversations]
+    lasts.sort(key=lambda request: total(row_of(request)))
+    optimizer = Optimizer(stage_makers(OptimizationOptions(), Path("lynkr-fidelity")))
+    await optimizer.run(lasts[0], stages, 1, None)
+    longest = 0.0
+    done = asyncio.Event()
+
+    async def tick() -> None:
+        nonlocal longest
+        while not done.is_set():
+            began = time.perf_counter()
+            await asyncio.sleep(_TICK)
+            longest = max(longest, (time.perf_counter() - began - _TICK) * 1e3)
+
+    beside = asyncio.create_task(tick())
+    for request in lasts[-10:]:
+        await optimizer.run(request, stages, sum(len(block) for block in _texts(request)), None)
+    done.set()
+    await beside
+    return longest, total(row_of(lasts[-1]))
+
+
+def _texts(request: Request) -> list[str]:
+    return [getattr(block, "text", "") for message in request.messages for block in message.content]
