@@ -239,6 +239,19 @@ async def test_people_change_and_forget_what_is_kept(tmp_path: Path, upstream: O
         assert (await running.refused("GET", "memory?kind=none"))[0] == 400
 
 
+async def test_what_was_said_in_secret_is_told_only_to_models_of_this_machine(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    question = user("Which port does the API use?")
+    async with engine_in_process(tmp_path / "home", config(upstream)) as running:
+        await ask(running, user(SAID), session="s-1", **{"x-lynkr-profile": "secure"})
+        assert [row["local_only"] for row in await memories(running)] == [True, True]
+        await ask(running, question, session="s-2")
+        assert received(upstream) == [question]
+        await ask(running, question, session="s-3", **{"x-lynkr-profile": "secure"})
+        assert "8080" in received(upstream)[0]["content"]
+
+
 async def test_a_file_that_cannot_be_used_fails_no_request(tmp_path: Path, upstream: OpenAIServer) -> None:
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"this is no database" * 1000)
