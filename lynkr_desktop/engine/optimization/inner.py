@@ -117,6 +117,7 @@ class _Turn:
     """One reply of the model on its way to the client.
 
     Attributes:
+        inner: what answers inner tools.
         answered: the calls of inner tools, with what is said to them.
         goes_on: the model must be asked again.
     """
@@ -124,7 +125,7 @@ class _Turn:
     def __init__(self, inner: Mapping[str, InnerTool], blocks: int = 0, spent: Usage | None = None) -> None:
         self.answered: list[tuple[ToolUse, Inner]] = []
         self.goes_on = False
-        self._inner = inner
+        self.inner = inner
         self._blocks = blocks
         self._spent = spent
         self._fold = ReplyFold()
@@ -140,7 +141,7 @@ class _Turn:
 
     def next(self) -> _Turn:
         """The reply that follows when the model was asked again."""
-        return _Turn(self._inner, self._blocks, self._spent)
+        return _Turn(self.inner, self._blocks, self._spent)
 
     def take(self, events: list[Event]) -> list[Event]:
         """Takes events of the model; gives those that the client gets."""
@@ -154,7 +155,7 @@ class _Turn:
         match event:
             case Started():
                 return [event] if self._spent is None else []
-            case BlockStarted(block=ToolUse() as call) if call.name in self._inner:
+            case BlockStarted(block=ToolUse() as call) if call.name in self.inner:
                 self._held[event.index] = call, []
                 return []
             case BlockStarted():
@@ -175,7 +176,7 @@ class _Turn:
         """Answers a call of ours, now that its arguments are whole; it may stand for one of the client's."""
         call, parts = self._held.pop(index)
         arguments = parse_arguments("".join(parts)) if parts else call.input
-        said = self._inner[call.name](arguments)
+        said = self.inner[call.name](arguments)
         if said.call is None:
             self.answered.append((replace(call, input=arguments), said))
             return []
@@ -210,10 +211,16 @@ def _continued(request: Request, turn: _Turn) -> Request:
     results = tuple(ToolResult(call.id, (Text(said.text),)) for call, said in turn.answered)
     tools = {tool.name: tool for _, said in turn.answered for tool in said.tools}
     known = {tool.name for tool in request.tools}
+    # Before our own, as in the next turn, when the history names them: then the list stays the same.
+    own = [tool for tool in request.tools if tool.name in turn.inner]
     return replace(
         request,
         messages=(*request.messages, Message("assistant", turn.content), Message("user", results)),
-        tools=(*request.tools, *(tool for name, tool in tools.items() if name not in known)),
+        tools=(
+            *(tool for tool in request.tools if tool.name not in turn.inner),
+            *(tool for name, tool in tools.items() if name not in known),
+            *own,
+        ),
     )
 
 

@@ -107,7 +107,7 @@ def prefix_of(name: str) -> str:
 
 def server_words(prefix: str) -> frozenset[str]:
     """The words by which people call a server."""
-    whole = {part.lower() for part in re.split(r"[\W_]+", prefix) if part}
+    whole = frozenset(part.lower() for part in re.split(r"[\W_]+", prefix) if part)
     return (whole | frozenset(split_name(prefix))) - _NO_SERVER
 
 

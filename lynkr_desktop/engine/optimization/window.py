@@ -15,7 +15,7 @@ The system prompt, tools, the words of the last turn, and pairs of call and resu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
 from msgspec.structs import replace
 
@@ -53,6 +53,9 @@ _RECENT = 0.3
 
 _ERROR, _PART, _ASK = 300, 400, 150
 """Tokens that stay of an old result that tells of an error, of a recent result, and of an earlier ask."""
+
+_ASKS = 8
+"""Newest asks by which is judged what is needed."""
 
 _NEEDED = 0.5
 """Part of an ask that a result names which goes only after turns did."""
@@ -149,12 +152,13 @@ class _Cuts:
                 seen = number + 1
                 self._cut(number)
                 used = self._used(number)
-                bound = max(self._room, used + used // 10)
+                bound = max(self._room, used + used // 4)
 
     def _cut(self, end: int) -> None:
         """Cuts what stands before and in message `end`."""
         recent = self._recent(end)
-        terms = Terms(said for number in reversed(self._asked) if (said := self._history.said(number)))
+        asked = islice(reversed(self._asked), _ASKS)
+        terms = Terms(map(self._history.said, asked))
         aim = _AIM * self._room
         results = self._ranked_results(recent, end, terms)
         self._shorten([item for share, item in results if share < _NEEDED], self._used(end) - aim)
@@ -290,7 +294,7 @@ class _Cuts:
         for place, budget in places:
             if over <= 0:
                 break
-            if self._history.unit_of[place[0]] in self.gone:
+            if self._went(place):
                 continue
             saved = self._cost(place) - self._short_cost(place, budget)
             if saved > LINE:
@@ -298,25 +302,48 @@ class _Cuts:
                 self._costs[place[0]] -= saved
                 over -= saved
 
+    def _went(self, place: Place) -> bool:
+        """Whether a block went with its turn."""
+        if self._history.unit_of[place[0]] not in self.gone:
+            return False
+        return isinstance(self._block(place), ToolResult) or not self._history.persons(place[0])
+
     def _drop(self, units: Iterable[int], over: float) -> None:
         """Drops one after the other until `over` tokens less are used."""
+        before: dict[int, list[int]] = {}
         for number in units:
             if over <= 0:
                 break
             span = self._history.units[number].span
-            kept = [self._kept_cost(at) for at in span]
+            before[number] = [self._costs[at] for at in span]
             opened = self._opens(number + 1)
             self.gone.add(number)
             marks = self._opens(number) + self._opens(number + 1) - opened
-            saved = sum(self._costs[at] for at in span) - sum(kept) - LINE * marks
-            if saved <= 0:
-                self.gone.remove(number)
-                continue
-            for at, cost in zip(span, kept, strict=True):
-                self._costs[at] = cost
+            for at in span:
+                self._costs[at] = self._kept_cost(at)
+            over -= sum(before[number]) - sum(self._costs[at] for at in span) - LINE * marks
             self._marks += marks
-            over -= saved
+        for run in self._runs(sorted(before)):
+            if run[0] - 1 in self.gone or run[-1] + 1 in self.gone:
+                continue
+            # A run that is shorter than the line in its place may as well stay.
+            spans = [at for number in run for at in self._history.units[number].span]
+            costs = [cost for number in run for cost in before[number]]
+            if sum(costs) - sum(self._costs[at] for at in spans) <= LINE:
+                self.gone.difference_update(run)
+                self._marks -= 1
+                for at, cost in zip(spans, costs, strict=True):
+                    self._costs[at] = cost
         self._standing = [number for number in self._standing if number not in self.gone]
+
+    def _runs(self, numbers: list[int]) -> list[list[int]]:
+        """Units that are gone, by the runs that they are in."""
+        runs: list[list[int]] = []
+        for number in numbers:
+            if self._opens(number) or not runs or runs[-1][-1] != number - 1:
+                runs.append([])
+            runs[-1].append(number)
+        return runs
 
     def _kept_cost(self, number: int) -> int:
         """Tokens of what a person says in a message whose turn goes."""
