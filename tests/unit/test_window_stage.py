@@ -230,6 +230,20 @@ def test_results_that_are_given_as_text_go_like_others() -> None:
     assert_sound(request(messages), after, here)
 
 
+def test_many_small_turns_go_as_a_run() -> None:
+    """Each takes fewer tokens than the line that stands for it."""
+    messages = [Message("user", (Text("Please count to the end."),))]
+    for number in range(400):
+        call = ToolUse(f"c{number}", "next", {"n": number})
+        messages.append(Message("assistant", (call,)))
+        messages.append(Message("user", (ToolResult(call.id, (Text(f"{number} is the next"),)),)))
+    here = scene(6_000)
+    after = WindowStage().apply(request(messages), here)
+    assert size(after) <= 6_000
+    assert len(here.originals) == 1
+    assert_sound(request(messages), after, here)
+
+
 # ---------------------------------------------------------------- over many turns
 
 
@@ -339,6 +353,15 @@ def test_any_growing_conversation_keeps_its_prefix(messages: list[Message], wind
 
 
 # ---------------------------------------------------------------- time
+
+
+def test_one_enormous_result_takes_no_time() -> None:
+    text = "\n".join(f"line {number} with nothing to see" for number in range(200_000))
+    told = request([*session(1)[:2], Message("user", (ToolResult("call_0", (Text(text),)),))])
+    tokens.of_request(told)
+    began = time.perf_counter()
+    assert size(WindowStage().apply(told, scene(8_000))) <= 8_000
+    assert time.perf_counter() - began < 0.5
 
 
 @pytest.mark.parametrize(
