@@ -26,12 +26,12 @@ KNOWN = 0.15
 _ASKED_TERMS = 96
 """Terms of an ask that are looked at."""
 
-_LOOKED_UP = 24
-_LISTED = 1_200
+_LOOKED_UP = 16
+_LISTED = 600
 """Rows that a query may match, so that ranking them takes bounded time; the rarest terms come first."""
 
-_CANDIDATES = 40
-_STANDING = 24
+_CANDIDATES = 32
+_STANDING = 16
 _LONGEST = 2_000
 
 COLUMNS = (
