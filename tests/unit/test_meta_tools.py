@@ -12,7 +12,7 @@ from lynkr_desktop.engine.optimization.pipeline import Pipeline
 from lynkr_desktop.engine.optimization.stage import Inner, Stage
 from lynkr_desktop.engine.optimization.tool_selection import ToolSelectionStage
 from lynkr_desktop.engine.optimization.tool_sets import CALL, DESCRIBE, LIST, MORE_TOOLS
-from lynkr_desktop.engine.wire.canonical import Json, Message, Tool, ToolChoice
+from lynkr_desktop.engine.wire.canonical import Json, Message, Request, Tool, ToolChoice, ToolUse
 from tests.support.tool_sets import (
     ASK,
     OWN,
@@ -173,9 +173,32 @@ def test_the_list_only_grows_at_its_end_and_is_never_larger(grown: list[tuple[Me
         changed = STAGE.apply(request, seen)
         assert changed == MetaToolsStage().apply(request, scene())
         assert changed.tools[: len(before)] == before
-        assert (changed.messages, changed.system) == (request.messages, request.system)
+        assert changed.system == request.system
+        assert as_client_has_it(changed) == request.messages
+        offered = {tool.name for tool in changed.tools} | seen.inner.keys()
+        assert {block.name for block in calls_of(changed)} <= offered
         assert size(changed, seen) <= size(request)
         before = changed.tools
+
+
+def calls_of(request: Request) -> list[ToolUse]:
+    return [block for message in request.messages for block in message.content if isinstance(block, ToolUse)]
+
+
+def as_client_has_it(request: Request) -> tuple[Message, ...]:
+    """The turns with the calls that stand for others turned back."""
+    return tuple(
+        Message(
+            message.role,
+            tuple(
+                ToolUse(block.id, block.input["name"], block.input["arguments"])
+                if isinstance(block, ToolUse) and block.name == CALL
+                else block
+                for block in message.content
+            ),
+        )
+        for message in request.messages
+    )
 
 
 def test_the_list_is_the_same_in_each_turn_and_what_was_called_can_be_called_again() -> None:

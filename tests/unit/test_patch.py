@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.wire.anthropic import AnthropicClient
-from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, ToolResult
+from lynkr_desktop.engine.wire.canonical import Message, Request, Text, Tool, ToolResult, ToolUse
 from lynkr_desktop.engine.wire.codec import ClientCodec, Dialect
 from lynkr_desktop.engine.wire.ollama import OllamaChatClient
 from lynkr_desktop.engine.wire.openai_chat import OpenAIChatClient
@@ -154,6 +154,29 @@ def test_tools_come_and_go(dialect: Dialect, codec: ClientCodec, body: dict[str,
     assert {key: value for key, value in fields.items() if key != "tools"} == {
         key: value for key, value in body.items() if key != "tools"
     }
+
+
+@pytest.mark.parametrize(("dialect", "codec", "body"), CASES, ids=[case[0] for case in CASES])
+def test_a_call_becomes_another(dialect: Dialect, codec: ClientCodec, body: dict[str, Any]) -> None:
+    raw = json.dumps(body).encode()
+    request = codec.decode_request(raw)
+    place, turn = next(
+        (place, turn) for place, turn in enumerate(request.messages) if turn.role == "assistant"
+    )
+    call = turn.content[-1]
+    assert isinstance(call, ToolUse)
+    other = ToolUse(call.id, "lynkr_tools_call", {"name": call.name, "arguments": call.input})
+    turns = list(request.messages)
+    turns[place] = Message("assistant", (*turn.content[:-1], other))
+    wanted = replace(request, messages=tuple(turns))
+    patched = patched_body(raw, dialect, request, wanted)
+    if dialect == "ollama_chat":  # its calls have no ids
+        assert patched is None
+        return
+    assert patched is not None
+    assert codec.decode_request(patched) == wanted
+    twice = json.dumps(json.loads(raw)).encode()
+    assert patched_body(twice, dialect, request, wanted) == patched
 
 
 def test_a_marker_that_moves_to_another_tool_moves_in_the_body() -> None:

@@ -1,9 +1,10 @@
 """Puts three tools in place of a large set of them: one lists, one describes, one calls.
 
 The engine answers the first two itself, and turns the third into the client's real call, so a client sees
-nothing of it. The tools that every task needs stay as they are. What was called goes on being offered by the
-tool that calls, and not by itself: each tool that came into the list later would cost a provider's prompt
-cache of the whole conversation, more than the stage saves. So the list is the same in each turn.
+nothing of it. The tools that every task needs stay as they are. In the conversation the calls of the others
+go back to what the model called: the tool that calls. So all that the history names is offered, and the list
+is the same in each turn: a tool that came in later would cost a provider's prompt cache of the whole
+conversation, more than the stage saves.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from lynkr_desktop.engine.optimization.tool_sets import (
     one_line,
 )
 from lynkr_desktop.engine.optimization.tool_words import Index
-from lynkr_desktop.engine.wire.canonical import Json, Request, Tool
+from lynkr_desktop.engine.wire.canonical import Json, Message, Request, Tool, ToolUse
 from lynkr_desktop.protocol.optimization import StageName
 
 FEW_TOOLS = 25
@@ -65,6 +66,7 @@ class _Plan:
         self.cost = sum(cost(tool, scene.count) for tool in self.tools)
         self.worth = sum(self.parted.costs) >= self.cost + WORTH
         self.by_name = {tool.name: tool for tool in reversed(tools)}
+        self.held_names = {tool.name for tool in held} - {tool.name for tool in self.parted.kept}
         self.by_bare_name: dict[str, list[str]] = {}
         for name in self.by_name:
             self.by_bare_name.setdefault(name[len(prefix_of(name)) :], []).append(name)
@@ -106,7 +108,25 @@ class MetaToolsStage(Stage):
         for tool, answer in zip(plan.tools, (_lister(plan), _describer(plan), _caller(plan)), strict=True):
             scene.offer(tool, answer)
         scene.did.append(f"put {len(plan.tools)} tools in place of {len(plan.parted.held)} of {len(tools)}")
-        return replace(request, tools=plan.parted.kept)
+        messages = tuple([_as_called(message, plan.held_names) for message in request.messages])
+        return replace(request, tools=plan.parted.kept, messages=messages)
+
+
+def _as_called(message: Message, held: set[str]) -> Message:
+    """A turn in which calls of tools that are held back are those of the tool that calls them."""
+    if not any(isinstance(block, ToolUse) and block.name in held for block in message.content):
+        return message
+    return Message(
+        message.role,
+        tuple(
+            [
+                ToolUse(block.id, CALL, {"name": block.name, "arguments": block.input})
+                if isinstance(block, ToolUse) and block.name in held
+                else block
+                for block in message.content
+            ]
+        ),
+    )
 
 
 def _plan(tools: tuple[Tool, ...], scene: Scene) -> _Plan | None:

@@ -2,7 +2,7 @@
 
 A request that goes to a provider of the client's own protocol need not pass through the canonical model,
 which has no word for many a vendor's field. Only what a change can be told in is patched: texts of blocks,
-and whole tools. For any other change there is no patch.
+calls of tools, and whole tools. For any other change there is no patch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from typing import Any
 
 import msgspec
 
-from lynkr_desktop.engine.wire.canonical import Block, Document, Json, Request, Text, Tool, ToolResult
+from lynkr_desktop.engine.wire.canonical import (
+    Block,
+    Document,
+    Json,
+    Request,
+    Text,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
 from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
 
@@ -51,6 +60,8 @@ def patched_body(body: bytes, dialect: Dialect, before: Request, after: Request)
         return None
     texts = _changed_texts(before, after)
     if texts is None or not _put_texts(fields.get(turns), texts):
+        return None
+    if not _put_calls(fields.get(turns), dialect, _changed_calls(before, after)):
         return None
     if before.tools != after.tools and not _put_tools(fields, dialect, before.tools, after.tools):
         return None
@@ -99,6 +110,8 @@ def _differ_in_texts(one: Block, other: Block) -> bool:
         return same and msgspec.structs.replace(other, content=one.content) == one
     if isinstance(one, Text | Document) and type(one) is type(other):
         return msgspec.structs.replace(other, text=one.text) == one
+    if isinstance(one, ToolUse) and isinstance(other, ToolUse):
+        return one.id == other.id
     return one == other
 
 
@@ -132,6 +145,54 @@ def _put_texts(turns: Any, texts: dict[str, deque[str]]) -> bool:
 def _may_hold(value: Any, key: Any) -> bool:
     """Whether an item of a list may be a text of its own: strings are, only where contents are listed."""
     return key in _TEXTS or not isinstance(value, str)
+
+
+# ---------------------------------------------------------------- calls
+
+
+def _changed_calls(before: Request, after: Request) -> dict[str, ToolUse]:
+    """The calls that are others now, by their ids."""
+    changed: dict[str, ToolUse] = {}
+    for old, new in zip(before.messages, after.messages, strict=True):
+        if old is not new:
+            for one, other in zip(old.content, new.content, strict=True):
+                if isinstance(other, ToolUse) and one != other:
+                    changed[other.id] = other
+    return changed
+
+
+def _put_calls(turns: Any, dialect: Dialect, calls: dict[str, ToolUse]) -> bool:
+    """Puts the calls in by their ids; whether each found its place, and only one."""
+    left = set(calls)
+    for holder, id_ in _raw_calls(turns, dialect) if calls else ():
+        call = calls.get(id_)
+        if call is None:
+            continue
+        if id_ not in left:
+            return False
+        left.remove(id_)
+        holder["name"] = call.name
+        if dialect == "anthropic_messages":
+            holder["input"] = call.input
+        else:
+            holder["arguments"] = encode_json(call.input).decode()
+    return not left
+
+
+def _raw_calls(turns: Any, dialect: Dialect) -> Iterator[tuple[Json, str]]:
+    """What holds name and arguments of each call, with its id. Ollama's calls have none to go by."""
+    for item in turns if isinstance(turns, list) else ():
+        match dialect, item:
+            case "anthropic_messages", {"role": "assistant", "content": [*blocks]}:
+                for block in blocks:
+                    if isinstance(block, dict) and block.get("type") == "tool_use":
+                        yield block, str(block.get("id", ""))
+            case "openai_chat", {"role": "assistant", "tool_calls": [*calls]}:
+                for call in calls:
+                    if isinstance(call, dict) and isinstance(call.get("function"), dict):
+                        yield call["function"], str(call.get("id", ""))
+            case "openai_responses", {"type": "function_call", "call_id": str(id_)}:
+                yield item, id_
 
 
 # ---------------------------------------------------------------- tools
