@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from benchmarks.fidelity.blocks import text_of
 from benchmarks.fidelity.conversations import Needle
 from benchmarks.fidelity.subjects import Made
+from lynkr_desktop.engine.optimization.inner import MOST_CALLS
 from lynkr_desktop.engine.optimization.stage import RESTORE
 from lynkr_desktop.engine.optimization.tool_sets import DESCRIBE, LIST, MORE_TOOLS
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult, ToolUse
@@ -20,8 +21,6 @@ Verdict = Literal["present", "restored", "lost"]
 _HANDLE = re.compile(r"\br_[0-9a-f]{12}\b")
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _HEADING = re.compile(r"([\w./-]+\.\w+):?$")
-_TRIES = 5
-"""Handles that are tried for one question: those in the answer that it is about, then the newest."""
 
 
 class Found(Struct, frozen=True):
@@ -39,7 +38,11 @@ class Found(Struct, frozen=True):
 
 
 class Reader:
-    """A model by script that looks for facts in one prompt."""
+    """A model by script that looks for facts in one prompt.
+
+    Where it does not see them it asks for what was left out, as often as the engine allows within one reply:
+    first for the handles in the answer that the question is about, then for the newest that it sees.
+    """
 
     def __init__(self, made: Made) -> None:
         self._made = made
@@ -63,15 +66,18 @@ class Reader:
             return Found("lost")
         tried: list[str] = []
         rounds: list[Request] = []
-        near = self._own.get(needle.source, [])
-        for handle in list(dict.fromkeys([*near, *reversed(self._handles)]))[:_TRIES]:
+        waiting = list(dict.fromkeys([*self._own.get(needle.source, []), *reversed(self._handles)]))
+        while waiting and len(tried) < MOST_CALLS:
+            handle = waiting.pop(0)
             said = inner({"id": handle}).text
             tried.append(handle)
-            rounds.append(
-                _continued(rounds[-1] if rounds else self._made.request, RESTORE, {"id": handle}, said)
-            )
+            last = rounds[-1] if rounds else self._made.request
+            rounds.append(_continued(last, RESTORE, {"id": handle}, said))
             if holds(said, needle.facts, needle.path):
                 return Found("restored", tuple(tried), tuple(rounds))
+            # What was left out may have had something left out of it before.
+            inside = dict.fromkeys(_HANDLE.findall(said))
+            waiting = [*(one for one in inside if one not in tried and one not in waiting), *waiting]
         return Found("lost", tuple(tried), tuple(rounds))
 
     def _find_tool(self, needle: Needle) -> Found:

@@ -27,7 +27,6 @@ from lynkr_desktop.engine.optimization.tool_sets import (
     cost,
     directory,
     encoded,
-    held_already,
     index_of,
     key_of,
     named,
@@ -100,11 +99,12 @@ class MetaToolsStage(Stage):
 
     def apply(self, request: Request, scene: Scene) -> Request:
         tools = request.tools
-        if request.tool_choice.kind != "auto" or len(tools) <= FEW_TOOLS or held_already(scene):
+        if request.tool_choice.kind != "auto" or len(tools) <= FEW_TOOLS or scene.parted:
             return request
         plan = self._plans.get(key_of(encoded(tools)), lambda: _plan(tools, scene))
         if plan is None:
             return request
+        scene.parted = True
         for tool, answer in zip(plan.tools, (_lister(plan), _describer(plan), _caller(plan)), strict=True):
             scene.offer(tool, answer)
         scene.did.append(f"put {len(plan.tools)} tools in place of {len(plan.parted.held)} of {len(tools)}")

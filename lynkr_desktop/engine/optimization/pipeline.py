@@ -98,7 +98,7 @@ class Pipeline:
 
     def _apply(self, stage: Stage, request: Request, scene: Scene, before: int) -> tuple[Request, Receipt]:
         began = time.perf_counter()
-        originals, inner = dict(scene.originals), dict(scene.inner)
+        originals, inner, parted = dict(scene.originals), dict(scene.inner), scene.parted
         scene.begin()
         why = ""
         try:
@@ -114,7 +114,7 @@ class Pipeline:
             why = "failed inside; the log has the details"
             log.exception("the stage %s failed", stage.name)
         if why:
-            scene.originals, scene.inner = originals, inner
+            scene.originals, scene.inner, scene.parted = originals, inner, parted
             changed = request
         after = before if changed is request else tokens.of_request(changed)
         ms = (time.perf_counter() - began) * 1e3

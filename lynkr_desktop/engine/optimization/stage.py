@@ -70,6 +70,7 @@ class Scene:
         window: tokens that the target takes for prompt and answer; None where that is not known.
         originals: what was left out, by handle.
         inner: the engine's own tools that are offered to the model, by name, with what answers them.
+        parted: a stage holds some of the client's tools back, or did in an earlier turn.
         did: what the stage did, in words for people, one entry per kind of thing.
 
     Args:
@@ -90,6 +91,7 @@ class Scene:
         self.window = window
         self.originals: dict[str, str] = {}
         self.inner: dict[str, tuple[Tool, InnerTool]] = {}
+        self.parted = False
         self.did: list[str] = []
         self._seconds = seconds
         self._deadline = time.perf_counter() + seconds

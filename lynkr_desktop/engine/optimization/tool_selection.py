@@ -23,7 +23,6 @@ from lynkr_desktop.engine.optimization.tool_sets import (
     directory,
     encoded,
     first_ask,
-    held_already,
     index_of,
     is_identifier,
     key_of,
@@ -127,7 +126,7 @@ class ToolSelectionStage(Stage):
 
     def apply(self, request: Request, scene: Scene) -> Request:
         tools = request.tools
-        if not request.offers_tools or len(tools) <= FEW_TOOLS or held_already(scene):
+        if not request.offers_tools or len(tools) <= FEW_TOOLS or scene.parted:
             return request
         ask = first_ask(request.messages)
         if not ask or unsure(ask):
@@ -141,6 +140,7 @@ class ToolSelectionStage(Stage):
         plan = self._plans.get(key, lambda: _plan(tools, known, ask, said, scene))
         if plan is None:
             return request
+        scene.parted = True
         offered, held = plan.parted.grown(_added(request, plan), plan.cost)
         if held:
             scene.offer(plan.tool, _finder(plan))

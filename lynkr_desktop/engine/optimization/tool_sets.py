@@ -164,11 +164,6 @@ def called(message: Message) -> list[str]:
     return [block.name for block in message.content if isinstance(block, ToolUse)]
 
 
-def held_already(scene: Scene) -> bool:
-    """Whether a stage before holds tools back. Two ways to the same tool would only confuse a model."""
-    return not scene.inner.keys().isdisjoint((MORE_TOOLS, LIST))
-
-
 def mentioned(tools: Sequence[Tool], text: str) -> tuple[int, ...]:
     """The places of the tools whose whole name stands in a text, not as a part of another name."""
     if len(tools) > _MANY:
