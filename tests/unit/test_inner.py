@@ -197,6 +197,21 @@ async def test_whole_answers_go_the_same_way() -> None:
     assert answer.calls == [RESTORE]
 
 
+def test_what_does_not_fit_the_window_comes_in_parts() -> None:
+    lines = [f"line {number}\n" for number in range(3_000)]
+    restore = restorer({"r_1": "".join(lines), "r_2": "x" * 20_000}, 5_000)
+    got: list[str] = []
+    first = 1
+    while first <= len(lines):
+        said = restore({"id": "r_1", "first_line": first}).text
+        assert len(said) < 5_100
+        kept = [line for line in said.splitlines(keepends=True) if line.startswith("line ")]
+        got += [line if line.endswith("\n") else f"{line}\n" for line in kept]
+        first += len(kept)
+    assert got == lines
+    assert len(restore({"id": "r_2"}).text) < 5_100
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

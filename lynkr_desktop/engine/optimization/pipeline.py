@@ -87,7 +87,7 @@ class Pipeline:
             before = receipt.after
             receipts.append(receipt)
         if restorable:
-            scene.offer(RESTORE_TOOL, restorer(scene.originals))
+            scene.offer(RESTORE_TOOL, restorer(scene.originals, window))
         added = tuple(tool for tool, _ in scene.inner.values())
         if taken := {tool.name for tool in added} & {tool.name for tool in request.tools}:
             log.info("the client has tools of its own named %s; nothing is shortened", ", ".join(taken))
