@@ -71,6 +71,7 @@ class Lynkr(Subject):
         self._names = tuple(stages)
         self._window = window
         self.name = "Lynkr: " + " + ".join(stages) if len(stages) < 3 else f"Lynkr, {len(stages)} stages"
+        self.name += f", window {window:,}" if window else ""
         self.fresh()
 
     def fresh(self) -> None:
