@@ -20,6 +20,7 @@ Verdict = Literal["present", "restored", "lost"]
 
 _HANDLE = re.compile(r"\br_[0-9a-f]{12}\b")
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_GOES_ON = re.compile(r"first_line (\d+) goes on\]\Z")
 _HEADING = re.compile(r"([\w./-]+\.\w+):?$")
 
 
@@ -66,18 +67,22 @@ class Reader:
             return Found("lost")
         tried: list[str] = []
         rounds: list[Request] = []
-        waiting = list(dict.fromkeys([*self._own.get(needle.source, []), *reversed(self._handles)]))
+        near = self._own.get(needle.source, [])
+        waiting = [(handle, 1) for handle in dict.fromkeys([*near, *reversed(self._handles)])]
         while waiting and len(tried) < MOST_CALLS:
-            handle = waiting.pop(0)
-            said = inner({"id": handle}).text
+            handle, first = waiting.pop(0)
+            asked: dict[str, object] = {"id": handle} if first == 1 else {"id": handle, "first_line": first}
+            said = inner(asked).text
             tried.append(handle)
             last = rounds[-1] if rounds else self._made.request
-            rounds.append(_continued(last, RESTORE, {"id": handle}, said))
+            rounds.append(_continued(last, RESTORE, asked, said))
             if holds(said, needle.facts, needle.path):
                 return Found("restored", tuple(tried), tuple(rounds))
-            # What was left out may have had something left out of it before.
-            inside = dict.fromkeys(_HANDLE.findall(said))
-            waiting = [*(one for one in inside if one not in tried and one not in waiting), *waiting]
+            # What was left out may go on, and may have had something left out of it before.
+            known = {*tried, *(one for one, _ in waiting)}
+            inside = [(one, 1) for one in dict.fromkeys(_HANDLE.findall(said)) if one not in known]
+            more = [(handle, int(found[1]))] if (found := _GOES_ON.search(said)) is not None else []
+            waiting = [*more, *inside, *waiting]
         return Found("lost", tuple(tried), tuple(rounds))
 
     def _find_tool(self, needle: Needle) -> Found:

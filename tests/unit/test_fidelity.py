@@ -119,10 +119,9 @@ def test_a_needle_is_present_restored_or_lost(request_: Request) -> None:
     )
     found = Reader(Made(gone, {RESTORE: restorer({handle: original.text})})).find(needle)
     assert (found.verdict, found.handles, len(found.rounds)) == ("restored", (handle,), 1)
-    assert (
-        Reader(Made(gone, {RESTORE: restorer({"r_ffffffffffff": original.text})})).find(needle).verdict
-        == "lost"
-    )
+    # The engine names the handles that there are when it is asked for one that there is not.
+    other = Reader(Made(gone, {RESTORE: restorer({"r_ffffffffffff": original.text})})).find(needle)
+    assert other.handles == (handle, "r_ffffffffffff")
     assert Reader(Made(gone)).find(needle).verdict == "lost"
     # A handle that the model cannot see helps nobody.
     unseen = replace(short, content=(Text("[left out]"),))
