@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lynkr_desktop.engine.routing.side import side_request
 from lynkr_desktop.engine.wire.canonical import (
@@ -175,3 +176,42 @@ def test_a_turn_of_tool_results_is_never_one() -> None:
 def test_an_empty_request_is_none() -> None:
     assert side_request(Request("m", ())) is None
     assert side_request(Request("m", (Message("user", ()),), tool_choice=ToolChoice("named", "x"))) is None
+
+
+@pytest.mark.parametrize(
+    ("system", "ask", "room"),
+    [
+        (
+            "Turn the request into a slug for a folder: at most five words.",
+            "Prove that it cannot deadlock",
+            None,
+        ),
+        ("Pick one emoji for the message, nothing more.", "the migration lost data again", None),
+        ("Gib einen Titel mit höchstens 40 Zeichen aus.", "Warum hängt der Server unter Last?", None),
+        ("会話の短いタイトルを15文字以内で出力してください。", "デッドロックの原因を調べて", None),
+        ("", "Design a consensus protocol for five nodes", 20),
+        (
+            "",
+            "### Task: Suggest follow-ups.\n### Output: JSON\n<chat_history>USER: prove it</chat_history>",
+            None,
+        ),
+    ],
+)
+def test_what_wants_a_few_words_needs_no_strong_model(system: str, ask: str, room: int | None) -> None:
+    request = Request(
+        "auto-route",
+        (Message("user", (Text(ask),)),),
+        system=(Text(system),) if system else (),
+        max_tokens=room,
+    )
+    found = side_request(request)
+    assert found is not None
+    assert found.tier is Tier.SIMPLE
+    armed = replace(request, tools=(Tool("Bash"), Tool("Edit")))
+    assert side_request(armed) is None, "with tools a person may ask the same of an agent"
+
+
+def test_a_long_answer_under_a_system_prompt_of_its_own_is_no_side_request() -> None:
+    system = "You are a patient tutor for distributed systems. Explain step by step, with examples."
+    asked = Message("user", (Text("Prove that two generals cannot agree over a lossy channel."),))
+    assert side_request(Request("auto-route", (asked,), system=(Text(system),), max_tokens=4_000)) is None

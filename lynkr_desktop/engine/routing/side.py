@@ -19,6 +19,9 @@ from lynkr_desktop.protocol.tiers import Tier
 
 _PROBE_TOKENS = 1
 _SMALL_TOKENS = 256
+_FEW_TOKENS = 64
+"""Room for so little that no strong model is needed, whatever is asked."""
+
 _DEDICATED = 7_000
 """Characters of the longest system prompt that is made for one small thing; those of agents are longer."""
 
@@ -41,14 +44,20 @@ _WORDS = read_words("side")
 _BOUNDED = re.compile("|".join(_WORDS["bounded"]))
 _ENCLOSED = re.compile("|".join(_WORDS["enclosed"]))
 _NO_TOOLS = re.compile("|".join(_WORDS["no_tools"]))
+_FEW_WORDS = re.compile("|".join(_WORDS["few_words"]))
+_CHATS = ("chat_history", "### chat history", "### chat")
+"""How chat apps put a conversation into a task of their own."""
+
+_SHORT_SYSTEM = 2_500
+"""Characters of a system prompt that can be about nothing but the few words that it wants."""
 
 
 class Side(Struct, frozen=True):
     """A request that no person waits for.
 
     Attributes:
-        kind: title, topic, probe, suggestion, autocomplete, extraction, label, recap, page, commit or
-            compaction.
+        kind: title, topic, probe, suggestion, autocomplete, extraction, label, recap, page, commit,
+            compaction, or small for what is none of these and wants a few words.
         why: what it asks for and how that is known, in one line.
     """
 
@@ -120,12 +129,23 @@ def _by_its_making(request: Request, opening: str, asked: str) -> Side | None:
     by_system = _wanted(made_for[:_OPENING]) if made_for else None
     by_turn = _wanted(opening[:_BEGINNING])
     if by_system is None and by_turn is None:
-        return None
+        return _of_few_words(request, system, asked)
     bounded = small or _BOUNDED.search(f"{system}\n{asked}") is not None
     if by_system is not None and (bounded or by_system.name in _LONG):
         return Side(by_system.name, f"{by_system.what}: no tools, and a system prompt for nothing else")
     if by_turn is not None and (small or ((bounded or by_turn.name in _LONG) and _ENCLOSED.search(asked))):
         return Side(by_turn.name, f"{by_turn.what}: no tools, and a piece of work as its subject")
+    return _of_few_words(request, system, asked)
+
+
+def _of_few_words(request: Request, system: str, asked: str) -> Side | None:
+    """A request without tools whose answer is a few words: nothing of weight fits into them."""
+    if request.max_tokens is not None and 0 < request.max_tokens <= _FEW_TOKENS:
+        return Side("small", f"no tools, and room for {request.max_tokens} tokens")
+    if 0 < len(system) <= _SHORT_SYSTEM and (said := _FEW_WORDS.search(system)):
+        return Side("small", f"no tools, and a system prompt that wants {said[0].strip()}")
+    if asked.startswith("### task") and any(map(asked.__contains__, _CHATS)):
+        return Side("small", "no tools, and a chat as the subject of a task")
     return None
 
 
