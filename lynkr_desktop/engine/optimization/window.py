@@ -279,10 +279,16 @@ class _Cuts:
             yield place, max(_PART, int(cost * left))
 
     def _old_asks(self, end: int) -> Iterator[tuple[Place, int]]:
-        """Texts of persons, and of harnesses beside them, before the last turn; the first turns come last."""
+        """Texts of persons, and of harnesses beside them, before the last turn; the first turns come last.
+
+        The newest ask stays as it is: it is what the model works on.
+        """
         history = self._history
         head = min(history.head, end)
+        newest = max((number for number in self._asked if number <= end), default=-1)
         for number in (*(n for n in self._asked if head <= n < end), *range(head)):
+            if number == newest:
+                continue
             for at, block in enumerate(history.messages[number].content):
                 if isinstance(block, Text):
                     yield (number, at), _ASK
