@@ -143,7 +143,7 @@ async def test_anthropic_turns_get_a_block_of_their_own(tmp_path: Path, upstream
         ]
         body = {
             "model": "auto-route",
-            "max_tokens": 50,
+            "max_tokens": 500,
             "system": "Working directory: /work/shop\n",
             "messages": [{"role": "user", "content": content}],
         }
