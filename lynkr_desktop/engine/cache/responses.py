@@ -59,6 +59,8 @@ class ResponseCache:
         self._readers = ThreadPoolExecutor(2, "cache look-up")
         self._writer = ThreadPoolExecutor(1, "cache writer")
         self._waiting: dict[bytes, Stored] = {}
+        self._early: dict[bytes, int] = {}
+        """Uses of replies that wait to be written."""
         self._waiting_size = 0
         self._lock = threading.Lock()
         self._age = 0
@@ -193,8 +195,8 @@ class ResponseCache:
     def _get(self, key: bytes) -> Stored | None:
         with self._lock:
             waiting = self._waiting.get(key)
-        if waiting is not None:
-            self._store.note_use(key)
+            if waiting is not None:
+                self._early[key] = self._early.get(key, 0) + 1
         found = waiting or self._store.get(key, self._options.ttl)
         return found if found is not None and isinstance(Reply.of(found.events), Reply) else None
 
@@ -208,8 +210,13 @@ class ResponseCache:
         finally:
             with self._lock:
                 self._waiting_size -= size
+                early = 0
                 if self._waiting.get(stored.key) is stored:
                     del self._waiting[stored.key]
+                    early = self._early.pop(stored.key, 0)
+            # Noted before the row was there, they would be written to none.
+            for _ in range(early):
+                self._store.note_use(stored.key)
 
     # ------------------------------------------------------------ changes
 
