@@ -93,6 +93,7 @@ class ReplyStore:
         self._clock = clock
         # Reading goes by a connection of its own, which never waits for a write to end.
         self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._connecting = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._silent_until = 0.0
@@ -323,6 +324,13 @@ class ReplyStore:
         os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
         with contextlib.suppress(OSError):
             self.file.chmod(0o600)
+        with (
+            self._connecting
+        ):  # the change to WAL fails at once where another connection is in the midst of it
+            return self._prepared()
+
+    def _prepared(self) -> sqlite3.Connection:
+        """A connection to a file of this version, which may have been empty."""
         connection = sqlite3.connect(
             self.file, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
@@ -333,14 +341,16 @@ class ReplyStore:
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
             connection.execute("PRAGMA journal_size_limit = 4194304")
             connection.execute("PRAGMA secure_delete = ON")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+            if _version(connection) == 0:
+                # A command may find the empty file at the same time: one of them waits here.
                 with connection:
                     connection.execute("BEGIN IMMEDIATE")
-                    for statement in _SCHEMA.split(";"):
-                        connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {_VERSION}")
-            elif version != _VERSION:
+                    empty = not connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+                    if _version(connection) == 0 and empty:
+                        for statement in _SCHEMA.split(";"):
+                            connection.execute(statement)
+                        connection.execute(f"PRAGMA user_version = {_VERSION}")
+            if (version := _version(connection)) != _VERSION:
                 raise sqlite3.DatabaseError(f"it is of version {version}, not {_VERSION}")
             connection.execute("SELECT key, events FROM replies LIMIT 0")
         except BaseException:
@@ -403,6 +413,10 @@ class ReplyStore:
         self.count, self.size = connection.execute(
             "SELECT count(*), coalesce(sum(size), 0) FROM replies"
         ).fetchone()
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
