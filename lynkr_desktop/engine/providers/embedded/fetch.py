@@ -8,6 +8,7 @@ file's address (PEP 691) and the file is fetched directly, resuming where a brok
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import importlib.util
 import os
@@ -30,6 +31,9 @@ PYPI = "https://pypi.org/simple"
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _PIP_CHILD = Path(__file__).with_name("pip_child.py")
 _CHUNK = 256 * 1024
+_ENDING = 0.1
+"""Seconds that a child has to end by itself."""
+
 _STALL = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 _NETWORK_SIGNS = (  # in what `pip -vv` prints
     ": connection error: ",
@@ -100,6 +104,10 @@ class PipFetcher:
                 return wheels[0]
             raise self._error(part, process.returncode, output.decode(errors="replace"), folder)
         except BaseException:
+            # Killing one that has ended a moment ago takes its end away from the loop, which then warns of it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ENDING):
+                    await process.wait()
             if process.returncode is None:
                 process.kill()
                 await process.wait()
