@@ -104,7 +104,7 @@ class PipFetcher:
                 return wheels[0]
             raise self._error(part, process.returncode, output.decode(errors="replace"), folder)
         except BaseException:
-            # Killing one that has ended a moment ago takes its end away from the loop, which then warns of it.
+            # To kill one that ended a moment ago takes its end away from the loop, which then warns of it.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ENDING):
                     await process.wait()
