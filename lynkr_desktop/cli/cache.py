@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.asking import limit
 from lynkr_desktop.cli.ending import OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from lynkr_desktop.cli.cache_access import Cache
     from lynkr_desktop.protocol.cache import CachedReply
 
-_LISTED, _MOST_LISTED = 50, 1000
+_LISTED = 50
 
 
 def add_parser(
@@ -34,7 +35,7 @@ def add_parser(
 
     listing = actions.add_parser("list", parents=[common], help="the stored replies, the latest used first")
     listing.add_argument(
-        "--limit", type=_limit, default=_LISTED, metavar="N", help=f"how many, {_LISTED} by default"
+        "--limit", type=limit, default=_LISTED, metavar="N", help=f"how many, {_LISTED} by default"
     )
     listing.add_argument("--json", action="store_true", help="as JSON, for scripts")
     listing.set_defaults(run=run_list)
@@ -52,11 +53,11 @@ def add_parser(
 
 def run_status(args: argparse.Namespace) -> int:
     """Prints what is stored."""
-    from lynkr_desktop.cli.cache_access import CacheFailure
+    from lynkr_desktop.cli.client import ControlFailure
 
     try:
         status = _cache(args).status()
-    except CacheFailure as error:
+    except ControlFailure as error:
         return fail(error)
     if args.json:
         return print_json(status)
@@ -81,11 +82,11 @@ def run_status(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Prints the stored replies."""
-    from lynkr_desktop.cli.cache_access import CacheFailure
+    from lynkr_desktop.cli.client import ControlFailure
 
     try:
         replies = _cache(args).listing(args.limit)
-    except CacheFailure as error:
+    except ControlFailure as error:
         return fail(error)
     if args.json:
         return print_json(replies)
@@ -101,12 +102,12 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_clear(args: argparse.Namespace) -> int:
     """Deletes replies."""
-    from lynkr_desktop.cli.cache_access import CacheFailure
+    from lynkr_desktop.cli.client import ControlFailure
 
     try:
         cache = _cache(args)
         gone = cache.remove(args.key) if args.key else cache.clear()
-    except CacheFailure as error:
+    except ControlFailure as error:
         return fail(error)
     if args.json:
         return print_json(gone)
@@ -132,12 +133,6 @@ def _row(reply: CachedReply) -> tuple[str, ...]:
 def _size(size: int) -> str:
     """Bytes as people read them: `12 kB`, `3.4 MB`."""
     return f"{size / 1024**2:.1f} MB" if size >= 1024**2 else f"{-(-size // 1024)} kB"
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= _MOST_LISTED:
-        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_MOST_LISTED}")
-    return int(text)
 
 
 def _cache(args: argparse.Namespace) -> Cache:

@@ -12,17 +12,14 @@ from lynkr_desktop.engine.cache.shelf import Shelf
 from lynkr_desktop.engine.cache.store import ReplyStore, StoreError, store_file
 from lynkr_desktop.engine.config.loader import ConfigError, load_config
 from lynkr_desktop.engine.config.schema import Config
+from lynkr_desktop.engine.optimization.optimizer import CACHE
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.cache import CacheCleared, CachedReplies, CachedReply, CacheStatus
 from lynkr_desktop.running import find_engine
 
 
-class CacheFailure(Exception):
-    """What was asked could not be done. The message says why, for people."""
-
-
 class Cache(Protocol):
-    """The stored replies. Every method raises `CacheFailure`."""
+    """The stored replies. Every method raises `ControlFailure`."""
 
     def status(self) -> CacheStatus:
         """What is stored."""
@@ -38,11 +35,11 @@ class Cache(Protocol):
 
 
 def open_cache(paths: Paths) -> Cache:
-    """The cache of the engine of this home, running or not. Raises `CacheFailure`."""
+    """The cache of the engine of this home, running or not. Raises `ControlFailure`."""
+    runtime = find_engine(paths)
+    if runtime is not None:
+        return EngineCache(connect(paths, runtime))
     with _told():
-        runtime = find_engine(paths)
-        if runtime is not None:
-            return EngineCache(connect(paths, runtime))
         return LocalCache(paths, load_config(paths.config).config)
 
 
@@ -54,23 +51,19 @@ class EngineCache:
 
     def status(self) -> CacheStatus:
         """What is stored, and what it did since the start."""
-        with _told():
-            return self._client.get("/v1/admin/cache", CacheStatus)
+        return self._client.get("/v1/admin/cache", CacheStatus)
 
     def listing(self, limit: int) -> tuple[CachedReply, ...]:
         """The stored replies, the latest used first."""
-        with _told():
-            return self._client.get("/v1/admin/cache/replies", CachedReplies, limit=str(limit)).replies
+        return self._client.get("/v1/admin/cache/replies", CachedReplies, limit=str(limit)).replies
 
     def clear(self) -> CacheCleared:
         """Deletes every reply."""
-        with _told():
-            return self._client.send("DELETE", "/v1/admin/cache", CacheCleared)
+        return self._client.send("DELETE", "/v1/admin/cache", CacheCleared)
 
     def remove(self, key: str) -> CacheCleared:
         """Deletes one reply."""
-        with _told():
-            return self._client.send("DELETE", f"/v1/admin/cache/replies/{quote(key, safe='')}", CacheCleared)
+        return self._client.send("DELETE", f"/v1/admin/cache/replies/{quote(key, safe='')}", CacheCleared)
 
 
 class LocalCache:
@@ -82,10 +75,9 @@ class LocalCache:
 
     def status(self) -> CacheStatus:
         """What is stored."""
-        options = self._config.optimization
         profile = self._config.routing.profile_named(self._config.routing.profile)
-        stages = options.pipeline if profile is None or profile.pipeline is None else profile.pipeline
-        return self._shelf.status(options.cache, active="sha256_lru_cache" in stages)
+        stages = self._config.pipeline_for(profile.pipeline if profile is not None else None)
+        return self._shelf.status(self._config.optimization.cache, active=CACHE in stages)
 
     def listing(self, limit: int) -> tuple[CachedReply, ...]:
         """The stored replies, the latest used first."""
@@ -100,7 +92,7 @@ class LocalCache:
         """Deletes one reply."""
         gone = self._shelf.remove(key)
         if gone is None:
-            raise CacheFailure("There is no stored reply with this key. `lynkr cache list` shows the keys.")
+            raise ControlFailure("There is no stored reply with this key. `lynkr cache list` shows the keys.")
         return gone
 
 
@@ -108,5 +100,5 @@ class LocalCache:
 def _told() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, ControlFailure, StoreError) as error:
-        raise CacheFailure(str(error)) from error
+    except (ConfigError, StoreError) as error:
+        raise ControlFailure(str(error)) from error

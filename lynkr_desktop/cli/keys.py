@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.asking import confirmed
 from lynkr_desktop.cli.ending import FAILED, OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
@@ -101,7 +102,9 @@ def run_remove(args: argparse.Namespace) -> int:
     """Removes a key."""
     from lynkr_desktop.cli.key_access import KeyFailure
 
-    if not args.yes and not _confirmed(args.provider):
+    question = f"Remove the key of {args.provider} from the OS keyring?"
+    unasked = f"Add --yes to remove the key of {args.provider} without being asked."
+    if not args.yes and not confirmed(question, unasked):
         return FAILED
     try:
         left = _keys(args).remove(args.provider)
@@ -177,11 +180,3 @@ def _place(info: KeyInfo) -> str:
             return f"no key (lynkr keys set {info.provider}, or set {info.variable})"
         case _:
             return "no key (not used)"
-
-
-def _confirmed(provider: str) -> bool:
-    if not sys.stdin.isatty():
-        print(f"Add --yes to remove the key of {provider} without being asked.", file=sys.stderr)
-        return False
-    answer = input(f"Remove the key of {provider} from the OS keyring? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from lynkr_desktop.cli.asking import confirmed, limit, valid_text
 from lynkr_desktop.cli.ending import FAILED, OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
@@ -38,7 +39,7 @@ def add_parser(
     some = argparse.ArgumentParser(add_help=False)
     some.add_argument("--project", type=_project, metavar="DIR", help="only of this folder (or client:NAME)")
     one = argparse.ArgumentParser(add_help=False)
-    one.add_argument("id", type=_valid, help="from `lynkr memory list`")
+    one.add_argument("id", type=valid_text, help="from `lynkr memory list`")
 
     def action(
         name: str, run: Callable[[argparse.Namespace], int], text: str, *parents: argparse.ArgumentParser
@@ -51,13 +52,13 @@ def add_parser(
     listing = action("list", run_list, "the newest memories", some)
     listing.add_argument("--superseded", action="store_true", help="also those whose place another one took")
     search = action("search", run_list, "memories that hold some words, the best first", some)
-    search.add_argument("query", nargs="+", type=_valid, help="words")
+    search.add_argument("query", nargs="+", type=valid_text, help="words")
     for parser_of in (listing, search):
         parser_of.add_argument("--kind", choices=KINDS, help="only these")
-        parser_of.add_argument("--limit", type=_limit, default=20, metavar="N", help="how many (default: 20)")
+        parser_of.add_argument("--limit", type=limit, default=20, metavar="N", help="how many (default: 20)")
     action("show", run_show, "one memory, and where it comes from", one)
     edit = action("edit", run_edit, "change what a memory says, or its kind", one)
-    edit.add_argument("text", nargs="?", type=_valid, help="what it says from now on")
+    edit.add_argument("text", nargs="?", type=valid_text, help="what it says from now on")
     edit.add_argument("--kind", choices=KINDS, help="what it is from now on")
     action("pin", run_pin, "tell a memory with each ask of its project", one)
     action("unpin", run_unpin, "tell a memory only where it fits", one)
@@ -139,7 +140,9 @@ def run_delete(args: argparse.Namespace) -> int:
 def run_forget(args: argparse.Namespace) -> int:
     """Forgets a project or everything."""
     what = "everything that is remembered" if args.all else f"all that is remembered of {args.project}"
-    if not args.yes and not _confirmed(what):
+    question = f"Forget {what}? It cannot be brought back."
+    unasked = "Nothing was forgotten. Add --yes to forget it without being asked."
+    if not args.yes and not confirmed(question, unasked):
         return FAILED
     return _ended(args, lambda memory: memory.forget(args.project or ""), describe_forgotten)
 
@@ -288,29 +291,7 @@ def _switched(args: argparse.Namespace, *, enabled: bool) -> int:
     return _ended(args, switch, describe_status)
 
 
-def _confirmed(what: str) -> bool:
-    if not sys.stdin.isatty():
-        print("Nothing was forgotten. Add --yes to forget it without being asked.", file=sys.stderr)
-        return False
-    try:
-        answer = input(f"Forget {what}? It cannot be brought back. [y/N] ")
-    except EOFError:
-        answer = ""
-    return answer.strip().lower() in ("y", "yes")
-
-
 def _project(text: str) -> str:
     """A folder as agents name it, or a client."""
-    text = _valid(text)
+    text = valid_text(text)
     return text if text.startswith("client:") else str(Path(text).expanduser().absolute())
-
-
-def _valid(text: str) -> str:
-    """Text that can be looked up; what a shell passes on may be no Unicode."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= 1000:
-        raise argparse.ArgumentTypeError("a number from 1 to 1000 is needed")
-    return int(text)

@@ -136,7 +136,7 @@ def run_remove(args: argparse.Namespace) -> int:
         if args.dry_run:
             print(f"Would remove {args.id} and free {size(model.received)}. Nothing was done.")
             return 0
-        if not args.yes and not running_models.confirmed(model):
+        if not args.yes and not running_models.may_remove(model):
             return 1
         freed = store.remove(args.id)
     except ModelError as error:

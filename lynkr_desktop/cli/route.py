@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.asking import confirmed, limit, valid_text
 from lynkr_desktop.cli.ending import FAILED, OK, fail, print_json
 from lynkr_desktop.paths import resolve_paths
 
@@ -33,12 +34,12 @@ def add_parser(
     listing.add_argument(
         "--misrouted", action="store_true", help="only those that took too weak or too strong a tier"
     )
-    listing.add_argument("--limit", type=_limit, default=20, metavar="N", help="how many (default: 20)")
+    listing.add_argument("--limit", type=limit, default=20, metavar="N", help="how many (default: 20)")
     listing.add_argument("--json", action="store_true", help="as JSON, for scripts")
     listing.set_defaults(run=run_list)
 
     show = actions.add_parser("show", parents=[common], help="one decision with all its reasons")
-    show.add_argument("id", type=_valid, help="from `lynkr route list`, or the x-request-id of an answer")
+    show.add_argument("id", type=valid_text, help="from `lynkr route list`, or the x-request-id of an answer")
     show.add_argument("--json", action="store_true", help="as JSON, for scripts")
     show.set_defaults(run=run_show)
 
@@ -49,7 +50,7 @@ def add_parser(
         description="Says of a decision that its tier was right (good), too weak (under) or too strong "
         "(over); none takes that back. Marks count before what the log concludes by itself.",
     )
-    mark.add_argument("id", type=_valid, help="from `lynkr route list`, or the x-request-id of an answer")
+    mark.add_argument("id", type=valid_text, help="from `lynkr route list`, or the x-request-id of an answer")
     mark.add_argument("mark", choices=MARKS, help="how its tier was")
     mark.set_defaults(run=run_mark)
 
@@ -142,7 +143,9 @@ def run_calibrate(args: argparse.Namespace) -> int:
         preview = routes.preview(report.patch)
         if not args.json:
             print(f"\n{describe_change(preview)}")
-        if not args.yes and not _confirmed(preview):
+        question = f"Write this into {preview.path}?"
+        unasked = "Nothing was changed. Add --yes to write it without being asked."
+        if not args.yes and not confirmed(question, unasked, declined="Nothing was changed."):
             return FAILED
         routes.apply(preview)
     except ControlFailure as error:
@@ -306,31 +309,6 @@ def _routes(args: argparse.Namespace) -> Routes:
     from lynkr_desktop.cli.route_access import open_routes
 
     return open_routes(resolve_paths(args.home, args.config))
-
-
-def _confirmed(preview: Preview) -> bool:
-    if not sys.stdin.isatty():
-        print("Nothing was changed. Add --yes to write it without being asked.", file=sys.stderr)
-        return False
-    try:
-        answer = input(f"Write this into {preview.path}? [y/N] ")
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() in ("y", "yes"):
-        return True
-    print("Nothing was changed.")
-    return False
-
-
-def _valid(text: str) -> str:
-    """Text that can be looked up; what a shell passes on may be no Unicode."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= 1000:
-        raise argparse.ArgumentTypeError("a number from 1 to 1000 is needed")
-    return int(text)
 
 
 def _since(text: str) -> str:

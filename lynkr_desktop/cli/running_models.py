@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from lynkr_desktop.cli.asking import confirmed
 from lynkr_desktop.cli.ending import print_json
 from lynkr_desktop.cli.progress import DownloadProgress, size
 from lynkr_desktop.cli.text import printable, span, table
@@ -58,7 +59,7 @@ def run_remove(args: argparse.Namespace) -> int:
         if args.dry_run:
             print(f"Would remove {args.id} and free {size(known.size)}. Nothing was done.")
             return 0
-        if not args.yes and not confirmed(known):
+        if not args.yes and not may_remove(known):
             return 1
         access.remove(args.id)
     except ControlFailure as error:
@@ -165,13 +166,10 @@ def describe(model: LocalModel) -> str:
     return "  ".join(printable(text) for text in about if text)
 
 
-def confirmed(model: LocalModel) -> bool:
+def may_remove(model: LocalModel) -> bool:
     """Whether a person wants it removed."""
-    if not sys.stdin.isatty():
-        print(f"Add --yes to remove {model.id} without being asked.", file=sys.stderr)
-        return False
-    answer = input(f"Remove {model.id} ({size(model.size)})? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")
+    question = f"Remove {model.id} ({size(model.size)})?"
+    return confirmed(question, f"Add --yes to remove {model.id} without being asked.")
 
 
 def _access(args: argparse.Namespace) -> ModelAccess:

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def describe(row: RequestRow, view: PromptView, *, full: bool = False, colour: bool = False) -> str:
     """The request and its prompt as text."""
     from lynkr_desktop.cli.text import count, printable, table
+    from lynkr_desktop.protocol.optimization import saved_tokens
 
     model = f"{row.provider}/{row.model}" if row.provider else "no model"
     title = printable(row.title or "(no title)")
@@ -80,16 +81,12 @@ def describe(row: RequestRow, view: PromptView, *, full: bool = False, colour: b
     if view.changes:
         parts += [_difference(change, full=full, colour=colour) for change in view.changes]
     elif view.receipts:
-        said = "The prompt went to the model as it came." if not _saved(view) else _GONE
+        said = "The prompt went to the model as it came." if not saved_tokens(view.receipts) else _GONE
         parts.append(said)
     return "\n\n".join(parts)
 
 
 _GONE = "The texts are gone: only those of the latest requests are kept, while the proxy runs."
-
-
-def _saved(view: PromptView) -> int:
-    return view.receipts[0].before - view.receipts[-1].after if view.receipts else 0
 
 
 def _share(before: int, after: int) -> str:

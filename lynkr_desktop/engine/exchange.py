@@ -21,7 +21,7 @@ from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
-from lynkr_desktop.protocol.optimization import Receipt, StageName
+from lynkr_desktop.protocol.optimization import Receipt, StageName, saved_tokens
 
 _CLIENTS = (
     ("claude-cli", "Claude Code"),
@@ -167,7 +167,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     @property
     def saved_tokens(self) -> int:
         """Tokens that the stages took off the prompt."""
-        return max(0, self.receipts[0].before - self.receipts[-1].after) if self.receipts else 0
+        return max(0, saved_tokens(self.receipts))
 
     def row(self) -> RequestRow:
         """The record of it as it stands."""

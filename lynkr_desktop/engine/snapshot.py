@@ -40,8 +40,7 @@ class Snapshot:
 
     def stages_of(self, profile: Profile, headers: Mapping[str, str]) -> tuple[StageName, ...]:
         """What shortens the prompt of a request. Raises `WireError` 400 for a stage that does not exist."""
-        configured = self.config.optimization.pipeline if profile.pipeline is None else profile.pipeline
-        return stages_for(configured, headers)
+        return stages_for(self.config.pipeline_for(profile.pipeline), headers)
 
     async def decide(self, asking: Asking, *, fresh: bool = False) -> Decision:
         """Where a request may go: to the model that the client named, be it as Ollama does, or by the score.

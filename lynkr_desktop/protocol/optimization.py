@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -35,6 +36,11 @@ class Receipt(Struct, frozen=True, kw_only=True):
     ms: float
     did: tuple[str, ...] = ()
     skipped: bool = False
+
+
+def saved_tokens(receipts: Sequence[Receipt]) -> int:
+    """Tokens that a prompt has fewer after its stages; below zero where they made it longer."""
+    return receipts[0].before - receipts[-1].after if receipts else 0
 
 
 class PromptChange(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from lynkr_desktop.engine.optimization import tokens
+from tests.support.command import run_lynkr
 from tests.support.engine import ROOT, Running, config_for, engine_in_process
 from tests.support.openai_server import OpenAIServer, openai_server
 
@@ -291,17 +291,8 @@ async def test_many_sessions_at_once_each_keep_and_get_their_own(
 
 async def lynkr_memory(home: Path, *arguments: str) -> tuple[int, str]:
     """Exit code and all that it wrote."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lynkr_desktop", "memory", *arguments, "--home", str(home)),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    text = out.decode()
-    assert "Traceback" not in text, text
-    return process.returncode or 0, text
+    ran = await run_lynkr(home, ROOT, "memory", *arguments)
+    return ran.code, ran.out + ran.errors
 
 
 async def check_command(home: Path, export: Path) -> None:

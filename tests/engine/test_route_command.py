@@ -23,6 +23,7 @@ from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.routing import DecisionRow, Outcome
 from lynkr_desktop.protocol.tiers import TIERS, Tier
+from tests.support.command import run_lynkr
 from tests.support.engine import LIMITS, ROOT, Running, config_for, engine_in_process
 from tests.support.openai_server import OpenAIServer, openai_server
 
@@ -36,17 +37,8 @@ CALL = {
 
 async def lynkr_route(home: Path, *arguments: str) -> tuple[int, str]:
     """Exit code and all that it wrote."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "lynkr_desktop", "route", *arguments, "--home", str(home)),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    text = out.decode()
-    assert "Traceback" not in text, text
-    return process.returncode or 0, text
+    ran = await run_lynkr(home, ROOT, "route", *arguments)
+    return ran.code, ran.out + ran.errors
 
 
 @pytest.fixture

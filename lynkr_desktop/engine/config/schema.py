@@ -604,6 +604,10 @@ class Config(Options):
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions, description="Records and metrics.")
     logging: LoggingOptions = Field(default_factory=LoggingOptions, description="The engine's log.")
 
+    def pipeline_for(self, own: tuple[StageName, ...] | None) -> tuple[StageName, ...]:
+        """The stages of a profile: its own, or where it has none those of the general option."""
+        return self.optimization.pipeline if own is None else own
+
     @model_validator(mode="after")
     def _providers_are_known(self) -> Config:
         """Every provider has a kind, and every model of a tier names a provider that is there."""

@@ -25,7 +25,7 @@ from lynkr_desktop.engine.optimization.stage import (
 )
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.wire.canonical import Block, Request, ToolResult, ToolUse
-from lynkr_desktop.protocol.optimization import Receipt
+from lynkr_desktop.protocol.optimization import Receipt, saved_tokens
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Optimized(Struct, frozen=True):
     @property
     def saved(self) -> int:
         """Tokens that the prompt has fewer."""
-        return self.receipts[0].before - self.receipts[-1].after if self.receipts else 0
+        return saved_tokens(self.receipts)
 
 
 class Pipeline:

@@ -155,10 +155,9 @@ def verdict(outcome: Outcome) -> Verdict:
 
 def same_ask(one: str, other: str) -> bool:
     """Whether two texts ask the same, perhaps in slightly other words. Other names make another ask."""
-    one, other = one[:_ASK], other[:_ASK]
-    if one == other and len(one) >= 2 * _SHORT:
-        return True
-    one, other = _plain(one), _plain(other)
+    same = one[:_ASK] == other[:_ASK]
+    one = _plain(one[:_ASK])
+    other = one if same else _plain(other[:_ASK])
     if min(len(one), len(other)) < _SHORT:
         return False
     if one == other:

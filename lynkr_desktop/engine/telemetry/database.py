@@ -224,8 +224,8 @@ def move_aside(path: Path, word: str) -> Path:
 
 def storable(value: Any, longest: int) -> Any:
     """What SQLite can hold: valid text of at most `longest` characters, 64-bit integers, finite numbers."""
-    if value is None or isinstance(value, str):
-        if not value or (value.isascii() and len(value) <= longest):
+    if isinstance(value, str):
+        if value.isascii() and len(value) <= longest:
             return value
         return value[:longest].encode("utf-8", "replace").decode()
     if isinstance(value, float):

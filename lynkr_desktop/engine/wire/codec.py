@@ -14,6 +14,14 @@ from lynkr_desktop.engine.wire.errors import WireError
 Dialect = Literal["anthropic_messages", "openai_chat", "openai_responses", "ollama_chat", "ollama_generate"]
 """The client protocols."""
 
+TURNS: dict[Dialect, str] = {
+    "anthropic_messages": "messages",
+    "openai_chat": "messages",
+    "openai_responses": "input",
+    "ollama_chat": "messages",
+}
+"""The field with the turns of a conversation, of the protocols that have turns."""
+
 
 class StreamEncoder(Protocol):
     """Canonical events to a client's stream."""

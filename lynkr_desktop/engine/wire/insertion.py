@@ -8,15 +8,8 @@ from typing import Any
 import msgspec
 
 from lynkr_desktop.engine.wire.canonical import Json
-from lynkr_desktop.engine.wire.codec import Dialect
+from lynkr_desktop.engine.wire.codec import TURNS, Dialect
 from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
-
-_TURNS: dict[Dialect, str] = {
-    "anthropic_messages": "messages",
-    "openai_chat": "messages",
-    "openai_responses": "input",
-    "ollama_chat": "messages",
-}
 
 
 def inserted_body(body: bytes, dialect: Dialect, places: Sequence[tuple[str, str]]) -> bytes | None:
@@ -28,7 +21,7 @@ def inserted_body(body: bytes, dialect: Dialect, places: Sequence[tuple[str, str
         places: texts that stand in turns of the user, one of each turn, in their order, each with what is to
             be put before it; empty for nothing. It becomes a part of its own where the protocol has parts.
     """
-    field = _TURNS.get(dialect)
+    field = TURNS.get(dialect)
     if field is None:
         return None
     try:

@@ -23,7 +23,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolResult,
     ToolUse,
 )
-from lynkr_desktop.engine.wire.codec import Dialect
+from lynkr_desktop.engine.wire.codec import TURNS, Dialect
 from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
 
 _TEXTS = frozenset(("text", "content", "output"))
@@ -33,12 +33,6 @@ _SYSTEM = ("system", "developer")
 """Roles of what is no turn, though it stands among them."""
 
 _ARGUMENTS = frozenset(("arguments", "parameters", "input_schema", "metadata"))
-_TURNS: dict[Dialect, str] = {
-    "anthropic_messages": "messages",
-    "openai_chat": "messages",
-    "openai_responses": "input",
-    "ollama_chat": "messages",
-}
 
 
 def patched_body(body: bytes, dialect: Dialect, before: Request, after: Request) -> bytes | None:
@@ -50,7 +44,7 @@ def patched_body(body: bytes, dialect: Dialect, before: Request, after: Request)
         before: what they say.
         after: what they shall say.
     """
-    turns = _TURNS.get(dialect)
+    turns = TURNS.get(dialect)
     rest = msgspec.structs.replace(after, messages=before.messages, tools=before.tools)
     if turns is None or rest != before:
         return None
