@@ -33,6 +33,11 @@ _SILENCE = 30.0
 _IDLE = 10.0
 """Seconds without work after which the processes end and their memory is given back."""
 
+_ENDING = 5.0
+"""Seconds that closing waits for a thread whose process was ended; it takes milliseconds."""
+
+_STOPPING = "the engine is stopping"
+
 
 class PoolError(Exception):
     """Worker processes cannot be run here. The message says why."""
@@ -115,6 +120,7 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
+        self._feeders: set[threading.Thread] = set()
         self._closed = False
         self._reads = 0
         self._rest: threading.Timer | None = None
@@ -141,16 +147,18 @@ class Pool:
         """
         job = _Job(root, limit, _batches(files))
         with self._lock:
+            if self._closed:
+                raise PoolError(_STOPPING)
             self._reads += 1
             if self._rest is not None:
                 self._rest.cancel()
                 self._rest = None
-        feeders = [
-            threading.Thread(target=self._feed, args=(job,), name="code index feeder", daemon=True)
-            for _ in range(min(self._size, len(job.batches)))
-        ]
-        for feeder in feeders:
-            feeder.start()
+            for _ in range(min(self._size, len(job.batches))):
+                feeder = threading.Thread(
+                    target=self._feed, args=(job,), name="code index feeder", daemon=True
+                )
+                self._feeders.add(feeder)
+                feeder.start()
         try:
             missing = len(files)
             while missing:
@@ -173,19 +181,29 @@ class Pool:
                     self._rest.start()
 
     def close(self) -> None:
-        """Ends all processes. Reads that go on get a `PoolError`."""
+        """Ends all processes, and waits for the threads that feed them. Reads that go on get a `PoolError`."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
             busy = list(self._busy)
+            feeders = list(self._feeders)
             if self._rest is not None:
                 self._rest.cancel()
         for one in busy:
             one.kill()
         for one in idle:
             one.close()
+        for feeder in feeders:
+            feeder.join(_ENDING)
 
     def _feed(self, job: _Job) -> None:
+        try:
+            self._work(job)
+        finally:
+            with self._lock:
+                self._feeders.discard(threading.current_thread())
+
+    def _work(self, job: _Job) -> None:
         while not job.cancelled:
             paths = job.take()
             if paths is None:
@@ -224,7 +242,7 @@ class Pool:
     def _take(self) -> _Worker:
         with self._lock:
             if self._closed:
-                raise PoolError("the engine is stopping")
+                raise PoolError(_STOPPING)
             if self._idle:
                 one = self._idle.pop()
                 self._busy.add(one)
@@ -234,12 +252,11 @@ class Pool:
         except OSError as error:
             raise PoolError(f"a process could not be started: {error.strerror}") from error
         with self._lock:
+            closed = self._closed  # while the process was being started
             self._busy.add(one)
-        if not one.greet():
+        if closed or not one.greet():
             self._give_back(one, whole=False)
-            raise PoolError(
-                "the engine is stopping" if self._closed else "a process ended as soon as it started"
-            )
+            raise PoolError(_STOPPING if self._closed else "a process ended as soon as it started")
         return one
 
     def _give_back(self, one: _Worker, *, whole: bool) -> None:
