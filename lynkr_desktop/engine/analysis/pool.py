@@ -181,7 +181,7 @@ class Pool:
                     self._rest.start()
 
     def close(self) -> None:
-        """Ends all processes, and waits for the threads that feed them. Reads that go on get a `PoolError`."""
+        """Ends all processes and the threads that feed them. Reads that go on get a `PoolError`."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
