@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, output_estimate
+from lynkr_desktop.engine.exchange import Exchange, output_estimate
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.wire.calls import CallIds
 from lynkr_desktop.engine.wire.canonical import (
@@ -147,7 +147,7 @@ class Delivery:
             case Started():
                 exchange = self._exchange
                 exchange.told_model = event.model
-                usage = event.usage or Usage(input_tokens=estimate_tokens(exchange.body), estimated=True)
+                usage = event.usage or Usage(input_tokens=exchange.prompt_tokens, estimated=True)
                 return Started(
                     event.id, event.model or (exchange.target.model if exchange.target else ""), usage
                 )
@@ -164,7 +164,7 @@ class Delivery:
 def prompt_usage(exchange: Exchange, events: list[Event]) -> Usage:
     """What is known before the answer: the prompt, as the first events tell it or else as it is long."""
     told = next((event.usage for event in events if isinstance(event, Started)), None)
-    known = told or Usage(input_tokens=estimate_tokens(exchange.body))
+    known = told or Usage(input_tokens=exchange.prompt_tokens)
     return msgspec.structs.replace(known, estimated=True)
 
 
@@ -177,7 +177,7 @@ def estimated_usage(exchange: Exchange, usage: Usage, characters: int) -> Usage:
     """Counts what an upstream did not: `characters` are those of its answer."""
     return msgspec.structs.replace(
         usage,
-        input_tokens=usage.input_tokens or estimate_tokens(exchange.body),
+        input_tokens=usage.input_tokens or exchange.prompt_tokens,
         output_tokens=usage.output_tokens or output_estimate(characters),
         estimated=True,
     )

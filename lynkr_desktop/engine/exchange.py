@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from lynkr_desktop.engine.cache.recording import Recording
 from lynkr_desktop.engine.memory.store import Origin
+from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.selection import Skipped
@@ -163,6 +164,16 @@ class Exchange(Struct, kw_only=True, eq=False):
         if target is not None and target.tier != decision.tier:
             reason += f"; no model of {decision.tier} could answer, so {target.tier}"
         return f"{reason}; the same was asked before, so from the cache" if self.cache == "hit" else reason
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt as it went to the model, for a provider that reports none.
+
+        They are counted where stages changed the prompt, else estimated from its bytes.
+        """
+        if self.sent is None or self.sent is self.request:
+            return estimate_tokens(self.body)
+        return tokens.of_request(self.sent)
 
     @property
     def saved_tokens(self) -> int:

@@ -186,3 +186,30 @@ async def test_it_is_told_what_was_done(lynkr: Running, anthropic: AnthropicFake
     gone = await run_lynkr(tmp_path / "home", tmp_path, "show", "req_none")
     assert gone.code != 0
     assert "no" in gone.errors.lower()
+
+
+@pytest.mark.parametrize(
+    ("model", "stream"), [("anthropic/claude-haiku-4-5", False), ("fake/m", False), ("fake/m", True)]
+)
+async def test_a_provider_that_counts_nothing_is_taken_to_have_read_what_it_was_sent(
+    lynkr: Running, anthropic: AnthropicFake, openai: OpenAIFake, model: str, stream: bool
+) -> None:
+    fake = anthropic if model.startswith("anthropic") else openai
+    body = messages_body(model=model, stream=stream)
+    fake.replies.append(Reply((Say("The totals differ."),), counts=False))
+    await post(lynkr, body)
+    row = (await lynkr.rows())[0]
+    size = len(fake.asked[-1].body)
+    assert size < len(LOG) / 3
+    assert row["estimated"]
+    assert size / 8 < row["input_tokens"] < size / 2.5
+    handle = re.search(r"r_[0-9a-f]{12}", fake.asked[-1].body.decode())
+    assert handle is not None
+    fake.replies.append(Reply((Call("lynkr_restore", {"id": handle[0]}),), counts=False))
+    fake.replies.append(Reply((Say("The totals differ."),), counts=False))
+    await post(lynkr, body)
+    both = len(fake.asked[-1].body) + len(fake.asked[-2].body)
+    row = (await lynkr.rows())[0]
+    assert row["estimated"]
+    assert both / 5 < row["input_tokens"] < both / 2
+    assert row["output_tokens"] > 15

@@ -13,6 +13,7 @@ from typing import cast
 
 from msgspec.structs import replace
 
+from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.optimization.stage import Inner, InnerTool
 from lynkr_desktop.engine.providers.base import Answer
 from lynkr_desktop.engine.wire.canonical import (
@@ -82,7 +83,7 @@ class InnerAnswer(Answer):
 
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, list[Event]]]:
         """The whole reply as events, without bytes of the upstream."""
-        turn = _Turn(self._inner)
+        turn = _Turn(self._request, self._inner)
         while True:
             text_calls = self._reader(self._request, self._answer)
             # Its generator must end with ours, or the connection would stay open.
@@ -101,7 +102,7 @@ class InnerAnswer(Answer):
                 yield b"", [Failed("The model asked for what was left out of its prompt again and again.")]
                 return
             self._request = _continued(self._request, turn)
-            turn = turn.next()
+            turn = turn.next(self._request)
             try:
                 self._answer = await self._ask(self._request)
             except WireError as error:
@@ -117,12 +118,20 @@ class _Turn:
     """One reply of the model on its way to the client.
 
     Attributes:
+        request: that it answers.
         inner: what answers inner tools.
         answered: the calls of inner tools, with what is said to them.
         goes_on: the model must be asked again.
     """
 
-    def __init__(self, inner: Mapping[str, InnerTool], blocks: int = 0, spent: Usage | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        inner: Mapping[str, InnerTool],
+        blocks: int = 0,
+        spent: Usage | None = None,
+    ) -> None:
+        self.request = request
         self.answered: list[tuple[ToolUse, Inner]] = []
         self.goes_on = False
         self.inner = inner
@@ -139,9 +148,9 @@ class _Turn:
         reply = self._fold.result()
         return reply.content if isinstance(reply, Reply) else ()
 
-    def next(self) -> _Turn:
+    def next(self, request: Request) -> _Turn:
         """The reply that follows when the model was asked again."""
-        return _Turn(self.inner, self._blocks, self._spent)
+        return _Turn(request, self.inner, self._blocks, self._spent)
 
     def take(self, events: list[Event]) -> list[Event]:
         """Takes events of the model; gives those that the client gets."""
@@ -190,15 +199,29 @@ class _Turn:
         ]
 
     def _stop(self, event: Stopped) -> list[Event]:
-        usage = event.usage if self._spent is None else _sum(self._spent, event.usage)
         # A reply that was cut short is none to go on from: the arguments may be cut too.
-        if self.answered and not self._clients and event.reason in ("tool_use", "end_turn"):
-            self._spent, self.goes_on = usage, True
+        whole = event.reason in ("tool_use", "end_turn")
+        self.goes_on = bool(self.answered) and not self._clients and whole
+        usage = event.usage
+        if usage.estimated and (self.goes_on or self._spent is not None):
+            usage = self._estimated(usage)
+        if self._spent is not None:
+            usage = _sum(self._spent, usage)
+        if self.goes_on:
+            self._spent = usage
             return []
         reason = event.reason
         if reason == "tool_use" and not self._clients:
             reason = "end_turn"
         return [replace(event, usage=usage, reason=reason)]
+
+    def _estimated(self, usage: Usage) -> Usage:
+        """What this one prompt and reply took, where the provider does not tell: one of several in a sum."""
+        return replace(
+            usage,
+            input_tokens=usage.input_tokens or tokens.of_request(self.request),
+            output_tokens=usage.output_tokens or sum(map(tokens.of_block, self.content)),
+        )
 
     def _place(self, index: int) -> int:
         place = self._places[index] = self._blocks
