@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from hashlib import blake2b
 
-import bpe_openai
 import msgspec
 from msgspec.structs import replace
 
+from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.wire.canonical import Image, Request, Text, ToolResult, ToolUse
 
 Row = tuple[tuple[bytes, int], ...]
@@ -16,14 +16,9 @@ Row = tuple[tuple[bytes, int], ...]
 
 
 @cache
-def _table() -> bpe_openai.Encoding:
-    return bpe_openai.get_encoding("o200k_base")
-
-
-@cache
 def tokens_of(text: str) -> int:
     """Tokens of a text by the o200k table."""
-    return len(_table().encode_ordinary(text))
+    return tokens.count(text)
 
 
 def row_of(request: Request) -> Row:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 
+import msgspec
+
 from benchmarks.fidelity.blocks import row_of, total
 from benchmarks.fidelity.conversations import Conversation, requests_of
+from lynkr_desktop.cli.serve import TURN
 from lynkr_desktop.engine.config.schema import OptimizationOptions
 from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.optimization.optimizer import Optimizer
@@ -44,6 +48,7 @@ def table(conversations: Sequence[Conversation], stages: Sequence[StageName]) ->
         ):
             cuts = quantiles(times, n=20, method="inclusive")
             said.append(f"| {size:,} | {len(times)} | {when} | {cuts[9]:.1f} | {cuts[18]:.1f} | {wanted:g} |")
+    sys.setswitchinterval(TURN)  # as in `lynkr serve`
     longest, size = asyncio.run(_stall(conversations, stages))
     said += [
         "",
@@ -89,18 +94,20 @@ async def _stall(conversations: Sequence[Conversation], stages: Sequence[StageNa
     """The longest wait between two ticks while long requests go through, and the longest one's tokens."""
     lasts = [list(requests_of(conversation))[-1] for conversation in conversations]
     lasts.sort(key=lambda request: total(row_of(request)))
+    longest = [(request, len(msgspec.json.encode(request))) for request in lasts[-10:]]
     waits = []
     for _ in range(_RUNS):
         tokens._known.clear()
         optimizer = Optimizer(stage_makers(OptimizationOptions(), Path("lynkr-fidelity")))
         await optimizer.run(lasts[0], stages, 1, None)
-        waits.append(await _longest_wait(optimizer, lasts[-10:], stages))
+        waits.append(await _longest_wait(optimizer, longest, stages))
     return min(waits), total(row_of(lasts[-1]))
 
 
 async def _longest_wait(
-    optimizer: Optimizer, requests: Sequence[Request], stages: Sequence[StageName]
+    optimizer: Optimizer, requests: Sequence[tuple[Request, int]], stages: Sequence[StageName]
 ) -> float:
+    """Takes requests, each with its bytes, through the stages while a ticker runs beside them."""
     longest = 0.0
     done = asyncio.Event()
 
@@ -112,12 +119,8 @@ async def _longest_wait(
             longest = max(longest, (time.perf_counter() - began - _TICK) * 1e3)
 
     beside = asyncio.create_task(tick())
-    for request in requests:
-        await optimizer.run(request, stages, sum(map(len, _texts(request))), None)
+    for request, size in requests:
+        await optimizer.run(request, stages, size, None)
     done.set()
     await beside
     return longest
-
-
-def _texts(request: Request) -> list[str]:
-    return [getattr(block, "text", "") for message in request.messages for block in message.content]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from threading import Lock
+from types import ModuleType
+from typing import Protocol
 
 import msgspec
 
@@ -21,21 +26,32 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
 )
 
-if TYPE_CHECKING:
-    from bpe_openai import Encoding
 
+class _Table(Protocol):
+    """A vocabulary; the part of `bpe_openai._bindings.PyTokenizer` that is used."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+
+
+_BINDINGS = "bpe_openai._bindings"
 _TABLE = "o200k_base"
 _REMEMBERED = 50_000
 _SHORT = 40
 """Characters of a text that is counted sooner than looked up."""
 
-_PIECE = 200_000
-"""Characters that are counted at once."""
+_PIECE = 16_384
+"""Characters that are counted at once, since no other thread runs meanwhile: below a millisecond."""
+
+_LINE = 2_048
+"""Characters before the end of a piece in which the beginning of a line is looked for."""
 
 _TURN, _IMAGE = 4, 1_000
 """What a turn costs beside its text, and about what an image does."""
 
 _known: OrderedDict[int, int] = OrderedDict()
+_loading = Lock()
+_tables: list[_Table] = []
 
 
 def count(text: str) -> int:
@@ -45,7 +61,7 @@ def count(text: str) -> int:
     key = hash(text)
     if (known := _known.get(key)) is not None:
         return known
-    tokens = sum(_counted(text[start : start + _PIECE]) for start in range(0, len(text), _PIECE))
+    tokens = sum(map(_counted, _pieces(text))) if len(text) > _PIECE else _counted(text)
     _known[key] = tokens
     while len(_known) > _REMEMBERED:
         _known.popitem(last=False)
@@ -93,13 +109,53 @@ def _json(value: object) -> str:
 
 def _counted(text: str) -> int:
     try:
-        return len(_table().encode_ordinary(text))
-    except (ValueError, UnicodeError):  # lone surrogates, and what the library takes for an attack
+        return (_tables[0] if _tables else _table()).count(text)
+    except UnicodeError:  # lone surrogates
         return len(text) // 4 + 1
 
 
-@cache
-def _table() -> Encoding:
-    import bpe_openai  # a tenth of a second, and only where prompts are shortened
+def _pieces(text: str) -> Iterator[str]:
+    """A long text in pieces that have as many tokens together as the whole, where it has lines."""
+    start = 0
+    while start < len(text):
+        end = _cut(text, start) if len(text) - start > _PIECE else len(text)
+        yield text[start:end]
+        start = end
 
-    return bpe_openai.get_encoding(_TABLE)
+
+def _cut(text: str, start: int) -> int:
+    """Where the piece from `start` on ends: no token goes beyond a line's end if a word follows."""
+    end = start + _PIECE
+    floor = end - _LINE
+    line = end
+    while (line := text.rfind("\n", floor, line)) >= 0:
+        following = text[line + 1]
+        if not following.isspace() and following != "/":
+            return line + 1
+    return end
+
+
+def _table() -> _Table:
+    """The vocabulary, read when prompts are first shortened."""
+    with _loading:
+        if not _tables:
+            _tables.append(_bindings().tokenizer_for_encoding(_TABLE))
+    return _tables[0]
+
+
+def _bindings() -> ModuleType:
+    """The compiled half of bpe-openai by itself.
+
+    Its other half reads three vocabularies into dictionaries when it is imported, by a function that Python
+    gives up: 0.4 s and 75 MB for what the compiled half has and counts by.
+    """
+    if (known := sys.modules.get(_BINDINGS)) is not None:
+        return known
+    package = find_spec(_BINDINGS.partition(".")[0])
+    found = PathFinder.find_spec(_BINDINGS, package.submodule_search_locations) if package else None
+    if found is None or found.loader is None:
+        raise ImportError(f"{_BINDINGS} is not installed", name=_BINDINGS)
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    sys.modules[_BINDINGS] = module
+    return module
