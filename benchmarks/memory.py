@@ -19,9 +19,10 @@ from pathlib import Path
 
 from lynkr_desktop.engine.memory.extract import Statement
 from lynkr_desktop.engine.memory.injection import Weights, choose
-from lynkr_desktop.engine.memory.store import Origin, Store, insert, new_id, scope_no
+from lynkr_desktop.engine.memory.store import Store, insert, new_id, scope_no
 from lynkr_desktop.engine.memory.terms import terms_of
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.passages.asks import Origin
 from lynkr_desktop.protocol.memory import MemoryRow
 
 PROJECT = "/home/someone/project"

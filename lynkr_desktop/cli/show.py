@@ -26,9 +26,9 @@ def add_parser(
         "show",
         parents=[common],
         help="show what was done to the prompt of a request",
-        description="Shows a request, the receipts of the stages that shortened its prompt, and the "
-        "difference between the prompt as the client sent it and as it went to the model. The texts of the "
-        "latest requests are kept in the memory of the running proxy alone; receipts stay with the records.",
+        description="Shows a request, the receipts of what was put into its prompt and of the stages that "
+        "shortened it, and the difference between the prompt as the client sent it and as it went to the "
+        "model. The texts of the latest requests are kept in the memory of the running proxy alone; receipts stay with the records.",
     )
     parser.add_argument("request", help="the id of a request, as in x-request-id, or `last`")
     parser.add_argument("--full", action="store_true", help="every line of the differences")
@@ -90,7 +90,7 @@ _GONE = "The texts are gone: only those of the latest requests are kept, while t
 
 
 def _share(before: int, after: int) -> str:
-    return f"{(before - after) / before:.0%}" if before else "0%"
+    return f"{(before - after) / before:.0%}" if before else ""
 
 
 def _difference(change: PromptChange, *, full: bool, colour: bool) -> str:

@@ -27,6 +27,8 @@ from lynkr_desktop.engine.local_models import LocalModels
 from lynkr_desktop.engine.memory.service import Memories
 from lynkr_desktop.engine.optimization.optimizer import Optimizer
 from lynkr_desktop.engine.optimization.stages import headroom_state, stage_makers
+from lynkr_desktop.engine.passages.hook import Passages
+from lynkr_desktop.engine.passages.source import wanted
 from lynkr_desktop.engine.prompts import Prompts
 from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.connections import http_session
@@ -102,6 +104,7 @@ class Engine:
         self.egress = Egress()
         self.cache = ResponseCache(paths.cache)
         self.memories = Memories(paths.home)
+        self.passages = Passages([self.memories])
         self._quickness = Quickness()
         self._turns = Turns()
         self._records: Records
@@ -489,7 +492,7 @@ class Engine:
             waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
             self._quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
         decision, request = exchange.decision, exchange.request
-        if request is not None and exchange.origin is not None:
+        if request is not None and exchange.origin is not None and wanted(exchange.headers, "memory"):
             self.memories.observe(request, exchange.origin)
         if decision is None or request is None or not request.messages:
             self._records.record(row)

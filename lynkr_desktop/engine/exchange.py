@@ -11,8 +11,8 @@ from functools import lru_cache
 from msgspec import Struct, field
 
 from lynkr_desktop.engine.cache.recording import Recording
-from lynkr_desktop.engine.memory.store import Origin
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.passages.asks import Origin
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.selection import Skipped
@@ -90,11 +90,13 @@ class Exchange(Struct, kw_only=True, eq=False):
     """As it went to the model, where stages ran."""
     receipts: tuple[Receipt, ...] = ()
     origin: Origin | None = None
-    """Where it stands, for what is remembered; None where memory has nothing to do with it."""
+    """Where it stands, for passages that are put into it; None where none may be."""
     came: Request | None = None
-    """As the client sent it, where memories were put in."""
-    told: int = 0
-    """Asks of it that memories were put before."""
+    """As the client sent it, where passages were put in."""
+    told: Mapping[str, str] = {}
+    """Headers that say how many of its asks have passages before them."""
+    added: tuple[Receipt, ...] = ()
+    """Of the passages that were put in, by their sources."""
     cache: CacheResult = "bypass"
     recording: Recording | None = None
     """Takes the reply where it may be stored."""
@@ -230,6 +232,7 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
         "x-request-id": exchange.id,
         "x-lynkr-cache": exchange.cache,
         "x-lynkr-tokens-saved": str(exchange.saved_tokens),
+        **exchange.told,
     }
     decision, target = exchange.decision, exchange.target
     if decision is not None:
@@ -245,8 +248,6 @@ def response_headers(exchange: Exchange) -> dict[str, str]:
     if exchange.cost is not None:
         headers["x-litellm-response-cost"] = f"{exchange.cost:.10f}".rstrip("0").rstrip(".")
     headers["x-lynkr-cost"] = _how_known(exchange)
-    if exchange.told:
-        headers["x-lynkr-memory"] = str(exchange.told)
     if exchange.warning:
         headers["x-lynkr-warning"] = header_text(exchange.warning)
     if exchange.dropped:

@@ -17,9 +17,8 @@ from lynkr_desktop.engine.delivery import Delivery, estimated_usage, prompt_usag
 from lynkr_desktop.engine.exchange import Exchange, response_headers
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.loading import load_only
-from lynkr_desktop.engine.memory.hook import put_in
-from lynkr_desktop.engine.memory.service import Memories
 from lynkr_desktop.engine.optimization.inner import InnerAnswer
+from lynkr_desktop.engine.passages.hook import Passages
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
 from lynkr_desktop.engine.routing.router import Asking
 from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
@@ -56,8 +55,8 @@ class Host(Protocol):
         """Replies that were given before."""
 
     @property
-    def memories(self) -> Memories:
-        """What is remembered over sessions."""
+    def passages(self) -> Passages:
+        """What is put before asks: memories, for one."""
 
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
@@ -116,7 +115,7 @@ class Flow:
             if not exchange.request.messages:
                 return await load_only(exchange, snapshot)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
-            await put_in(exchange, self._host.memories, snapshot.config.routing.workspace)
+            await self._host.passages.put_in(exchange, snapshot.config.routing.workspace)
             if (stored := await self._host.cache.find(exchange, snapshot)) is not None:
                 take_over(exchange, stored)
                 self._host.routed(exchange)
@@ -190,7 +189,7 @@ class Flow:
         assert request is not None
         assert target is not None
         made = await snapshot.optimizer.run(request, exchange.stages, len(exchange.body), window)
-        exchange.sent, exchange.receipts = made.request, made.receipts
+        exchange.sent, exchange.receipts = made.request, (*exchange.added, *made.receipts)
 
         async def ask(changed: Request) -> Answer:
             if changed is request:

@@ -19,12 +19,12 @@ StageName = Literal[
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What a stage did.
+    """What a stage did, or what a source put before the asks of a request.
 
     Attributes:
-        stage: its name.
-        before: tokens of the request before it.
-        after: tokens after it.
+        stage: its name, or that of the source: `memory`.
+        before: tokens of the request before it; 0 for a source.
+        after: tokens after it; for a source those that it added.
         ms: milliseconds that it took.
         did: in words; why it was skipped where `skipped`.
         skipped: it failed or took too long, so nothing of it counts.
@@ -39,8 +39,8 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 def saved_tokens(receipts: Sequence[Receipt]) -> int:
-    """Tokens that a prompt has fewer after its stages; below zero where they made it longer."""
-    return receipts[0].before - receipts[-1].after if receipts else 0
+    """Tokens that a prompt has fewer than it came with; below zero where it became longer."""
+    return sum(receipt.before - receipt.after for receipt in receipts)
 
 
 class PromptChange(Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class PromptView(Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: of the request.
-        receipts: of its stages, in their order.
+        receipts: of what was put into it, and of its stages, in their order.
         changes: empty where none was made, or where the texts are gone: only those of the latest requests
             are kept, in memory alone.
         kept: whether the texts are still there.

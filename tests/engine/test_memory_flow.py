@@ -75,7 +75,14 @@ async def test_what_one_session_says_the_next_is_told(tmp_path: Path, upstream: 
         assert tokens.count(told) < 400
         newest = (await running.rows())[0]["id"]
         async with running.http.get(f"{running.url}/v1/admin/requests/{newest}/prompt") as shown:
-            assert "8080" in await shown.text()
+            view = await shown.json()
+            assert "8080" in view["changes"][0]["after"]
+            [receipt] = view["receipts"]
+            assert (receipt["stage"], receipt["before"]) == ("memory", 0)
+            assert 40 < receipt["after"] <= 400
+        ran = await run_lynkr(tmp_path / "home", tmp_path, "show", "last")
+        assert "memory" in ran.out
+        assert "put before 1 of 1 asks" in ran.out
         # Records tell what the person asked, not what was put before it.
         assert (await running.rows())[0]["title"] == question
         # The same question elsewhere is told nothing.

@@ -14,10 +14,12 @@ from msgspec.structs import replace
 
 from lynkr_desktop.engine.memory import desk
 from lynkr_desktop.engine.memory.extract import Statement, said_by_model, said_by_person
-from lynkr_desktop.engine.memory.injection import EMPTY, Block, Weights, asks, choose
-from lynkr_desktop.engine.memory.store import Origin, Store
+from lynkr_desktop.engine.memory.injection import Weights, choose
+from lynkr_desktop.engine.memory.store import Store
 from lynkr_desktop.engine.memory.terms import terms_of
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.passages.asks import Origin, asks
+from lynkr_desktop.engine.passages.source import EMPTY, Passage
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text
 from lynkr_desktop.engine.wire.insertion import inserted_body
 from lynkr_desktop.protocol.memory import MemoryKind, MemoryPatch, MemoryRow
@@ -46,7 +48,7 @@ def texts(store: Store, ask: str, scope: str = A.scope) -> list[str]:
     return [candidate.row.text for candidate in store.find(scope, ask).candidates]
 
 
-def block_for(store: Store, ask: str, *, context: str = "", budget: int = 400) -> Block:
+def block_for(store: Store, ask: str, *, context: str = "", budget: int = 400) -> Passage:
     found = store.find(A.scope, ask)
     return choose(found, context, WEIGHTS, budget=budget, now=1e9, count=tokens.count)
 

@@ -135,7 +135,7 @@ class MemoryCalls:
 
     def _leave_out(self, gone: list[str] | None = None) -> None:
         """Turns in which they stand are sent without them from now on; None for all."""
-        self._engine.memories.leave_out(gone)
+        self._engine.passages.leave_out(self._engine.memories.name, gone)
         self._engine.prompts.clear()
 
     async def _copies(self) -> tuple[str, ...]:

@@ -16,11 +16,11 @@ from lynkr_desktop.engine.memory.extract import tidy
 from lynkr_desktop.engine.memory.score import Matcher, recency
 from lynkr_desktop.engine.memory.store import Found
 from lynkr_desktop.engine.memory.terms import terms_of
-from lynkr_desktop.engine.routing.clean import clean, clean_text
+from lynkr_desktop.engine.passages.source import EMPTY, Passage, marked
 from lynkr_desktop.engine.wire.canonical import Request, Text
 from lynkr_desktop.protocol.memory import MemoryRow
 
-OPENING, CLOSING = "<lynkr-memory>", "</lynkr-memory>"
+NAME = "memory"
 _SAYS = (
     "Notes from earlier sessions of this project. They are background and may be outdated; what the "
     "person says "
@@ -54,30 +54,6 @@ class Weights(Struct, frozen=True, kw_only=True):
     relevance: bool = True
 
 
-class Block(Struct, frozen=True):
-    """What is put into a turn, and the memories that it holds. Empty where nothing fits."""
-
-    text: str = ""
-    ids: tuple[str, ...] = ()
-
-
-EMPTY = Block()
-
-
-class Spoken(Struct, frozen=True):
-    """A turn in which a person speaks.
-
-    Attributes:
-        position: of the turn.
-        text: what is said, without what a harness put around it.
-        raw: the first block that holds some of it, as it is.
-    """
-
-    position: int
-    text: str
-    raw: str
-
-
 def score(matcher: Matcher, row: MemoryRow, terms: Sequence[str], weights: Weights, now: float) -> float:
     """How much a memory deserves its place in a prompt, 0..1."""
     value = matcher.relevance(terms, row) if weights.relevance else 1.0
@@ -90,7 +66,7 @@ def score(matcher: Matcher, row: MemoryRow, terms: Sequence[str], weights: Weigh
 
 def choose(
     found: Found, context: str, weights: Weights, *, budget: int, now: float, count: Callable[[str], int]
-) -> Block:
+) -> Passage:
     """The block for an ask.
 
     Args:
@@ -130,11 +106,11 @@ def choose(
         taken.pop()
     if not taken:
         return EMPTY
-    return Block(_block([line for line, _ in taken]), tuple(memory_id for _, memory_id in taken))
+    return Passage(_block([line for line, _ in taken]), tuple(memory_id for _, memory_id in taken))
 
 
 def _block(lines: Sequence[str]) -> str:
-    return "\n".join((OPENING, _SAYS, *lines, CLOSING))
+    return marked(NAME, (_SAYS, *lines))
 
 
 def _day(at: float) -> str:
@@ -153,14 +129,3 @@ def context_of(request: Request) -> str:
         block.text for message in request.messages for block in message.content if isinstance(block, Text)
     ]
     return "\n".join(parts)
-
-
-def asks(request: Request) -> list[Spoken]:
-    """The turns in which a person speaks, in their order."""
-    found: list[Spoken] = []
-    for position, message in enumerate(request.messages):
-        if message.role == "user" and (text := clean_text(message)):
-            parts = (part.text for part in message.content if isinstance(part, Text))
-            raw = next((part for part in parts if part.strip() and clean(part)), "")
-            found.append(Spoken(position, text, raw))
-    return found

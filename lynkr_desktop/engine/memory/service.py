@@ -7,9 +7,8 @@ import logging
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,19 +18,16 @@ from lynkr_desktop.engine.config.schema import MemoryOptions
 from lynkr_desktop.engine.memory import desk
 from lynkr_desktop.engine.memory.extract import said_by_model, said_by_person
 from lynkr_desktop.engine.memory.injection import (
-    CLOSING,
-    EMPTY,
-    OPENING,
-    Block,
-    Spoken,
+    NAME,
     Weights,
-    asks,
     choose,
     context_of,
 )
 from lynkr_desktop.engine.memory.phrases import OBJECTS
-from lynkr_desktop.engine.memory.store import Origin, Store
+from lynkr_desktop.engine.memory.store import Store
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.passages.asks import Origin, Spoken, asks, names_of
+from lynkr_desktop.engine.passages.source import EMPTY, Ask, Passage, Source, marked
 from lynkr_desktop.engine.routing.ask import follow_up
 from lynkr_desktop.engine.telemetry.database import database_path
 from lynkr_desktop.engine.wire.canonical import Request
@@ -47,7 +43,6 @@ RECALL_SECONDS = 0.1
 _FIRST_SECONDS = 2.0
 """The same while the engine has just started."""
 
-_CHOICES = 8_192
 _CONVERSATIONS = 4_096
 _RESUMED = "continue"
 _FEW_WORDS = 3
@@ -57,16 +52,15 @@ _WAITING = 1_000
 _UNUSABLE = (sqlite3.Error, OSError)
 
 
-class Memories:
+class Memories(Source):
     """What is remembered, for one engine. All its files are touched in threads of its own.
-
-    What is chosen for an ask is kept, so that the same stands in its turn each time the turn is sent again;
-    without that a provider's prompt cache would be of no use from there on.
 
     Args:
         home: the home folder.
         clock: the time in Unix seconds.
     """
+
+    name = NAME
 
     def __init__(self, home: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._home = home
@@ -76,7 +70,6 @@ class Memories:
         self._reader = ThreadPoolExecutor(1, "lynkr-recall")
         self._write_store: Store
         self._read_store: Store
-        self._choices: OrderedDict[bytes, Block | asyncio.Task[Block]] = OrderedDict()
         self._kept: OrderedDict[bytes, None] = OrderedDict()
         self._first: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._told = ""
@@ -96,6 +89,12 @@ class Memories:
         """Whether anything is kept and put into requests."""
         return self._options.enabled
 
+    @property
+    def budget(self) -> int:
+        """Tokens that the memories of one ask may take."""
+        off = self._options.injection == "off" or self._closed
+        return 0 if off else self._options.budget
+
     def take(self, options: MemoryOptions) -> None:
         """Goes by these options from now on."""
         path = database_path(options.storage, self._home)
@@ -106,7 +105,7 @@ class Memories:
         self._options = options
         if options.enabled and options.injection != "off":
             # Loads the table of tokens, which takes a moment, before the first request needs it.
-            self._ready = self._reader.submit(tokens.count, f"{OPENING} the text of a block {CLOSING}")
+            self._ready = self._reader.submit(tokens.count, marked(NAME, ["the text of a passage"]))
 
     def _point_at(self, path: Path) -> None:
         self._write_store = Store(path, clock=self._clock)
@@ -122,57 +121,21 @@ class Memories:
 
     # ------------------------------------------------------------ requests
 
-    async def recall(self, request: Request, place: Origin) -> list[tuple[str, str]]:
-        """What to put into a request: the text of each turn in which a person speaks, and a block before it.
-
-        Empty where nothing is to be put in. Never raises, and waits `RECALL_SECONDS` at
-        most once the engine is warm.
-        """
-        if not self._options.enabled or self._options.injection == "off" or self._closed:
-            return []
-        spoken = asks(request)
-        if not spoken:
-            return []
-        keys = _chain(place, spoken)
-        earlier: list[Block] = []
-        for turn, key in zip(spoken, keys, strict=True):
-            pending = self._choices.get(key)
-            if pending is None:
-                # Only where the ask is the newest turn: one that went out without stays without.
-                newest = turn is spoken[-1] and turn.position == len(request.messages) - 1
-                pending = (
-                    asyncio.create_task(self._choose(request, place, turn, earlier)) if newest else EMPTY
-                )
-                self._choices[key] = pending
-            self._choices.move_to_end(key)
-            if isinstance(pending, asyncio.Task):
-                block = await asyncio.shield(pending)
-                if self._choices.get(key) is pending:
-                    self._choices[key] = block
-            # It may have been forgotten in the meantime.
-            settled = self._choices.get(key, EMPTY)
-            earlier.append(settled if isinstance(settled, Block) else EMPTY)
-        while len(self._choices) > _CHOICES:
-            self._choices.popitem(last=False)
-        if not any(block.text for block in earlier):
-            return []
-        return [(turn.raw, block.text) for turn, block in zip(spoken, earlier, strict=True)]
-
-    async def _choose(self, request: Request, place: Origin, turn: Spoken, earlier: Sequence[Block]) -> Block:
-        options, store = self._options, self._read_store
+    async def choose(self, ask: Ask) -> Passage:
+        """The memories for an ask. Never raises; takes `RECALL_SECONDS` at most once the engine is warm."""
+        options, store, place = self._options, self._read_store, ask.place
         weights = Weights(
             half_life=options.half_life,
             surprise="surprise" in options.scoring,
             recency="recency" in options.scoring,
             relevance="relevance" in options.scoring,
         )
-        said = [block.text for block in earlier if block.text]
 
-        def find() -> Block:
-            found = store.find(place.scope, turn.text, local_only=place.local_only)
+        def find() -> Passage:
+            found = store.find(place.scope, ask.turn.text, local_only=place.local_only)
             if not found.candidates:
                 return EMPTY
-            context = "\n".join((*said, context_of(request)))
+            context = "\n".join((*ask.said, context_of(ask.request)))
             return choose(
                 found, context, weights, budget=options.budget, now=self._clock(), count=tokens.count
             )
@@ -201,7 +164,7 @@ class Memories:
         spoken = asks(request)
         if not spoken or spoken[-1].position != len(request.messages) - 1:
             return
-        keys = _chain(place, spoken)
+        keys = names_of(place, spoken)
         if keys[-1] in self._kept or not self._is_person(place, spoken[0], keys[0]):
             return
         _note(self._kept, keys[-1], None)
@@ -278,27 +241,6 @@ class Memories:
             return MemoryStatus(enabled=enabled, file=file, error=str(error))
         total = sum(project.memories for project in projects)
         return MemoryStatus(enabled=enabled, file=file, memories=total, projects=tuple(projects))
-
-    def leave_out(self, memory_ids: Sequence[str] | None = None) -> None:
-        """Leaves memories out of turns that they were put into: those that were changed or forgotten.
-
-        Args:
-            memory_ids: those; None for all.
-        """
-        wanted = None if memory_ids is None else frozenset(memory_ids)
-        for key, choice in [*self._choices.items()]:
-            if isinstance(choice, asyncio.Task) or wanted is None or not wanted.isdisjoint(choice.ids):
-                self._choices[key] = EMPTY
-
-
-def _chain(place: Origin, spoken: Sequence[Spoken]) -> list[bytes]:
-    """A name for each ask that says all that a person said up to it, in which session and project."""
-    key = _digest(b"", "\0".join((place.scope, place.session, str(place.local_only))))
-    return [key := _digest(key, turn.text) for turn in spoken]
-
-
-def _digest(before: bytes, text: str) -> bytes:
-    return blake2b(before + text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 K = TypeVar("K")

@@ -17,6 +17,7 @@ from lynkr_desktop.engine.memory.extract import Statement, specificity
 from lynkr_desktop.engine.memory.schema import open_memories
 from lynkr_desktop.engine.memory.score import Corpus, Matcher, surprise
 from lynkr_desktop.engine.memory.terms import terms_of
+from lynkr_desktop.engine.passages.asks import Origin
 from lynkr_desktop.engine.telemetry.database import storable
 from lynkr_desktop.protocol.memory import MemoryRow
 
@@ -40,24 +41,6 @@ COLUMNS = (
     "m.superseded_by"
 )
 FROM = "FROM memories m JOIN memory_scopes s ON s.no = m.scope"
-
-
-class Origin(Struct, frozen=True, kw_only=True):
-    """Where something was said.
-
-    Attributes:
-        scope: the project; `client:NAME` where the client names no folder, so that nothing crosses over.
-        session: the client's own name for the conversation.
-        request: the request's id.
-        at: when it was said, in Unix seconds.
-        local_only: it was said under a profile that keeps all on this machine.
-    """
-
-    scope: str
-    session: str = ""
-    request: str = ""
-    at: float = 0.0
-    local_only: bool = False
 
 
 class Candidate(Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Passages that the engine puts into prompts of its own accord, before what a person asks."""
