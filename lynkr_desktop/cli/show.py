@@ -28,7 +28,8 @@ def add_parser(
         help="show what was done to the prompt of a request",
         description="Shows a request, the receipts of what was put into its prompt and of the stages that "
         "shortened it, and the difference between the prompt as the client sent it and as it went to the "
-        "model. The texts of the latest requests are kept in the memory of the running proxy alone; receipts stay with the records.",
+        "model. The texts of the latest requests are kept in the memory of the running proxy alone; "
+        "receipts stay with the records.",
     )
     parser.add_argument("request", help="the id of a request, as in x-request-id, or `last`")
     parser.add_argument("--full", action="store_true", help="every line of the differences")
