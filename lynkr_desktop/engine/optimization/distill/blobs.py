@@ -23,6 +23,9 @@ _LOCK_LINE = re.compile(
     r"|\"?license\"?: \"|\"?type\"?: \"(?:tidelift|github|opencollective|individual)\"|[}\]],?\s*$)"
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{400,}={0,2}")
+_LONG_ENOUGH = 400
+"""Characters of a line that may hold encoded data."""
+
 _BULKY_NAMES = (
     "node_modules", "bower_components", "site-packages", "__pycache__", ".git", ".venv", "venv", ".tox",
     ".cache", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".next", ".nuxt", ".gradle", ".turbo",
@@ -90,10 +93,12 @@ def shorten_long_lines(text: str, note: Note, looks_for: str, *, cut: bool = Tru
     """Long lines to their ends and to what was looked for, where `cut`; encoded data to its beginning."""
     gone = 0
     lines = text.split("\n")
+    if max(map(len, lines)) < _LONG_ENOUGH:
+        return None
     words = re.findall(r"\w{3,60}", looks_for)[:4]
     interesting = re.compile("|".join(map(re.escape, words))) if words else None
     for index, line in enumerate(lines):
-        if len(line) < 400:
+        if len(line) < _LONG_ENOUGH:
             continue
         shorter = _BASE64.sub(_encoded, line)
         if cut and len(shorter) > _LONG_LINE and _minified(shorter):
