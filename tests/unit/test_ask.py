@@ -158,9 +158,22 @@ RED, GREEN, DONE = "=== 2 failed, 3 passed in 0.1s ===", "=== 5 passed in 0.1s =
                 ("cargo build", BROKEN),
                 ("sed -i s/a/b/ x.rs", ""),
                 ("cargo build", BROKEN),
+                ("sed -i s/b/c/ x.rs", ""),
                 ("cargo build", BROKEN),
             ],
         ),
+        (1, [("edit a.py", DONE), ("pytest", RED), ("pytest -v", RED)]),
+        (2, [("pytest", RED), ("pytest", RED), ("pytest", RED)]),
+        (
+            2,
+            [
+                ("edit Dockerfile", DONE),
+                ("docker build .", "Error: pg_config executable not found"),
+                ("edit Dockerfile", DONE),
+                ("docker build .", "ImportError: Error loading shared library libxslt.so.1\nExit code 1"),
+            ],
+        ),
+        (2, [("edit a.cs", DONE), ("dotnet test", "Failed A.B [8 s]")] * 2),
         (0, [("grep -rn failed .", "a.py:3: # 2 failed")]),
     ],
 )
@@ -234,6 +247,20 @@ def test_complaints_in_a_row_are_counted() -> None:
     assert read_ask(request(*turns)).complaints == 2
     assert read_ask(request(*turns[:3])).complaints == 1
     assert read_ask(request(*turns, assistant("Yes."), user("thanks"))).complaints == 0
+
+
+def test_attempts_before_a_turn_count_with_what_it_goes_on_with() -> None:
+    tried = (
+        user("The import loses rows, fix it."),
+        *work(("edit a.py", DONE), ("pytest", RED), ("edit a.py", DONE), ("pytest", RED)),
+        assistant("I am not there yet."),
+    )
+    assert read_ask(request(*tried, user("go on"))).failures == 2
+    assert read_ask(request(*tried, user("Thanks. What does CSV stand for?"))).failures == 0
+    solved = (*tried[:-1], *work(("edit a.py", DONE), ("pytest", GREEN)), assistant("Done."))
+    assert read_ask(request(*solved, user("yes"))).failures == 0
+    again = (*solved, user("still loses them"), *work(("edit b.py", DONE), ("pytest", RED)))
+    assert read_ask(request(*again)).failures == 3
 
 
 def in_the_middle(text: str, before: str = "Rewrite the scheduler without locks.") -> Ask:

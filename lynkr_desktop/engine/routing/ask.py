@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
@@ -47,8 +48,14 @@ _FOLLOW_UP_WORDS = 12
 _COMPLAINT_WORDS = 60
 """A complaint may bring the error along."""
 
-_LEANS, _FAILS, _MAY_FAIL = 0.5, 0.5, 0.35
+_LEANS, _FAILS, _MAY_FAIL = 0.5, 0.5, 0.2
 """From here on a turn counts as a follow-up, as a complaint, and as one beside a sure one."""
+
+_LIKELY_ROW = 0.7
+"""Two turns in a row that likely complain do so where their likelihoods sum to this."""
+
+_AGAIN = 0.8
+"""Who complains again goes on with the same thing, and leans at least this much on what was said."""
 
 _SLIGHT = 0.2
 """A turn that leans less than this on what was said says all of the work itself."""
@@ -58,6 +65,9 @@ _PROPOSED = 0.5
 
 _PROPOSAL_PART = 300
 """Characters at the ends of what a model said that are read as its proposal."""
+
+_WORK_TURNS = 60
+"""Messages before a turn in which failed attempts are looked for."""
 
 _NOTHING_DONE = Work(())
 
@@ -78,7 +88,7 @@ class Ask(Struct, frozen=True, kw_only=True):
         tools: how many the client offers; with some of them it can work on its own.
         results: tool results since the ask.
         errors: those that say that something went wrong.
-        failures: attempts since the ask that failed, see `Work`.
+        failures: attempts at it that failed, see `Work`; for a follow-up with those at what it goes on with.
         complaints: how often in a row, up to now, a person said that it still does not work.
         paths: what the model's calls since the ask named, the newest first.
         written: those of them that it changed or created.
@@ -105,8 +115,10 @@ class Ask(Struct, frozen=True, kw_only=True):
         found: list[tuple[str, float]] = []
         rest = 1.0
         text = self.text
-        for before in self.earlier:
+        for number, before in enumerate(self.earlier):
             leans = _leans(text)
+            if number == 0 and self.complaints > 1:
+                leans = max(leans, _AGAIN)
             if leans < _SLIGHT:
                 break
             if leans < 1.0:
@@ -136,15 +148,17 @@ def read_ask(request: Request) -> Ask:
         work = Work(messages)
         return Ask(tools=_tools(request), results=work.results, errors=work.errors, failures=work.failures)
     earlier: list[str] = []
+    places = [position]
     before = position
     while before > 0 and len(earlier) < _EARLIER:
         before, said = _newest(messages, before)
         if before >= 0:
             earlier.append(said[:_EARLIER_TEXT])
+            places.append(before)
     if intent := _intent(messages[position]):
         earlier.append(intent)
     complaints = _complaints((text, *earlier)[: len(earlier)])
-    kind = _kind(text, bool(earlier))
+    kind: FollowUp = "failed" if complaints > 1 else _kind(text, bool(earlier))
     newest = position == len(messages) - 1
     work = _NOTHING_DONE if newest else Work(messages[position + 1 :])
     return Ask(
@@ -158,7 +172,7 @@ def read_ask(request: Request) -> Ask:
         tools=_tools(request),
         results=work.results,
         errors=work.errors,
-        failures=work.failures,
+        failures=work.failures + (_failed_before(messages, places, (text, *earlier)) if kind else 0),
         complaints=complaints,
         paths=work.paths,
         written=work.written,
@@ -201,7 +215,23 @@ def _complaints(texts: Sequence[str]) -> int:
     """How many turns in a row, up to the newest, complain; once one surely does, likely ones count too."""
     found = [_complains(text) for text in texts]
     row = next((place for place, likely in enumerate(found) if likely < _MAY_FAIL), len(found))
-    return row if max(found[:row], default=0.0) >= _FAILS else 0
+    sure = max(found[:row], default=0.0) >= _FAILS or (row > 1 and sum(found[:2]) >= _LIKELY_ROW)
+    return row if sure else 0
+
+
+def _failed_before(messages: tuple[Message, ...], places: Sequence[int], texts: Sequence[str]) -> int:
+    """Attempts that failed before a follow-up, back to the ask that it goes on with.
+
+    What ended well does not count, unless a person says that it did not; then it was one attempt at least.
+    """
+    failures = 0
+    for text, (at, before) in zip(texts, pairwise(places), strict=False):
+        complains = _complains(text) >= _FAILS
+        if not complains and _leans(text) < _LEANS:
+            break
+        done = Work(messages[max(before + 1, at - _WORK_TURNS) : at])
+        failures += max(complains, done.failures if complains or done.red else 0)
+    return failures
 
 
 def _leans(text: str) -> float:

@@ -29,13 +29,14 @@ _PATH_KEYS = (
 _COMMAND_KEYS = ("command", "cmd", "script", "input", "patch", "raw", "code")
 _PATCHED = re.compile(r"(?m)^\*\*\* (?:Update|Add|Delete) File: (.{1,300})$")
 
-_SHELL = re.compile(r"bash|shell|exec|terminal|command|run|process", re.IGNORECASE)
+_SHELL = re.compile(r"bash|shell|exec|terminal|command|run|process|test|build", re.IGNORECASE)
 _WRITE = re.compile(r"edit|write|patch|replace|create|insert|delete|rename|apply", re.IGNORECASE)
 _READ_ONLY = frozenset({"view", "read", "list", "search", "cat"})
 
 _ERROR = re.compile(
     r"(?m)^(?:<tool_use_error>|Error\b|error(?:\[\w+\])?:|fatal:|Exit code:? [1-9]|panic:|npm ERR!|"
     r"Process exited with code [1-9]|Traceback \(most recent call last\)|Exception in thread|"
+    r"(?:[Cc]ommand |[Pp]rocess )?timed out\b|[Ss]egmentation fault|"
     r"\S+: command not found|[^\n]{0,200}: (?:No such file or directory|Permission denied))|"
     r"\b[Ee]xit(?:ed with)?[ _](?:code|status)\"?[: ]+[1-9]"
 )
@@ -46,6 +47,8 @@ _ERROR_MARKS = (
     "Traceback",
     "panic:",
     "Exception in",
+    "timed out",
+    "egmentation",
     "not found",
     "No such",
     "denied",
@@ -53,19 +56,36 @@ _ERROR_MARKS = (
 """One of these stands in each error; looking for them first spares most results the slow pattern."""
 
 _TESTS_FAILED = re.compile(
-    r"(?m)\b[1-9]\d* (?:tests? )?(?:failed|failing|failures?)\b|^--- FAIL|^FAIL(?:ED)?\b|^not ok \d|"
-    r"test result: FAILED|Failures?: [1-9]|Failed: +[1-9]|\bAssertionError\b|BUILD FAILURE|Test Run Failed|"
-    r"^error(?:\[\w+\])?: |: error (?:TS|CS)\d|Build FAILED"
+    r"(?m)\b[1-9]\d* (?:tests? |examples?, [1-9]\d* )?(?:failed|failing|failures?|errors?)\b|^--- FAIL|"
+    r"^FAIL(?:ED|URES)?\b|^not ok \d|test result: FAILED|Failures?: [1-9]|Failed: +[1-9]|^[ \t]*Failed \w|"
+    r"^[ \t]*[✗✘✕×✖] |\bAssertion(?:Failed)?Error\b|\bassertion [`']?(?:left|failed)|BUILD FAIL|Test Run Failed|"
+    r"^error(?:\[\w+\])?: |: error (?:TS|CS)\d|Build FAILED|DATA RACE|panicked at"
 )
 _JSON_CODE = re.compile(r'"exit_code": ?\d')
 _ENDED_BADLY = re.compile(r"\b[Ee]xit(?:ed with)?[ _](?:code|status)\"?[: ]+[1-9]")
 """How a harness says that a command failed, whatever it printed."""
 
 _TESTS_RUN = re.compile(
-    r"\b(?:py\.?test|unittest|tox|nox|jest|vitest|mocha|mvn|gradlew?|ctest|rspec|phpunit|tsc|make|"
-    r"go (?:test|build|vet)|cargo (?:test|nextest|build|check)|dotnet (?:test|build)|"
-    r"(?:npm|pnpm|yarn|bun)(?: run)? (?:test|build))\b"
+    r"\b(?:py\.?test|unittest|tox|nox|jest|vitest|mocha|playwright|cypress|mvnw?|gradlew?|sbt|ctest|rspec|phpunit|"
+    r"rake|tsc|mypy|pyright|make|just|bazel|go (?:test|build|vet)|"
+    r"cargo (?:test|nextest|build|check|clippy|bench|miri)|"
+    r"(?:dotnet|swift|zig|mix|deno|bun|flutter|node|docker|compose) (?:--)?(?:test|build)|"
+    r"(?:npm|pnpm|yarn|bun)(?: run)? (?:t|test|build|check|e2e|lint)|manage\.py test|"
+    r"[\w-]*tests?\.(?:sh|py|[cm]?[jt]s)|test_\w+\.py)\b"
 )
+_SLIP = re.compile(
+    r"\s*(?:<tool_use_error>|Error: )?[^\n]{0,200}(?:command not found|[Nn]o such file|[Uu]nknown (?:option|command)|"
+    r"(?:[Ff]ile|[Pp]ath|[Dd]irectory) (?:does not exist|not found)|is not recognized|[Uu]sage:|"
+    r"[Pp]ermission denied)"
+)
+"""How the result begins of a call that went wrong by itself: a typo, a file that is not there."""
+
+_EDITS = re.compile(
+    r"\b(?:sed|perl|ruby|gsed)\s+-\w*i|\bapply_patch\b|\bpatch\s+-|\bgit apply\b|\btee\s|\bcat\s*>|"
+    r"<<\s*['\"]?\w+['\"]?\s*>|\bwrite_text\(|\.write\("
+)
+"""A command that changes files."""
+
 _WHAT_FAILED = re.compile(r"(?m)^[^\n]*(?:[Ee]rror|FAIL|panic|fatal|Exception)[^\n]*$")
 
 
@@ -75,7 +95,8 @@ class Work:
     Attributes:
         results: tool results.
         errors: those that say that something went wrong.
-        failures: attempts that failed: tests or builds that are red after an edit, or one error again.
+        failures: attempts that failed: what was run after an edit and went wrong, or one error again.
+        red: whether what was run last to see whether it works did not.
         paths: the paths that calls named, the newest first.
         written: those of them that were changed or created.
     """
@@ -84,41 +105,56 @@ class Work:
         calls: dict[str, ToolUse] = {}
         paths: dict[str, None] = {}
         written: dict[str, None] = {}
-        outcomes: list[tuple[ToolUse | None, ToolResult, bool]] = []
+        outcomes: list[tuple[ToolUse | None, ToolResult, int]] = []
+        edits = 0
         for message in messages:
             for block in message.content:
                 if isinstance(block, ToolUse):
                     calls[block.id] = block
+                    changes = writes(block)
                     for path in paths_of(block):
                         paths.pop(path, None)
                         paths[path] = None
-                        if writes(block):
+                        if changes:
                             written[path] = None
+                    edits += changes or (_ran(block) and _EDITS.search(command_of(block)) is not None)
                 elif isinstance(block, ToolResult):
-                    outcomes.append((calls.get(block.tool_use_id), block, bool(written)))
+                    outcomes.append((calls.get(block.tool_use_id), block, edits))
                 elif isinstance(block, Text) and is_result(block.text):
-                    outcomes.append((None, ToolResult("", (block,)), bool(written)))
+                    outcomes.append((None, ToolResult("", (block,)), edits))
         self.paths = tuple(reversed(paths))
         self.written = tuple(reversed(written))
         self.results = len(outcomes)
         self.errors = 0
-        red_after_edit = red_before = 0
+        self.red = False
+        tried: set[int] = set()
+        red_before = 0
         again: Counter[str] = Counter()
-        for call, result, after_edit in outcomes[-_MAX_RESULTS:]:
+        for call, result, after in outcomes[-_MAX_RESULTS:]:
             text = ends_of(result)
-            ran = call is None or _SHELL.search(call.name) is not None
+            ran = call is None or _ran(call)
             tested = ran and (call is None or _TESTS_RUN.search(command_of(call)) is not None)
             if tested and (result.is_error or _TESTS_FAILED.search(text) or _ENDED_BADLY.search(text)):
                 self.errors += 1
-                red_after_edit += after_edit
-                red_before += not after_edit
+                self.red = True
+                red_before += not after
+                tried.add(after)
             elif result.is_error or (ran and _has_error(text)):
                 self.errors += 1
                 again[_signature(text)] += 1
-        # Where edits go through the shell none is seen; then the first red run is what shows the fault.
-        attempts = red_after_edit if written else max(0, red_before - 1)
+                if ran and after and not _SLIP.match(text):
+                    self.red = True
+                    tried.add(after)
+            elif tested:
+                self.red = False
+        # Red runs with no edit between them show one attempt. Where none is seen the first shows the fault.
+        attempts = len(tried - {0}) if edits else max(0, red_before - 1)
         repeated = max(again.values(), default=0)
         self.failures = max(attempts, repeated if repeated > 1 else 0)
+
+
+def _ran(call: ToolUse) -> bool:
+    return _SHELL.search(call.name) is not None
 
 
 def writes(call: ToolUse) -> bool:
