@@ -255,6 +255,12 @@ def describe_forgotten(done: Forgotten) -> str:
 
     what = "One memory is" if done.forgotten == 1 else f"{done.forgotten:,} memories are"
     lines = [f"{what} forgotten. Nothing of it is left in the file."]
+    if done.replies:
+        lines.append(
+            "A stored reply that may have repeated it is deleted."
+            if done.replies == 1
+            else f"{done.replies:,} stored replies that may have repeated it are deleted."
+        )
     if done.copies:
         lines.append(
             "These files were set aside when they were damaged. Delete them if you do not need them:"

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
+from msgspec import UNSET
+
 from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect
+from lynkr_desktop.engine.cache.shelf import Shelf
+from lynkr_desktop.engine.cache.store import ReplyStore, StoreError, store_file
 from lynkr_desktop.engine.config.loader import ConfigError, load_config
 from lynkr_desktop.engine.config.options import Conflict, UnknownOption, patch_file
 from lynkr_desktop.engine.memory import desk
@@ -141,6 +145,7 @@ class FileMemory:
             self._options = load_config(paths.config).config.memory
         self._config = paths.config
         self._file = database_path(self._options.storage, paths.home)
+        self._replies = Shelf(ReplyStore(store_file(paths.cache)))
 
     def status(self) -> MemoryStatus:
         """Whether it is on, where it is, and how much there is."""
@@ -169,7 +174,10 @@ class FileMemory:
 
     def change(self, memory_id: str, patch: MemoryPatch) -> MemoryRow:
         """Changes one."""
-        return _in_file(self._file, lambda store: desk.change(store, memory_id, patch))
+        changed = _in_file(self._file, lambda store: desk.change(store, memory_id, patch))
+        if patch.text is not UNSET:
+            self._clear_replies()
+        return changed
 
     def delete(self, memory_id: str) -> Forgotten:
         """Forgets one."""
@@ -196,7 +204,15 @@ class FileMemory:
             raise ControlFailure(f"{self._config} cannot be written: {error.strerror}.") from error
 
     def _forgotten(self, work: Callable[[Store], int]) -> Forgotten:
-        return Forgotten(forgotten=_in_file(self._file, work), copies=desk.copies(self._file))
+        forgotten = _in_file(self._file, work)
+        return Forgotten(forgotten=forgotten, replies=self._clear_replies(), copies=desk.copies(self._file))
+
+    def _clear_replies(self) -> int:
+        """Deletes the stored replies, any of which may repeat what is forgotten."""
+        try:
+            return self._replies.clear().replies
+        except StoreError as error:
+            raise ControlFailure(f"It is forgotten, but stored replies may repeat it. {error}") from error
 
 
 def _exported(store: Store, project: str) -> MemoryExport:

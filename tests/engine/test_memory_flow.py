@@ -246,6 +246,49 @@ async def test_people_change_and_forget_what_is_kept(tmp_path: Path, upstream: O
         assert (await running.refused("GET", "memory?kind=none"))[0] == 400
 
 
+@pytest.mark.parametrize("running_engine", [True, False])
+async def test_forgetting_reaches_replies_that_repeat_a_memory(
+    tmp_path: Path, upstream: OpenAIServer, running_engine: bool
+) -> None:
+    home = tmp_path / "home"
+    made = {**config(upstream), "optimization": {"pipeline": ["sha256_lru_cache"]}}
+
+    def on_disk() -> bytes:
+        return b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+    async def asks(running: Running, text: str) -> str:
+        body = {"model": "auto-route", "messages": [user(text)], "stream": False}
+        url = f"{running.url}/v1/chat/completions"
+        async with running.http.post(url, json=body) as response:
+            assert response.status == 200
+            told = response.headers["x-lynkr-cache"]
+        await running.engine.cache.status(active=True)
+        return told
+
+    question = "Which tool is used for the installs of packages?"
+    async with engine_in_process(home, made) as running:
+        await asks(running, "We have much to do today.\nAlways use zephyrpm for installs.")
+        await running.idle()
+        _ = running.engine.records
+        await running.engine.memories.status()
+        upstream.words = ["Take zephyrpm."]
+        assert [await asks(running, question) for _ in range(2)] == ["miss", "hit"]
+        assert "zephyrpm" in json.dumps(received(upstream))
+        [row] = await memories(running)
+        assert len((await running.admin("GET", "cache/replies"))["replies"]) == 2
+        if running_engine:
+            gone = await running.admin("DELETE", f"memory/{row['id']}")
+            assert (gone["forgotten"], gone["replies"]) == (1, 2)
+            assert b"zephyrpm" not in on_disk()
+            upstream.words = ["I do not know."]
+            assert await asks(running, question) == "miss"
+            assert received(upstream) == [user(question)]
+    if not running_engine:
+        code, text = await lynkr_memory(home, "forget", "--all", "--yes")
+        assert (code, "2 stored replies" in text) == (0, True), text
+    assert b"zephyrpm" not in on_disk()
+
+
 async def test_what_was_said_in_secret_is_told_only_to_models_of_this_machine(
     tmp_path: Path, upstream: OpenAIServer
 ) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar, get_args
 
 from aiohttp import web
+from msgspec import UNSET
 
+from lynkr_desktop.engine.cache.store import StoreError
 from lynkr_desktop.engine.endpoints.control import Call, decoded, number, reply
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.memory import desk
@@ -95,20 +97,20 @@ class MemoryCalls:
         """Changes a memory's text or kind, or pins it. Its former text is gone from the file."""
         memory_id = request.match_info["id"]
         patch = await decoded(request, MemoryPatch)
-        try:
-            return reply(await self._ask(lambda store: desk.change(store, memory_id, patch)))
-        finally:
-            self._leave_out([memory_id])
+        if patch.text is not UNSET:
+            changed, _ = await self._forgetting(
+                lambda store: desk.change(store, memory_id, patch), lambda _: [memory_id]
+            )
+            return reply(changed)
+        changed = await self._ask(lambda store: desk.change(store, memory_id, patch))
+        self._engine.passages.leave_out(self._engine.memories.name, [memory_id])
+        return reply(changed)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Forgets a memory, with those that it took the place of. No byte of them stays in the file."""
         memory_id = request.match_info["id"]
-        gone = [memory_id]
-        try:
-            gone = await self._ask(lambda store: desk.delete(store, memory_id))
-        finally:
-            self._leave_out(gone)
-        return reply(Forgotten(forgotten=len(gone), copies=await self._copies()))
+        gone, replies = await self._forgetting(lambda store: desk.delete(store, memory_id), lambda ids: ids)
+        return reply(Forgotten(forgotten=len(gone), replies=replies, copies=await self._copies()))
 
     async def forget(self, request: web.Request) -> web.StreamResponse:
         """Forgets all of a project, or everything. No byte of it stays in the file."""
@@ -116,11 +118,8 @@ class MemoryCalls:
         if wanted.everything == bool(wanted.project):
             message = "Say either a project or that everything is to be forgotten."
             raise WireError(message, status=400, kind="invalid_request", param="project")
-        try:
-            gone = await self._ask(lambda store: desk.forget(store, wanted.project))
-        finally:
-            self._leave_out()
-        return reply(Forgotten(forgotten=gone, copies=await self._copies()))
+        gone, replies = await self._forgetting(lambda store: desk.forget(store, wanted.project))
+        return reply(Forgotten(forgotten=gone, replies=replies, copies=await self._copies()))
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """Everything that is remembered, also what holds no longer."""
@@ -133,10 +132,40 @@ class MemoryCalls:
         export = await decoded(request, MemoryExport, _MAX_IMPORT)
         return reply(await self._ask(lambda store: desk.take_in(store, export.memories)))
 
-    def _leave_out(self, gone: list[str] | None = None) -> None:
-        """Turns in which they stand are sent without them from now on; None for all."""
-        self._engine.passages.leave_out(self._engine.memories.name, gone)
-        self._engine.prompts.clear()
+    async def _forgetting(
+        self, work: Callable[[Store], T], gone: Callable[[T], list[str]] | None = None
+    ) -> tuple[T, int]:
+        """Does what takes memories away, and takes them out of all else that may hold their words.
+
+        Turns in which they stand are sent without them from now on; prompts that are kept to be shown go, and
+        stored replies, any of which may repeat them.
+
+        Args:
+            work: to be done.
+            gone: the ids that are gone, by what the work returns; None for all.
+
+        Returns:
+            What the work returns, and how many replies are deleted.
+        """
+        engine = self._engine
+        try:
+            done = await self._ask(work)
+        except WireError as error:
+            if error.status == 503:  # they are gone, and only some of their bytes may be left
+                engine.passages.leave_out(engine.memories.name)
+                engine.prompts.clear()
+                await self._replies()
+            raise
+        engine.passages.leave_out(engine.memories.name, None if gone is None else gone(done))
+        engine.prompts.clear()
+        return done, await self._replies()
+
+    async def _replies(self) -> int:
+        try:
+            return (await self._engine.cache.clear()).replies
+        except StoreError as error:
+            message = f"It is forgotten, but stored replies may repeat it. {error}"
+            raise WireError(message, status=503, kind="unavailable") from error
 
     async def _copies(self) -> tuple[str, ...]:
         return await self._ask(lambda store: desk.copies(store.path))
