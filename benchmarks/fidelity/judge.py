@@ -12,7 +12,7 @@ from benchmarks.fidelity.blocks import text_of
 from benchmarks.fidelity.conversations import Needle
 from benchmarks.fidelity.subjects import Made
 from lynkr_desktop.engine.optimization.inner import MOST_CALLS
-from lynkr_desktop.engine.optimization.stage import RESTORE
+from lynkr_desktop.engine.optimization.stage import PATH, RESTORE
 from lynkr_desktop.engine.optimization.tool_sets import DESCRIBE, LIST, MORE_TOOLS
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult, ToolUse
 
@@ -20,7 +20,8 @@ Verdict = Literal["present", "restored", "lost"]
 
 _HANDLE = re.compile(r"\br_[0-9a-f]{12}\b")
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_GOES_ON = re.compile(r"first_line (\d+) goes on\]\Z")
+_GOES_ON = re.compile(r"goes on at line (\d+)\]\Z")
+_WORD = re.compile(r"what stands with (\S+)\?\Z")
 _HEADING = re.compile(r"([\w./-]+\.\w+):?$")
 
 
@@ -42,7 +43,8 @@ class Reader:
     """A model by script that looks for facts in one prompt.
 
     Where it does not see them it asks for what was left out, as often as the engine allows within one reply:
-    first for the handles in the answer that the question is about, then for the newest that it sees.
+    first for the handles in the answer that the question is about, then for the newest that it sees. Where a
+    question names a word it searches for that before it reads all, as agents do with long files.
     """
 
     def __init__(self, made: Made) -> None:
@@ -62,28 +64,47 @@ class Reader:
             return self._find_tool(needle)
         if any(holds(text, needle.facts, needle.path) for text in self._texts):
             return Found("present")
-        inner = self._made.inner.get(RESTORE)
-        if inner is None:
-            return Found("lost")
         tried: list[str] = []
         rounds: list[Request] = []
-        near = self._own.get(needle.source, [])
-        waiting = [(handle, 1) for handle in dict.fromkeys([*near, *reversed(self._handles)])]
+        near = dict.fromkeys(self._own.get(needle.source, []))
+        others = [handle for handle in reversed(self._handles) if handle not in near]
+        word = found[1] if (found := _WORD.search(needle.question)) is not None else ""
+        waiting = [(handle, 1, word) for handle in near] if word else []
+        waiting += [(handle, 1, "") for handle in (*near, *others)]
         while waiting and len(tried) < MOST_CALLS:
-            handle, first = waiting.pop(0)
-            asked: dict[str, object] = {"id": handle} if first == 1 else {"id": handle, "first_line": first}
-            said = inner(asked).text
+            handle, first, word = waiting.pop(0)
+            name, asked = self._call(handle, first, word)
+            if name not in self._made.inner:
+                return Found("lost", tuple(tried), tuple(rounds))
+            said = self._made.inner[name](asked).text
             tried.append(handle)
             last = rounds[-1] if rounds else self._made.request
-            rounds.append(_continued(last, RESTORE, asked, said))
+            rounds.append(_continued(last, name, asked, said))
             if holds(said, needle.facts, needle.path):
                 return Found("restored", tuple(tried), tuple(rounds))
+            if word:
+                continue
             # What was left out may go on, and may have had something left out of it before.
-            known = {*tried, *(one for one, _ in waiting)}
-            inside = [(one, 1) for one in dict.fromkeys(_HANDLE.findall(said)) if one not in known]
-            more = [(handle, int(found[1]))] if (found := _GOES_ON.search(said)) is not None else []
+            known = {*tried, *(one for one, *_ in waiting)}
+            inside = [(one, 1, "") for one in dict.fromkeys(_HANDLE.findall(said)) if one not in known]
+            more = [(handle, int(found[1]), "")] if (found := _GOES_ON.search(said)) is not None else []
             waiting = [*more, *inside, *waiting]
         return Found("lost", tuple(tried), tuple(rounds))
+
+    def _call(self, handle: str, first: int, word: str) -> tuple[str, dict[str, object]]:
+        """A call that reads an original from a line on, or searches it for a word."""
+        path = f"{PATH}{handle}"
+        tools = {tool.name: tool.input_schema.get("properties", {}) for tool in self._made.request.tools}
+        for name, known in tools.items():
+            if word and "pattern" in known and name in self._made.inner:
+                return name, {"pattern": word, "path": path}
+            if not word and "file_path" in known and name in self._made.inner:
+                return name, {"file_path": path, "offset": first}
+        for name, known in tools.items():
+            if "command" in known and name in self._made.inner:
+                command = f"grep -nF '{word}' {path}" if word else f"sed -n '{first},$p' {path}"
+                return name, {"command": command}
+        return RESTORE, {"id": path, **({"find": word} if word else {"first_line": first})}
 
     def _find_tool(self, needle: Needle) -> Found:
         name, *facts = needle.facts

@@ -101,7 +101,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     recording: Recording | None = None
     """Takes the reply where it may be stored."""
     inner_calls: list[str] = []
-    """The engine's own tools that the model called."""
+    """Tools that the model called and the engine answered."""
     protocol: str = ""
     """What is asked, where it is not the codec's own protocol: embeddings."""
 

@@ -66,7 +66,7 @@ class PromptView(Struct, frozen=True, kw_only=True):
         changes: empty where none was made, or where the texts are gone: only those of the latest requests
             are kept, in memory alone.
         kept: whether the texts are still there.
-        asked: tools of the engine's own that the model called, in order.
+        asked: tools that the model called and the engine answered, in order.
     """
 
     id: str

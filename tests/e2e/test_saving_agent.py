@@ -77,17 +77,17 @@ class Programmer:
         self.asked.append(asked)
         results = seen.results
         steps = self._steps()
-        done = len([name for name in self._calls(asked.json) if not name.startswith("lynkr_")])
+        done = len(self._calls(asked.json))
         if done:
             needed = steps[done - 1][1]
             last = results[-1] if results else ""
             if needed and needed not in last:
-                handle = re.search(r"r_[0-9a-f]{12}", last)
-                if handle is None or "lynkr_restore" not in seen.tools:
+                path = re.search(r"lynkr:r_[0-9a-f]{12}", last)
+                if path is None:
                     self.missing.append(needed)
                     return text(f"I cannot find {needed}.")
                 self.restored += 1
-                return Reply((Call("lynkr_restore", {"id": handle[0]}),))
+                return Reply((Call("Read", {"file_path": path[0]}),))
         return Reply((Say("Next. "), steps[done][0])) if done < len(steps) else text(DONE)
 
     def _steps(self) -> list[tuple[Call, str]]:
@@ -134,7 +134,7 @@ class Programmer:
             for message in body["messages"]
             if isinstance(message["content"], list)
             for block in message["content"]
-            if block.get("type") == "tool_use"
+            if block.get("type") == "tool_use" and "lynkr:" not in str(block["input"])
         ]
 
     @staticmethod

@@ -285,7 +285,7 @@ def test_what_must_not_be_touched_is_not_sent(stage: HeadroomStage, bad: Bad) ->
 
 
 def test_what_earlier_stages_keep_under_handles_stays_named(stage: HeadroomStage) -> None:
-    text = log(1) + '\n[9 lines left out; lynkr_restore with id "r_0123456789ab" returns all of it]'
+    text = log(1) + '\n[9 lines left out; read "lynkr:r_0123456789ab" for all of it]'
     assert results(Pipeline([stage]).run(request(text))) == [text]
 
 
@@ -343,4 +343,4 @@ async def test_through_the_whole_engine(bad: Bad, tmp_path: Path) -> None:
                 await asyncio.to_thread(made.close)
     started, shortened = (asked.json["messages"][-1]["content"] for asked in upstream.asked)
     assert started == log(60)
-    assert shortened.startswith(log(61)[:100] + "\n[parts of 300 lines left out; lynkr_restore")
+    assert shortened.startswith(log(61)[:100] + '\n[parts of 300 lines left out; read "lynkr:')

@@ -109,7 +109,7 @@ async def test_the_result_goes_out_shorter_and_all_else_as_it_came(
     assert sent["system"] == body["system"]
     assert sent["messages"][:2] == body["messages"][:2]
     assert sent["service_tier"] == "auto"
-    assert [tool["name"] for tool in sent["tools"]] == ["Bash", "lynkr_restore"]
+    assert sent["tools"] == body["tools"]
     assert int(headers["x-lynkr-tokens-saved"]) > 1000
     [row] = await lynkr.rows()
     assert row["saved_tokens"] == int(headers["x-lynkr-tokens-saved"])
@@ -139,16 +139,16 @@ async def test_what_the_model_asks_back_is_answered_inside(
     found = re.search(r"r_[0-9a-f]{12}", fake.asked[-1].body.decode())
     assert found is not None
     handle = found[0]
-    fake.replies.append(Reply((Say("I look. "), Call("lynkr_restore", {"id": handle}))))
+    fake.replies.append(Reply((Say("I look. "), Call("Bash", {"command": f"cat lynkr:{handle}"}))))
     fake.replies.append(Reply((Say("The totals differ."),)))
     _, answer = await post(lynkr, messages_body(model=model, stream=stream))
     assert "I look." in answer
     assert "The totals differ." in answer
-    assert "lynkr_restore" not in answer
+    assert "lynkr:" not in answer
     again = fake.asked[-1].json["messages"]
     assert "test_case_200 PASSED" in json.dumps(again[-1])
     view = await lynkr.admin("GET", f"requests/{(await lynkr.rows())[0]['id']}/prompt")
-    assert view["asked"] == ["lynkr_restore"]
+    assert view["asked"] == ["Bash"]
 
 
 async def test_the_same_prompt_comes_out_the_same_in_later_turns(
@@ -174,7 +174,7 @@ async def test_it_is_told_what_was_done(lynkr: Running, anthropic: AnthropicFake
     assert receipt["stage"] == "distill_compression"
     assert receipt["before"] - receipt["after"] >= row["saved_tokens"] > 1000
     places = {change["place"]: change for change in view["changes"]}
-    assert places["tools"]["after"] == "lynkr_restore"
+    assert "tools" not in places
     assert places["turn 3, result of Bash"]["before"] == LOG
     assert "4711 != 4712" in places["turn 3, result of Bash"]["after"]
     ran = await run_lynkr(tmp_path / "home", tmp_path, "show", "last")
@@ -205,7 +205,7 @@ async def test_a_provider_that_counts_nothing_is_taken_to_have_read_what_it_was_
     assert size / 8 < row["input_tokens"] < size / 2.5
     handle = re.search(r"r_[0-9a-f]{12}", fake.asked[-1].body.decode())
     assert handle is not None
-    fake.replies.append(Reply((Call("lynkr_restore", {"id": handle[0]}),), counts=False))
+    fake.replies.append(Reply((Call("Bash", {"command": f"cat lynkr:{handle[0]}"}),), counts=False))
     fake.replies.append(Reply((Say("The totals differ."),), counts=False))
     await post(lynkr, body)
     both = len(fake.asked[-1].body) + len(fake.asked[-2].body)

@@ -67,9 +67,9 @@ async def test_it_fits_and_the_model_may_have_back_what_was_left_out(
     assert sent[0] == whole[0]
     assert whole[1]["content"] in str(sent[1])
     assert sent[-2:] == whole[-2:]
-    place = next(m["content"] for m in sent if m["role"] == "tool" and "lynkr_restore" in m["content"])
-    handle = place.split('"')[1]
-    openai.replies += (Reply((Call("lynkr_restore", {"id": handle}),)), Reply((Say("Renamed."),)))
+    place = next(m["content"] for m in sent if m["role"] == "tool" and "lynkr:" in m["content"])
+    path = place.split('"')[1]
+    openai.replies += (Reply((Call("read", {"path": path}),)), Reply((Say("Renamed."),)))
     answer = await ask(lynkr, 40)
     assert answer["choices"][0]["message"]["content"] == "Renamed."
     restored = openai.asked[-1].json["messages"][-1]["content"]

@@ -13,7 +13,7 @@ import pytest
 
 from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.optimization.distill import DistillStage
-from lynkr_desktop.engine.optimization.stage import RESTORE, OutOfTime, Scene
+from lynkr_desktop.engine.optimization.stage import PATH, RESTORE, OutOfTime, Scene
 from lynkr_desktop.engine.wire.canonical import Image, Message, Request, Text, Tool, ToolResult, ToolUse
 
 Call = tuple[str, dict[str, Any], str]
@@ -363,7 +363,7 @@ def test_a_changed_file_is_shown_by_its_changes() -> None:
     (_, second), scene = distilled(read(CODE), read(changed))
     assert "-    return value * 30  # part 30" in second
     assert "+    return value * 3000  # part 30" in second
-    assert scene.originals[second.split('id "')[1].split('"')[0]] == read(changed)[2]
+    assert scene.originals[second.split('"lynkr:')[1].split('"')[0]] == read(changed)[2]
 
 
 def test_a_part_of_a_file_that_was_read_whole() -> None:
@@ -462,7 +462,7 @@ def test_earlier_results_come_out_the_same_when_turns_are_added() -> None:
 def test_whatever_was_changed_is_kept_byte_for_byte() -> None:
     texts, scene = distilled(*EVERY)
     for call, text in zip(EVERY, texts, strict=True):
-        if f"{RESTORE} with id" in text:
+        if f'left out; read "{PATH}' in text:
             assert call[2] in scene.originals.values()
         assert len(text) <= len(call[2])
 

@@ -21,7 +21,7 @@ from lynkr_desktop.engine.optimization.distill import (
 from lynkr_desktop.engine.optimization.distill.diffing import matches, unified
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.reread import applied, listing_of
-from lynkr_desktop.engine.optimization.stage import RESTORE, Scene, handle_of
+from lynkr_desktop.engine.optimization.stage import PATH, Scene, handle_of
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult, ToolUse
 
 words = st.text(st.sampled_from("ab c.,:/\\\"'∅é\t{}[]12-|"), max_size=8)
@@ -261,7 +261,7 @@ def test_the_laws_hold_for_any_conversation(made: list[tuple[Any, str]], restora
         assert result.tool_use_id == original.tool_use_id
         short = result.text
         assert len(short) <= len(text)
-        if f"{RESTORE} with id" in short:
+        if f'left out; read "{PATH}' in short:
             assert text in scene.originals.values()
         elif "it is broken" in text:
             assert "it is broken" in short

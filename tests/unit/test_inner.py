@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization.inner import MOST_CALLS, InnerAnswer
+from lynkr_desktop.engine.optimization.readers import readers
 from lynkr_desktop.engine.optimization.restore import restorer
 from lynkr_desktop.engine.optimization.stage import RESTORE, RESTORE_TOOL, Inner, InnerTool
 from lynkr_desktop.engine.providers.base import Answer, EventAnswer
@@ -137,6 +139,30 @@ async def test_a_call_of_the_clients_beside_it_ends_the_turn() -> None:
     assert made.content == (ToolUse("c2", "Bash", {"command": "ls"}),)
     assert made.stop_reason == "tool_use"
     assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("written", ['{"command" :\t"ls"}', '{"command": "l', ""])
+async def test_the_clients_own_calls_go_on_as_the_model_wrote_them(written: str) -> None:
+    call = [BlockStarted(0, ToolUse("c1", "Bash", {})), ToolInputDelta(0, written), BlockStopped(0)]
+    bash = Tool("Bash", "", {"properties": {"command": {"type": "string"}}})
+    events = await through(Model(reply(call, reason="tool_use")), readers((bash,), {"r_0123456789ab": "x"}))
+    assert [event for event in events if isinstance(event, BlockStarted)] == [call[0]]
+    assert "".join(event.json for event in events if isinstance(event, ToolInputDelta)) == written
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "tool_use"
+
+
+async def test_the_clients_own_tool_reads_what_was_left_out_and_stays_where_it_is() -> None:
+    bash = Tool("Bash", "", {"properties": {"command": {"type": "string"}}})
+    request = replace(REQUEST, tools=(bash, Tool("Read")))
+    arguments: Json = {"command": "cat lynkr:r_0123456789ab"}
+    model = Model(reply(called("Bash", arguments), reason="tool_use"), reply(said("ok")))
+    inner = readers((bash,), {"r_0123456789ab": "what it said"})
+    answer = InnerAnswer(request, await model.ask(request), inner, model.ask, lambda *_: None)
+    events = [event async for _, events in answer for event in events]
+    assert folded(events).content == (Text("ok"),)
+    assert model.asked[1].tools == request.tools
+    assert model.asked[1].messages[-1].content == (ToolResult("c1", (Text("what it said"),)),)
 
 
 async def test_one_call_may_stand_for_another() -> None:

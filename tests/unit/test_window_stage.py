@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.optimization.pipeline import Pipeline
-from lynkr_desktop.engine.optimization.stage import RESTORE, Scene
+from lynkr_desktop.engine.optimization.stage import PATH, Scene
 from lynkr_desktop.engine.optimization.window import WindowStage
 from lynkr_desktop.engine.wire.canonical import (
     Image,
@@ -131,7 +131,7 @@ def test_what_is_relevant_to_the_ask_outlives_what_is_not() -> None:
     messages[16] = Message("user", (ToolResult("call_7", (Text("def parse_header():\n" + words(7, 40)),)),))
     after = WindowStage().apply(request(messages), scene(20_000))
     results = [b for m in after.messages for b in m.content if isinstance(b, ToolResult)]
-    whole = [result.tool_use_id for result in results if RESTORE not in result.text]
+    whole = [result.tool_use_id for result in results if PATH not in result.text]
     assert "call_7" in whole
     assert "call_8" not in whole
 

@@ -1,14 +1,15 @@
-"""Answers the calls of tools that the engine put into a request itself, in a loop the client does not see.
+"""Answers the calls that are the engine's: of its own tools, or of the client's for what was left out.
 
-The model calls such a tool; the engine answers and asks the model again, and the client gets one reply made
-of all of them. Where the model called tools of the client's in the same breath, those go to the client, and
-ours are dropped: it may call again.
+The engine answers such a call and asks the model again, in a loop that the client does not see: it gets one
+reply made of all of them. Where the model called other tools of the client's in the same breath, those go to
+the client, and ours are dropped: it may call again.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from itertools import takewhile
 from typing import cast
 
 from msgspec.structs import replace
@@ -192,9 +193,11 @@ class _Turn:
         name, given = said.call
         self._clients += 1
         place = self._place(index)
+        # A call of the client's own tool goes on as the model wrote it.
+        written = "".join(parts) if name == call.name and parts else encode_json(given).decode()
         return [
             BlockStarted(place, ToolUse(call.id, name, {})),
-            ToolInputDelta(place, encode_json(given).decode()),
+            ToolInputDelta(place, written),
             BlockStopped(place),
         ]
 
@@ -235,12 +238,12 @@ def _continued(request: Request, turn: _Turn) -> Request:
     tools = {tool.name: tool for _, said in turn.answered for tool in said.tools}
     known = {tool.name for tool in request.tools}
     # Before our own, as in the next turn, when the history names them: then the list stays the same.
-    own = [tool for tool in request.tools if tool.name in turn.inner]
+    own = tuple(takewhile(lambda tool: tool.name in turn.inner, reversed(request.tools)))[::-1]
     return replace(
         request,
         messages=(*request.messages, Message("assistant", turn.content), Message("user", results)),
         tools=(
-            *(tool for tool in request.tools if tool.name not in turn.inner),
+            *request.tools[: len(request.tools) - len(own)],
             *(tool for name, tool in tools.items() if name not in known),
             *own,
         ),

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.readers import can_read, readers
 from lynkr_desktop.engine.optimization.restore import restorer
 from lynkr_desktop.engine.optimization.stage import (
     RESTORE_TOOL,
@@ -40,7 +41,8 @@ class Optimized(Struct, frozen=True):
     Attributes:
         request: the same object where no stage changed anything.
         receipts: one per stage that ran.
-        inner: what answers the tools that the engine added, by name.
+        inner: what answers the tools that the engine added, and those of the client's own by which the model
+            may read what was left out, by name.
     """
 
     request: Request
@@ -77,7 +79,6 @@ class Pipeline:
         """
         if not self._stages:
             return Optimized(request)
-        # Our own tool goes along from the first turn on: tools stand before all turns in a prompt.
         restorable = request.offers_tools and request.tool_choice.kind == "auto"
         scene = Scene(count=tokens.count, restorable=restorable, window=window, seconds=self._seconds)
         receipts: list[Receipt] = []
@@ -87,14 +88,17 @@ class Pipeline:
             changed, receipt = self._apply(stage, changed, scene, before)
             before = receipt.after
             receipts.append(receipt)
-        if restorable:
+        if restorable and not can_read(changed.tools):
+            # From the first turn on: tools stand before all turns in a prompt.
             scene.offer(RESTORE_TOOL, restorer(scene.originals, window))
         added = tuple(tool for tool, _ in scene.inner.values())
         if taken := {tool.name for tool in added} & {tool.name for tool in request.tools}:
             log.info("the client has tools of its own named %s; nothing is shortened", ", ".join(taken))
             return Optimized(request)
-        changed = replace(changed, tools=(*changed.tools, *added)) if added else changed
         inner = {name: answer for name, (_, answer) in scene.inner.items()}
+        if scene.originals:
+            inner |= readers(changed.tools, scene.originals, window)
+        changed = replace(changed, tools=(*changed.tools, *added)) if added else changed
         return Optimized(changed, tuple(receipts), inner)
 
     def _apply(self, stage: Stage, request: Request, scene: Scene, before: int) -> tuple[Request, Receipt]:

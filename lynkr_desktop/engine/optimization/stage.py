@@ -20,19 +20,23 @@ from msgspec import Struct
 from lynkr_desktop.engine.wire.canonical import Json, Request, Tool
 from lynkr_desktop.protocol.optimization import StageName
 
+PATH = "lynkr:"
+"""What the path of something that was left out begins with; its handle follows. See `readers`."""
+
 RESTORE = "lynkr_restore"
-"""The tool by which a model gets back what was left out; the engine answers it, the client never sees it."""
+"""The tool by which a model gets back what was left out where it has none that reads files or runs commands;
+the engine answers it, the client never sees it."""
 
 RESTORE_TOOL = Tool(
     RESTORE,
-    "Returns the full original of content that was shortened in this conversation. A shortened place names "
-    "its id. Call it only when the part that is left out matters for the task.",
+    f"Returns what was left out of this conversation, by its path, {PATH}r_…",
     {
         "type": "object",
         "properties": {
-            "id": {"type": "string", "description": "The id that stands at the shortened place."},
-            "first_line": {"type": "integer", "description": "First line to return, from 1; by default all."},
-            "last_line": {"type": "integer", "description": "Last line to return."},
+            "id": {"type": "string"},
+            "find": {"type": "string", "description": "Words: only the lines with them."},
+            "first_line": {"type": "integer"},
+            "last_line": {"type": "integer"},
         },
         "required": ["id"],
     },
@@ -66,7 +70,7 @@ class Scene:
     """What a stage knows beside the request, and where it keeps what it leaves out.
 
     Attributes:
-        restorable: whether the model may call `RESTORE`. Where not, a stage must lose nothing.
+        restorable: whether the model can read what is left out. Where not, a stage must lose nothing.
         window: tokens that the target takes for prompt and answer; None where that is not known.
         originals: what was left out, by handle.
         inner: the engine's own tools that are offered to the model, by name, with what answers them.
@@ -130,7 +134,7 @@ def left_out(what: str, handle: str) -> str:
         what: for instance `212 lines`.
         handle: under which it is kept.
     """
-    return f'[{what} left out; {RESTORE} with id "{handle}" returns all of it]'
+    return f'[{what} left out; read "{PATH}{handle}" for all of it]'
 
 
 class Stage(abc.ABC):

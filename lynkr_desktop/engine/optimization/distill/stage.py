@@ -28,7 +28,7 @@ from lynkr_desktop.engine.optimization.distill.reread import (
 )
 from lynkr_desktop.engine.optimization.distill.shortening import Note
 from lynkr_desktop.engine.optimization.distill.source import Source, source_of, written_by
-from lynkr_desktop.engine.optimization.stage import RESTORE, Scene, Stage, handle_of, left_out
+from lynkr_desktop.engine.optimization.stage import PATH, Scene, Stage, handle_of, left_out
 from lynkr_desktop.engine.wire.canonical import Block, Message, Request, Text, ToolResult, ToolUse
 from lynkr_desktop.protocol.optimization import StageName
 
@@ -108,7 +108,7 @@ class _Walk:
         return replace(block, content=content)
 
     def _part(self, part: Text, source: Source, is_error: bool) -> Text:
-        if len(part.text) < _MIN_CHARS or f"; {RESTORE} with id " in part.text:
+        if len(part.text) < _MIN_CHARS or f'left out; read "{PATH}' in part.text:
             return part
         wrapped = unwrapped(part.text)
         text = wrapped.output if wrapped else part.text
