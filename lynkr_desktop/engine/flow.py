@@ -25,7 +25,7 @@ from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
-from lynkr_desktop.engine.wire.calls import CallIds, in_call_order
+from lynkr_desktop.engine.wire.calls import CallIds
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec, Dialect
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
@@ -108,7 +108,7 @@ class Flow:
         exchange.credential = snapshot.guard.own_credential(http)
         self._host.admit()
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
-        exchange.request = in_call_order(exchange.codec.decode_request(exchange.body))
+        exchange.request = self._host.cache.decoded(exchange.codec, exchange.body)
         asking = Asking(exchange.request, http.headers, exchange.session, exchange.id)
         exchange.decision = await snapshot.decide(asking, fresh=exchange.codec.name.startswith("ollama"))
         with self._host.egress.for_request(exchange.decision.profile.local_only):

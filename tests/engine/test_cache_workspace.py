@@ -253,3 +253,49 @@ async def test_replies_go_at_once_when_a_file_or_the_commit_changes(lynkr: Runni
     await left({apart, "What is a list?"})
     git(workspace, "checkout", "-b", "other")
     await left({"What is a list?"})
+
+
+async def test_a_long_request_that_was_read_before_is_as_careful(
+    lynkr: Running, workspace: Path, tmp_path: Path
+) -> None:
+    """What long bodies say is remembered, what their answers hang on is looked at each time."""
+    other = tmp_path / "twin"
+    git(tmp_path, "clone", str(workspace), str(other))
+    await ready(lynkr, other)
+    log = {"role": "user", "content": "a line of a log\n" * 2_000}
+    messages: list[dict[str, Any]] = [log, {"role": "user", "content": CORE}]
+
+    async def again(folder: Path | None = workspace, **fields: Any) -> list[str]:
+        return [await ask(lynkr, folder, "", **{"messages": messages, **fields}) for _ in range(3)]
+
+    once = ["miss", "hit", "hit"]
+    assert await again() == once
+    assert await again(other) == once
+    assert await again(None) == once
+    with (workspace / "app/base.py").open("a") as file:
+        file.write("MORE = 2\n")
+    assert await again() == once
+    # A dependency that was none when the body was read first.
+    with (workspace / "app/helper.py").open("a") as file:
+        file.write("from app.apart import stand_alone\n")
+    assert lynkr.engine.workspaces is not None
+    index = lynkr.engine.workspaces.at(workspace)
+    assert index is not None
+    async with asyncio.timeout(20):
+        while "app/apart.py" not in (index.concerned(["app/core.py"], 100) or ((), ()))[1]:
+            await asyncio.sleep(0.02)
+    assert await again() == once
+    (workspace / "app/apart.py").write_text("def stand_alone():\n    return 4\n")
+    await ready(lynkr, workspace)
+    assert await again() == once
+    git(workspace, "checkout", "-b", "other")
+    assert await again() == once
+    # The same length, and the same end.
+    changed = {**log, "content": log["content"].replace("line", "word", 1)}
+    assert await again(messages=[changed, messages[1]]) == once
+    tools = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("Read", "Edit")]
+    assert await again(tools=tools[:1]) == await again(tools=tools[1:]) == once
+    assert await again(messages=[{"role": "system", "content": "Be short."}, *messages]) == once
+    assert await again(model="tier:complex") == once
+    assert await again() == ["hit"] * 3
+    assert await again(other) == ["hit"] * 3

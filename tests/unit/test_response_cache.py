@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.cache import workspace
-from lynkr_desktop.engine.cache.key import Asked, directive_of, request_key, unfit
+from lynkr_desktop.engine.cache.bodies import Bodies, Body
+from lynkr_desktop.engine.cache.key import Asked, directive_of, fields_digest, request_key, unfit
 from lynkr_desktop.engine.cache.recording import LARGEST, Recording, State, text_of, unfolded
 from lynkr_desktop.engine.cache.store import ReplyStore, StoreError
 from lynkr_desktop.engine.cache.stored import Facts, Stored
@@ -360,6 +361,46 @@ def test_all_that_a_reply_says_is_looked_at() -> None:
         assert part in said
 
 
+# ---------------------------------------------------------------- bodies
+
+
+def long_body(text: str, size: int = 20_000) -> Body:
+    """A body of so many bytes that begins with a text."""
+    return Body(text.encode().ljust(size), Request("m", ()), b"", ())
+
+
+def test_a_body_is_known_only_where_all_of_it_is_the_same() -> None:
+    bodies, one = Bodies(), long_body("one")
+    bodies.put("openai_chat", one)
+    assert bodies.get("openai_chat", bytes(bytearray(one.data))) is one
+    assert bodies.get("anthropic_messages", one.data) is None
+    assert bodies.get("openai_chat", long_body("two").data) is None
+    bodies.clear()
+    assert bodies.get("openai_chat", one.data) is None
+
+
+def test_those_that_were_not_seen_for_longest_are_forgotten() -> None:
+    bodies = Bodies(most=50_000)
+    one, two, three = (
+        long_body(text, 20_000 + number) for number, text in enumerate(("one", "two", "three"))
+    )
+    for body_ in (one, two):
+        bodies.put("openai_chat", body_)
+    assert bodies.get("openai_chat", one.data) is one
+    bodies.put("openai_chat", three)
+    assert bodies.get("openai_chat", two.data) is None
+    assert bodies.get("openai_chat", one.data) is one
+    # In the place of one that looks alike, and what is too long or too short is not kept.
+    for number in range(10):
+        bodies.put("openai_chat", long_body(f"alike {number}"))
+    bodies.put("openai_chat", long_body("huge", 60_000))
+    bodies.put("openai_chat", long_body("short", 100))
+    assert bodies.get("openai_chat", one.data) is None
+    assert bodies.get("openai_chat", long_body("huge", 60_000).data) is None
+    assert bodies.get("openai_chat", long_body("short", 100).data) is None
+    assert bodies.get("openai_chat", long_body("alike 9").data) is not None
+
+
 # ---------------------------------------------------------------- keys
 
 
@@ -380,7 +421,8 @@ def asked(**more: Any) -> Asked:
         "query": "",
         "credential": None,
     }
-    return Asked(**{**fields, **more})
+    sent = {**fields, **more}
+    return Asked(fields=fields_digest(sent.pop("body")), **sent)
 
 
 def body(**fields: Any) -> bytes:

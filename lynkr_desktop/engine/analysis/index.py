@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from lynkr_desktop.engine.analysis import reading as readings
+from lynkr_desktop.engine.analysis.graph import CodeGraph
 from lynkr_desktop.engine.analysis.indexing import Indexing, View
 from lynkr_desktop.engine.analysis.lookup import Names, candidates
 from lynkr_desktop.engine.analysis.metrics import alone
@@ -25,6 +27,8 @@ _SPOT_BYTES = 8 * 1024
 """What one look-up parses on the spot: about so many bytes in so many seconds."""
 
 _SPOT_KEPT = 200
+_ANSWERS = 32
+"""Answers of `concerned` that are kept."""
 
 
 class Touched(Struct, frozen=True, kw_only=True):
@@ -70,6 +74,7 @@ class WorkspaceIndex:
         if spelled is not None:
             self._roots.setdefault(spelled.as_posix(), prefix)
         self._spot = _Spot(indexing.root)
+        self._answers = _Answers(indexing.view)
 
     @property
     def root(self) -> Path:
@@ -119,9 +124,17 @@ class WorkspaceIndex:
         self._indexing.used = time.monotonic()
         if view.graph is None:
             return None
+        answers = self._answers
+        if not answers.of(view):
+            answers = self._answers = _Answers(view)
+        key: _Asked = (limit, *names)
+        known = answers.known.get(key)
+        return known or answers.keep(key, self._concerned(view, view.graph, names, limit))
+
+    def _concerned(self, view: View, graph: CodeGraph, names: Sequence[str], limit: int) -> Concerned | None:
         found = view.names.find(names, roots=self._roots, prefix=self._prefix)
         indexed = dict.fromkeys((*found.paths, *(place.path for place in found.places)))
-        linked = view.graph.around(indexed, limit)
+        linked = graph.around(indexed, limit)
         if linked is None:
             return None
         written = (path for name in names for path in candidates(name, self._roots, self._prefix))
@@ -151,6 +164,33 @@ def metrics_of(view: View, path: str) -> FileMetrics | None:
         return view.graph.metrics(path) if path in view.graph else None
     facts = view.facts.get(path)
     return None if facts is None else alone(path, facts)
+
+
+_Asked = tuple[int | str, ...]
+
+
+class _Answers:
+    """What was answered from one view: the same is asked again in each turn. It does not keep the view alive.
+
+    For any thread: the worst that can come of two at a time is that an answer is found twice.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.known: dict[_Asked, Concerned] = {}
+        self._names = weakref.ref(view.names)
+        self._graph = None if view.graph is None else weakref.ref(view.graph)
+
+    def of(self, view: View) -> bool:
+        """Whether the answers are those of a view."""
+        return self._graph is not None and self._graph() is view.graph and self._names() is view.names
+
+    def keep(self, key: _Asked, answer: Concerned | None) -> Concerned | None:
+        """Keeps an answer, and gives it back."""
+        if len(self.known) >= _ANSWERS:
+            self.known.clear()
+        if answer is not None:
+            self.known[key] = answer
+        return answer
 
 
 class _Spot:

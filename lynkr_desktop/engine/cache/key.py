@@ -17,7 +17,7 @@ from lynkr_desktop.engine.routing.decision import Decision
 from lynkr_desktop.engine.wire.canonical import Document, Image, Request, ToolResult
 from lynkr_desktop.engine.wire.errors import InvalidRequest
 
-_VERSION = b"lynkr response 1"
+_VERSION = b"lynkr response 2"
 
 HEADER = "x-lynkr-cache"
 Directive = Literal["", "refresh", "no-store", "bypass"]
@@ -39,7 +39,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """What a request asks, beside the workspace that it is about.
 
     Attributes:
-        body: as the client sent it: JSON.
+        fields: digest of its body; see `fields_digest`.
         dialect: its protocol.
         decision: where it may go.
         upstreams: of each provider in the decision where it is, so that a changed address is another model.
@@ -49,7 +49,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         credential: its own for the provider; another account may have other rights.
     """
 
-    body: bytes
+    fields: bytes
     dialect: str
     decision: Decision
     upstreams: tuple[str, ...]
@@ -103,15 +103,7 @@ def request_key(asked: Asked, state: bytes) -> bytes:
         asked: the request.
         state: digest of the workspace that it is about.
     """
-    digest = hashlib.sha256(_VERSION)
-
-    def add(*parts: bytes) -> None:
-        # With its length before each part, so that no two lists of parts are the same bytes.
-        digest.update(len(parts).to_bytes(4, "big"))
-        for part in parts:
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-
+    add = _Adding(_VERSION)
     decision = asked.decision
     add(asked.dialect.encode())
     add(decision.profile.name.encode(), b"local" if decision.profile.local_only else b"")
@@ -122,12 +114,35 @@ def request_key(asked: Asked, state: bytes) -> bytes:
     add(*_encoded(asked.credential or ()))
     lowered = ((name.lower(), value) for name, value in asked.headers.items())
     add(*_encoded(f"{name}: {value}" for name, value in sorted(lowered) if name.startswith(_OWN_HEADERS)))
-    fields = msgspec.json.decode(asked.body, type=dict[str, msgspec.Raw])
+    add(asked.fields)
+    add(state)
+    return add.digest()
+
+
+def fields_digest(body: bytes) -> bytes:
+    """Digest of a body, as the client sent it: JSON. What does not change the answer is left out."""
+    add = _Adding(_VERSION)
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     for name in sorted(fields):
         if name not in _NO_MATTER:
-            add(name.encode("utf-8", "surrogatepass"), bytes(fields[name]))
-    add(state)
-    return digest.digest()
+            add(name.encode("utf-8", "surrogatepass"), memoryview(fields[name]))
+    return add.digest()
+
+
+class _Adding:
+    """SHA-256 of lists of parts, each with its length, so that no two lists are the same bytes."""
+
+    def __init__(self, begin: bytes) -> None:
+        self._digest = hashlib.sha256(begin)
+
+    def __call__(self, *parts: bytes | memoryview) -> None:
+        self._digest.update(len(parts).to_bytes(4, "big"))
+        for part in parts:
+            self._digest.update(len(part).to_bytes(8, "big"))
+            self._digest.update(part)
+
+    def digest(self) -> bytes:
+        return self._digest.digest()
 
 
 def _encoded(texts: Iterable[str]) -> list[bytes]:

@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
-from lynkr_desktop.engine.cache.key import Asked, directive_of, request_key, unfit
+from lynkr_desktop.engine.cache.bodies import Bodies, Body
+from lynkr_desktop.engine.cache.key import Asked, directive_of, fields_digest, request_key, unfit
 from lynkr_desktop.engine.cache.recording import Recording, State, text_of
 from lynkr_desktop.engine.cache.shelf import Shelf
 from lynkr_desktop.engine.cache.store import ReplyStore, store_file
 from lynkr_desktop.engine.cache.stored import Facts, Stored
-from lynkr_desktop.engine.cache.workspace import Disk, head_of, state_of
+from lynkr_desktop.engine.cache.workspace import Disk, head_of, mentioned, state_of
 from lynkr_desktop.engine.config.schema import CacheOptions
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.optimization.optimizer import CACHE
 from lynkr_desktop.engine.routing.workspace import Workspace, workspace_of
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
-from lynkr_desktop.engine.wire.canonical import Reply, Usage
+from lynkr_desktop.engine.wire.calls import in_call_order
+from lynkr_desktop.engine.wire.canonical import Reply, Request, Usage
+from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.protocol.cache import CacheCleared, CachedReply, CacheStatus
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class ResponseCache:
         self._store = ReplyStore(store_file(folder), clock)
         self._shelf = Shelf(self._store)
         self._disk = Disk()
+        self._bodies = Bodies()
         # Requests never wait for a write.
         self._readers = ThreadPoolExecutor(2, "cache look-up")
         self._writer = ThreadPoolExecutor(1, "cache writer")
@@ -88,6 +92,17 @@ class ResponseCache:
 
     # ------------------------------------------------------------ requests
 
+    def decoded(self, codec: ClientCodec, data: bytes) -> Request:
+        """The request that a body says, with results in the order of their calls.
+
+        At once where the same body was looked up lately.
+
+        Raises:
+            InvalidRequest: the body is none of this protocol.
+        """
+        known = self._bodies.get(codec.name, data)
+        return in_call_order(codec.decode_request(data)) if known is None else known.request
+
     async def find(self, exchange: Exchange, snapshot: Snapshot) -> Stored | None:
         """The stored reply to a request, None where a model must be asked.
 
@@ -116,23 +131,27 @@ class ResponseCache:
             index = indices.at(path) if indices is not None and path is not None else None
             if index is None or index.status.state != "ready":
                 return None
-        asked = Asked(
-            body=exchange.body,
-            dialect=exchange.codec.name,
-            decision=decision,
-            upstreams=_upstreams(snapshot, {target.provider for target in decision.targets}),
-            stages=exchange.stages,
-            headers=exchange.headers,
-            query=exchange.query,
-            credential=exchange.credential,
-        )
+        dialect = exchange.codec.name
+        upstreams = _upstreams(snapshot, {target.provider for target in decision.targets})
+        known = self._bodies.get(dialect, exchange.body)
 
-        def look() -> tuple[State, bytes, Stored | None] | None:
-            state = State() if index is None else state_of(request, index, folder, self._disk)
+        def look() -> tuple[Body, State, bytes, Stored | None] | None:
+            body = _read(request, exchange.body, known, about_code=index is not None)
+            state = State() if index is None else state_of(body.names or (), index, folder, self._disk)
             if state is None:
                 return None
+            asked = Asked(
+                fields=body.digest,
+                dialect=dialect,
+                decision=decision,
+                upstreams=upstreams,
+                stages=exchange.stages,
+                headers=exchange.headers,
+                query=exchange.query,
+                credential=exchange.credential,
+            )
             key = request_key(asked, state.digest)
-            return state, key, None if directive == "refresh" else self._get(key)
+            return body, state, key, None if directive == "refresh" else self._get(key)
 
         age = self._age
         try:
@@ -147,7 +166,9 @@ class ResponseCache:
             return None
         if looked is None:
             return None
-        state, key, found = looked
+        body, state, key, found = looked
+        if body is not known and directive != "no-store":
+            self._bodies.put(dialect, body)
         if found is not None:
             exchange.cache = "hit"
             self.hits += 1
@@ -238,6 +259,7 @@ class ResponseCache:
         with self._lock:
             self._age += 1
             self._waiting.clear()
+        self._bodies.clear()
         return await self._written(self._shelf.clear)
 
     async def remove(self, key: str) -> CacheCleared | None:
@@ -295,6 +317,14 @@ def _folder_of(exchange: Exchange, snapshot: Snapshot) -> str:
     configured = snapshot.config.routing.workspace
     found = workspace_of(request, exchange.headers, Path(configured).expanduser() if configured else None)
     return found.folder if found is not None else ""
+
+
+def _read(request: Request, data: bytes, known: Body | None, *, about_code: bool) -> Body:
+    """What a look-up needs of a body; the same object where all of it is known."""
+    if known is not None and (known.names is not None or not about_code):
+        return known
+    digest = fields_digest(data) if known is None else known.digest
+    return Body(data, request, digest, mentioned(request) if about_code else None)
 
 
 def _upstreams(snapshot: Snapshot, names: Collection[str]) -> tuple[str, ...]:

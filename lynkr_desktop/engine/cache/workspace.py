@@ -14,8 +14,7 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
 from lynkr_desktop.engine.analysis.walk import Reason, git_folder, read
@@ -44,12 +43,8 @@ _TOKEN = re.compile(r"[\w.@+~/\\-]{2,300}")
 _GIT_FILE = 16 * 1024**2
 
 
-class _Status(NamedTuple):
-    mtime_ns: int
-    ctime_ns: int
-    size: int
-    inode: int
-    mode: int
+_Status = tuple[int, int, int, int, int]
+"""Of a file: when it and its entry were changed, in ns, its size, inode and mode."""
 
 
 class Disk:
@@ -65,21 +60,20 @@ class Disk:
             found = os.lstat(path)
         except (OSError, ValueError):
             return b"absent"
-        status = _Status(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode)
+        status = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode)
+        known = self._known.get(path)  # only files are in it
+        if known is not None and known[0] == status:
+            return known[1]
         if stat.S_ISDIR(found.st_mode):
             return b"folder"
         if not stat.S_ISREG(found.st_mode):
             return b"other" + repr(_target(path, status)).encode()
-        with self._lock:
-            known = self._known.get(path)
-        if known is not None and known[0] == status:
-            return known[1]
         content = read(path, _LARGEST)
         if isinstance(content, Reason):
             return f"{content.value} {status}".encode()
         digest = hashlib.sha256(content[0]).digest()
         settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
-        if settled and content[1] == (status.mtime_ns, status.size):
+        if settled and content[1] == (found.st_mtime_ns, found.st_size):
             with self._lock:
                 self._known[path] = (status, digest)
                 if len(self._known) > _KEPT:
@@ -87,11 +81,11 @@ class Disk:
         return digest
 
 
-def state_of(request: Request, index: WorkspaceIndex, folder: str, disk: Disk) -> State | None:
+def state_of(names: Sequence[str], index: WorkspaceIndex, folder: str, disk: Disk) -> State | None:
     """What a workspace is like for a request.
 
     Args:
-        request: the request.
+        names: of files and symbols that the request mentions.
         index: of its workspace; complete.
         folder: the workspace as the request states it.
         disk: knows what files held before.
@@ -99,7 +93,7 @@ def state_of(request: Request, index: WorkspaceIndex, folder: str, disk: Disk) -
     Returns:
         None where the request hangs on too many files, or the index is not complete any more.
     """
-    found = index.concerned(mentioned(request), MOST_FILES)
+    found = index.concerned(names, MOST_FILES)
     if found is None:
         return None
     root = os.fspath(index.root)
@@ -107,20 +101,21 @@ def state_of(request: Request, index: WorkspaceIndex, folder: str, disk: Disk) -
     digest = hashlib.sha256()
     for part in (root, folder, head):
         digest.update(f"{len(part)}:{part}".encode("utf-8", "surrogateescape"))
+    within = os.path.join(root, "")
     for path in sorted({*found.named, *found.linked}):
-        digest.update(path.encode("utf-8", "surrogateescape") + b"\0")
-        digest.update(disk.digest(os.path.join(root, *path.split("/"))) + b"\0")
+        state = disk.digest(within + path.replace("/", os.sep))
+        digest.update(b"%b\0%b\0" % (path.encode("utf-8", "surrogateescape"), state))
     return State(root=root, head=head, files=found.named, digest=digest.digest())
 
 
-def mentioned(request: Request) -> list[str]:
+def mentioned(request: Request) -> tuple[str, ...]:
     """Names of files and symbols in what people wrote and agents called, the newest first."""
     found = dict.fromkeys(names(request, read_ask(request)))
     for name in _in_turns(request):
         if len(found) >= MOST_NAMES:
             break
         found.setdefault(name)
-    return list(found)
+    return tuple(found)
 
 
 def _in_turns(request: Request) -> Iterator[str]:
