@@ -388,9 +388,10 @@ class ReplyFold:
             return Failed("The model's answer broke off before its end.")
         if isinstance(self._end, Failed):
             return self._end
-        content = tuple(_close(*self._open[index]) for index in sorted(self._open))
-        if any(isinstance(block, ToolUse) and not block.name for block in content):
-            return NAMELESS_CALL
+        content = tuple([_close(*self._open[index]) for index in sorted(self._open)])
+        for block in content:
+            if isinstance(block, ToolUse) and not block.name:
+                return NAMELESS_CALL
         return Reply(
             id=self._id,
             model=self._model,
