@@ -171,8 +171,7 @@ class Flow:
         raw = b""
         for piece, events in await _read(answer):
             raw = piece if answer.dialect == dialect else b""
-            for event in text_calls.feed(events) if text_calls else events:
-                fold.add(event)
+            fold.feed(text_calls.feed(events) if text_calls else events)
         exchange.warning = answer.warning
         if text_calls is not None and text_calls.found:
             raw = b""
