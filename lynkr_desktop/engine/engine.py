@@ -465,9 +465,10 @@ class Engine:
             return None
         seller = Seller(provider.kind, provider.name, provider.base_url)
         cost = self.prices.cost(seller, target.model, usage)
-        if exchange.told_model and (cost is None or provider.kind == "azure"):
+        told_model = exchange.told_model
+        if told_model and told_model != target.model and (cost is None or provider.kind == "azure"):
             # A deployment of Azure may have the name of another model than its own.
-            told = self.prices.cost(seller, exchange.told_model, usage)
+            told = self.prices.cost(seller, told_model, usage)
             return cost if told is None else told
         return cost
 

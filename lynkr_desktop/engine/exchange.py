@@ -42,6 +42,7 @@ _CLIENTS = (
 )
 _SESSION_HEADERS = ("x-lynkr-session", "x-litellm-session-id", "x-claude-code-session-id", "session-id")
 _SESSION_IN_USER = re.compile(r"session_(?:id\W+)?([0-9a-fA-F-]{8,64})")
+_AGENT = 500
 _TITLE = 100
 _SHORT = 200
 
@@ -104,6 +105,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     """Tools that the model called and the engine answered."""
     protocol: str = ""
     """What is asked, where it is not the codec's own protocol: embeddings."""
+    _session: str | None = None
 
     def __repr__(self) -> str:
         """Without what it holds: bodies are long, and credentials are nobody's business."""
@@ -130,15 +132,16 @@ class Exchange(Struct, kw_only=True, eq=False):
     @property
     def client(self) -> str:
         """Which program asks, by its User-Agent."""
-        agent = self.headers.get("user-agent", "").lower()
-        for mark, name in _CLIENTS:
-            if mark in agent:
-                return name
-        return agent.split("/", 1)[0][:40] or "unknown"
+        return _client_of(self.headers.get("user-agent", "")[:_AGENT])
 
     @property
     def session(self) -> str:
         """The client's own name for the conversation, empty where it gives none."""
+        if self._session is None or self.request is None:
+            self._session = self._stated_session()
+        return self._session
+
+    def _stated_session(self) -> str:
         for header in _SESSION_HEADERS:
             if value := self.headers.get(header):
                 return value[:_SHORT]
@@ -151,10 +154,15 @@ class Exchange(Struct, kw_only=True, eq=False):
         """The first line of what a person asked last, without secrets that were pasted there."""
         if self.request is None:
             return ""
-        for message in reversed(self.request.messages):
-            if message.role == "user" and (text := clean_text(message)):
-                return _title_of(text.split("\n", 1)[0].strip()[: 10 * _TITLE], KNOWN.count)
-        return ""
+        text = self._asked(self.request)
+        return _title_of(text.split("\n", 1)[0].strip()[: 10 * _TITLE], KNOWN.count) if text else ""
+
+    def _asked(self, request: Request) -> str:
+        """What a person asked last, as it was read for the decision where there is one."""
+        if self.decision is not None and self.decision.grounds is not None:
+            return self.decision.grounds.ask.text
+        turns = (message for message in reversed(request.messages) if message.role == "user")
+        return next(filter(None, map(clean_text, turns)), "")
 
     @property
     def reason(self) -> str:
@@ -216,6 +224,15 @@ class Exchange(Struct, kw_only=True, eq=False):
 
 
 @lru_cache(256)
+def _client_of(agent: str) -> str:
+    agent = agent.lower()
+    for mark, name in _CLIENTS:
+        if mark in agent:
+            return name
+    return agent.split("/", 1)[0][:40] or "unknown"
+
+
+@lru_cache(256)
 def _title_of(line: str, _known: int) -> str:
     """A line without secrets, cut to the length of a title. Looking for them takes time; turns repeat it.
 
@@ -264,6 +281,7 @@ def _how_known(exchange: Exchange) -> str:
     return "estimate" if guessed else "exact"
 
 
+@lru_cache(256)
 def header_text(text: str) -> str:
     """Text that may stand in a header: printable ASCII, one line, bounded."""
     if not (text.isascii() and text.isprintable()):

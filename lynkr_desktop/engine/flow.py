@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,10 +97,10 @@ class Flow:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    async def handle(self, http: web.Request, codec: ClientCodec) -> web.StreamResponse:
+    def handle(self, http: web.Request, codec: ClientCodec) -> Awaitable[web.StreamResponse]:
         """Answers one request."""
         exchange = Exchange(codec=codec, headers=http.headers, query=http.query_string)
-        return await answered(self._host, exchange, self._steps(http, exchange))
+        return answered(self._host, exchange, self._steps(http, exchange))
 
     async def _steps(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         snapshot = self._host.snapshot
@@ -171,8 +171,7 @@ class Flow:
         raw = b""
         for piece, events in await _read(answer):
             raw = piece if answer.dialect == dialect else b""
-            for event in text_calls.feed(events) if text_calls else events:
-                fold.add(event)
+            fold.feed(text_calls.feed(events) if text_calls else events)
         exchange.warning = answer.warning
         if text_calls is not None and text_calls.found:
             raw = b""

@@ -86,12 +86,16 @@ class Guard:
     def check_token(self, request: web.Request) -> None:
         """The token, in any of the headers that clients can set."""
         headers = request.headers
-        offered = [headers.get("x-lynkr-token"), headers.get("x-api-key")]
-        offered.append(_authorization(headers.get("Authorization", "")))
-        for value in offered:
-            if value and same_token(value, self._token):
-                return
-        what = "is wrong" if any(offered) else "is missing"
+        offered = False
+        for name in ("x-lynkr-token", "x-api-key", "Authorization"):
+            value = headers.get(name)
+            if value and name == "Authorization":
+                value = _authorization(value)
+            if value:
+                if same_token(value, self._token):
+                    return
+                offered = True
+        what = "is wrong" if offered else "is missing"
         raise WireError(
             f"The access token {what}. Send it as `Authorization: Bearer …`, `x-api-key` or `x-lynkr-token`; "
             "the tray menu under Copy endpoint, or `lynkr status --token`, shows it.",
@@ -104,7 +108,8 @@ class Guard:
 
         The token stands in `x-lynkr-token` then, so whatever else is in the other two is meant for elsewhere.
         """
-        if not same_token(request.headers.get("x-lynkr-token", ""), self._token):
+        given = request.headers.get("x-lynkr-token")
+        if given is None or not same_token(given, self._token):
             return None
         for name in ("authorization", "x-api-key"):
             value = request.headers.get(name, "")

@@ -66,7 +66,10 @@ def directive_of(headers: Mapping[str, str]) -> Directive:
     Raises:
         InvalidRequest: it is none of them.
     """
-    written = headers.get(HEADER, "").strip().lower()
+    given = headers.get(HEADER)
+    if given is None:
+        return ""
+    written = given.strip().lower()
     if written not in get_args(Directive):
         raise InvalidRequest(
             f"{HEADER} cannot be {written[:40]!r}. It may be refresh, no-store or bypass, or be left out."

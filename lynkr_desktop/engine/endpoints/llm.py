@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from aiohttp import web
 
 from lynkr_desktop.engine.embedding import EmbeddingFlow
@@ -53,11 +55,11 @@ def add_routes(add: AddRoute, engine: Engine) -> None:
 
 
 def _protocol(engine: Engine, flow: Flow, codec: ClientCodec) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
+    def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
         if not engine.snapshot.config.proxy.serves(codec.name):
             message = f"{codec.name} is switched off. Add it to proxy.api_compat."
             raise WireError(message, status=404, kind="not_found")
-        return await flow.handle(request, codec)
+        return flow.handle(request, codec)
 
     return handle
 

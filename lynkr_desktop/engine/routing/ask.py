@@ -112,6 +112,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     @property
     def shares(self) -> tuple[tuple[str, float], ...]:
         """The texts that say what the work is, the newest first, with how far each does; together 1."""
+        if not self.earlier:
+            return ((self.text, 1.0),)
         found: list[tuple[str, float]] = []
         rest = 1.0
         text = self.text
@@ -137,7 +139,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     @property
     def subject(self) -> str:
         """The text that says most of what the work is: of a follow-up, one before it."""
-        return max(self.shares, key=lambda share: share[1])[0]
+        return max(self.shares, key=lambda share: share[1])[0] if self.earlier else self.text
 
 
 def read_ask(request: Request) -> Ask:
@@ -157,7 +159,7 @@ def read_ask(request: Request) -> Ask:
             places.append(before)
     if intent := _intent(messages[position]):
         earlier.append(intent)
-    complaints = _complaints((text, *earlier)[: len(earlier)])
+    complaints = _complaints((text, *earlier)[: len(earlier)]) if earlier else 0
     kind: FollowUp = "failed" if complaints > 1 else _kind(text, bool(earlier))
     newest = position == len(messages) - 1
     work = _NOTHING_DONE if newest else Work(messages[position + 1 :])

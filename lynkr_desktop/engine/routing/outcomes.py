@@ -155,13 +155,15 @@ def verdict(outcome: Outcome) -> Verdict:
 
 def same_ask(one: str, other: str) -> bool:
     """Whether two texts ask the same, perhaps in slightly other words. Other names make another ask."""
-    same = one[:_ASK] == other[:_ASK]
-    one = _plain(one[:_ASK])
-    other = one if same else _plain(other[:_ASK])
-    if min(len(one), len(other)) < _SHORT:
-        return False
+    one, other = one[:_ASK], other[:_ASK]
+    plain = _plain(one)
+    if len(plain) < _SHORT or one == other:
+        return len(plain) >= _SHORT
+    one, other = plain, _plain(other)
     if one == other:
         return True
+    if len(other) < _SHORT:
+        return False
     if _names(one) != _names(other):
         return False
     first, second = _trigrams(one), _trigrams(other)
@@ -226,6 +228,8 @@ def _with_tools(found: list[ToolResult], names: dict[str, str], last: str) -> _N
 
 def _take_results(task: _Task, messages: tuple[Message, ...]) -> None:
     """Looks at the tool results that are new since the last request of the task."""
+    if not task.last and len(messages) < 2:  # nothing can have been called
+        return
     new, task.last = _new_results(messages, task.last)
     if not new:
         return

@@ -109,6 +109,8 @@ def _candidates(
     decision: Decision, target: Target | None, skipped: Sequence[Skipped]
 ) -> tuple[CandidateRow, ...]:
     """The models that were considered, in their order, and the one that was taken at the end."""
+    if not skipped:
+        return () if target is None else (candidate_row(target, target.tier or decision.tier),)
     rows = [candidate_row(item.target, item.target.tier, item.error.message[:_WHY]) for item in skipped]
     if target is not None and all(item.target.name != target.name for item in skipped):
         rows.append(candidate_row(target, target.tier or decision.tier))

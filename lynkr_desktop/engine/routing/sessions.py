@@ -54,6 +54,9 @@ class Settled(Struct, frozen=True):
     why: str = ""
 
 
+_AS_SCORED = {tier: Settled(tier) for tier in TIERS}
+
+
 def step(state: State | None, ask: Ask, wanted: Tier, now: float) -> tuple[State, Settled]:
     """The next state of a conversation. A pure function.
 
@@ -65,7 +68,7 @@ def step(state: State | None, ask: Ask, wanted: Tier, now: float) -> tuple[State
     """
     task = hash(ask.subject)
     if state is None:
-        return State(tier=wanted, task=task, at=now), Settled(wanted)
+        return State(tier=wanted, task=task, at=now), _AS_SCORED[wanted]
     same_task = task == state.task or bool(ask.follow_up)
     if wanted.rank >= state.tier.rank:
         why = f"raised from {state.tier} for this task" if same_task and wanted is not state.tier else ""
@@ -82,7 +85,7 @@ def step(state: State | None, ask: Ask, wanted: Tier, now: float) -> tuple[State
         else:
             tier, easier, why = state.tier, 1, f"kept at {state.tier}, whose cache is warm"
     after = State(tier=tier, task=state.task if same_task else task, at=now, easier=easier)
-    return after, Settled(tier, why)
+    return after, Settled(tier, why) if why else _AS_SCORED[tier]
 
 
 class Sessions:
@@ -105,14 +108,14 @@ class Sessions:
             ask: of the request.
             wanted: the tier of its score.
         """
-        now = self._clock()
+        now, states = self._clock(), self._states
         own = _own(session, ask)
         after, settled = step(self._find(own, ask, now), ask, wanted, now)
         for key in (own, (session, None)) if session else (own,):
-            self._states[key] = after
-            self._states.move_to_end(key)
-        while len(self._states) > self._limit:
-            self._states.popitem(last=False)
+            states[key] = after
+            states.move_to_end(key)
+        while len(states) > self._limit:
+            states.popitem(last=False)
         return settled
 
     def peek(self, session: str, ask: Ask, wanted: Tier) -> Settled:

@@ -20,20 +20,39 @@ MOST_MODELS = 100
 OTHER = "other"
 
 
+class _Count:
+    """A counter that is added to at each scrape: adding to it takes a lock, and requests are many."""
+
+    __slots__ = ("_counter", "waiting")
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self.waiting: float = 0
+
+    def settle(self) -> None:
+        if self.waiting:
+            self._counter.inc(self.waiting)
+            self.waiting = 0
+
+
 class _Series:
     """The children of all metrics for one (tier, provider, model, status class)."""
 
     __slots__ = ("cached", "cost", "input", "latency", "output", "requests", "ttft", "unpriced")
 
     def __init__(self, metrics: Metrics, tier: str, provider: str, model: str, status: str) -> None:
-        self.requests = metrics.requests.labels(tier, provider, model, status)
-        self.input = metrics.tokens.labels(provider, model, "input")
-        self.cached = metrics.tokens.labels(provider, model, "cached")
-        self.output = metrics.tokens.labels(provider, model, "output")
-        self.cost = metrics.cost.labels(provider, model)
-        self.unpriced = metrics.unpriced.labels(provider, model)
+        self.requests = _Count(metrics.requests.labels(tier, provider, model, status))
+        self.input = _Count(metrics.tokens.labels(provider, model, "input"))
+        self.cached = _Count(metrics.tokens.labels(provider, model, "cached"))
+        self.output = _Count(metrics.tokens.labels(provider, model, "output"))
+        self.cost = _Count(metrics.cost.labels(provider, model))
+        self.unpriced = _Count(metrics.unpriced.labels(provider, model))
         self.latency = metrics.latency.labels(tier, provider)
         self.ttft = metrics.ttft.labels(tier, provider)
+
+    def settle(self) -> None:
+        for count in (self.requests, self.input, self.cached, self.output, self.cost, self.unpriced):
+            count.settle()
 
 
 class Metrics:
@@ -105,7 +124,7 @@ class Metrics:
         ).set(1)
         Gauge("lynkr_start_time_seconds", "Unix time of the start.", registry=registry).set(time.time())
         results: tuple[CacheResult, ...] = ("hit", "miss", "bypass")
-        self._by_cache = {result: self.cache.labels(result) for result in results}
+        self._by_cache = {result: _Count(self.cache.labels(result)) for result in results}
         self._series: dict[tuple[str | None, str, str, int], _Series] = {}
         self._models: set[tuple[str, str]] = set()
 
@@ -121,27 +140,28 @@ class Metrics:
 
     def observe(self, row: RequestRow, cache: CacheResult = "bypass") -> None:
         """Counts a finished request."""
-        self._by_cache[cache].inc()
+        self._by_cache[cache].waiting += 1
         key = (row.tier, row.provider, row.model, row.status // 100)
         series = self._series.get(key) or self._new_series(key)
-        series.requests.inc()
-        if row.input_tokens > 0:
-            series.input.inc(row.input_tokens)
-        if row.cached_tokens > 0:
-            series.cached.inc(row.cached_tokens)
-        if row.output_tokens > 0:
-            series.output.inc(row.output_tokens)
+        series.requests.waiting += 1
+        series.input.waiting += max(0, row.input_tokens)
+        series.cached.waiting += max(0, row.cached_tokens)
+        series.output.waiting += max(0, row.output_tokens)
         if row.cost is None:
             if row.input_tokens or row.output_tokens:
-                series.unpriced.inc()
+                series.unpriced.waiting += 1
         elif row.cost > 0:
-            series.cost.inc(row.cost)
+            series.cost.waiting += row.cost
         series.latency.observe(row.latency_ms / 1000)
         if row.ttft_ms is not None:
             series.ttft.observe(row.ttft_ms / 1000)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics and their content type, in the format that the Accept header asks for."""
+        for series in self._series.values():
+            series.settle()
+        for count in self._by_cache.values():
+            count.settle()
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 

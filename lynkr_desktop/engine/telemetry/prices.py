@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lynkr_desktop.engine.wire.canonical import Usage
 
@@ -28,8 +27,7 @@ _TABLE_NAMES = {
 _MOST_KNOWN = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Seller:
+class Seller(NamedTuple):
     """Who sells tokens.
 
     Attributes:
@@ -117,6 +115,8 @@ class Prices:
         return self._sellers[seller]
 
     def _load(self) -> DataSnapshot:
+        if (loaded := self._table) is not None:
+            return loaded
         with self._lock:
             if self._table is None:
                 from genai_prices.data_snapshot import get_snapshot

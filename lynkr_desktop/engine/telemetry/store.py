@@ -373,4 +373,10 @@ def write_entries(connection: sqlite3.Connection, entries: Iterable[Entry | Amen
 
 
 def _columns(row: RequestRow) -> list[Any]:
-    return [storable(value, _LONGEST_TEXT) for value in astuple(row)]
+    # Most values are short plain text or absent: a call for each would cost more than all that it does.
+    return [
+        value
+        if value is None or (type(value) is str and value.isascii() and len(value) <= _LONGEST_TEXT)
+        else storable(value, _LONGEST_TEXT)
+        for value in astuple(row)
+    ]

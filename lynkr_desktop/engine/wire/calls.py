@@ -46,6 +46,8 @@ def in_call_order(request: Request) -> Request:
     Agents send results as the tools finish. Models that know no ids (the chat templates of most
     local ones) take the first result for that of the first call. Texts and images between keep their place.
     """
+    if len(request.messages) < 2:
+        return request
     turns = list(request.messages)
     order: dict[str, int] = {}
     places: list[tuple[int, int]] = []

@@ -349,8 +349,7 @@ class Reply(Struct, frozen=True):
     def of(cls, events: Iterable[Event]) -> Reply | Failed:
         """Folds events; a sequence without an end is a failure, never an invented end_turn."""
         fold = ReplyFold()
-        for event in events:
-            fold.add(event)
+        fold.feed(events)
         return fold.result()
 
 
@@ -365,22 +364,27 @@ class ReplyFold:
 
     def add(self, event: Event) -> None:
         """Takes the next event."""
-        match event:
-            case Started():
-                self._id, self._model = event.id, event.model
-            case BlockStarted():
-                self._open[event.index] = (event.block, [], [])
-            case TextDelta():
-                self._open[event.index][1].append(event.text)
-            case ThinkingDelta():
-                self._open[event.index][1].append(event.text)
-                self._open[event.index][2].append(event.signature)
-            case ToolInputDelta():
-                self._open[event.index][1].append(event.json)
-            case Stopped() | Failed():
-                self._end = event
-            case BlockStopped():
-                pass
+        self.feed((event,))
+
+    def feed(self, events: Iterable[Event]) -> None:
+        """Takes the next events."""
+        for event in events:
+            match event:
+                case TextDelta():
+                    self._open[event.index][1].append(event.text)
+                case Started():
+                    self._id, self._model = event.id, event.model
+                case BlockStarted():
+                    self._open[event.index] = (event.block, [], [])
+                case BlockStopped():
+                    pass
+                case Stopped() | Failed():
+                    self._end = event
+                case ThinkingDelta():
+                    self._open[event.index][1].append(event.text)
+                    self._open[event.index][2].append(event.signature)
+                case ToolInputDelta():
+                    self._open[event.index][1].append(event.json)
 
     def result(self) -> Reply | Failed:
         """The reply, or why there is none."""
@@ -388,9 +392,10 @@ class ReplyFold:
             return Failed("The model's answer broke off before its end.")
         if isinstance(self._end, Failed):
             return self._end
-        content = tuple(_close(*self._open[index]) for index in sorted(self._open))
-        if any(isinstance(block, ToolUse) and not block.name for block in content):
-            return NAMELESS_CALL
+        content = tuple([_close(*self._open[index]) for index in sorted(self._open)])
+        for block in content:
+            if isinstance(block, ToolUse) and not block.name:
+                return NAMELESS_CALL
         return Reply(
             id=self._id,
             model=self._model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -49,6 +50,10 @@ def encode_json(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
+Reader = Callable[["Fields", str], Any]
+"""Takes an object and the name of one of its fields; gives its value. Raises `InvalidRequest`."""
+
+
 class Fields:
     """Typed access to an object; remembers what was read, so that the rest can be kept or named."""
 
@@ -74,6 +79,15 @@ class Fields:
         if value is not None:
             self._read.add(key)
         return value
+
+    def has_any(self, keys: Collection[str]) -> bool:
+        """Whether one of these fields stands there, be it null."""
+        return not self._value.keys().isdisjoint(keys)
+
+    def given(self, readers: Mapping[str, Reader]) -> dict[str, Any]:
+        """What `readers` make of those of their fields that are there; requests leave most of them out."""
+        found = [key for key, value in self._value.items() if value is not None and key in readers]
+        return {key: readers[key](self, key) for key in found}
 
     def need(self, key: str) -> Any:
         """The field, which must be there."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from lynkr_desktop.engine.wire.canonical import (
     Block,
     Document,
     Image,
+    Json,
     Message,
     Reasoning,
     RedactedThinking,
@@ -22,7 +24,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
 )
 from lynkr_desktop.engine.wire.errors import InvalidRequest
-from lynkr_desktop.engine.wire.fields import Fields, decode_object
+from lynkr_desktop.engine.wire.fields import Fields, Reader, decode_object
 
 
 def decode_request(body: bytes, *, needs_limit: bool = True) -> Request:
@@ -39,7 +41,9 @@ def decode_request(body: bytes, *, needs_limit: bool = True) -> Request:
         raise InvalidRequest("max_tokens is required.", "max_tokens")
     system = _decode_system(fields)
     late_system, messages = _decode_messages(fields, inexpressible)
-    output = Fields(fields.object("output_config"), "output_config")
+    given = fields.given(_OPTIONAL)
+    effort, newer_format = given.pop("output_config", ("", {}))
+    older_format = given.pop("output_format", {})
     return Request(
         model=model,
         messages=messages,
@@ -47,14 +51,11 @@ def decode_request(body: bytes, *, needs_limit: bool = True) -> Request:
         tools=_decode_tools(fields, inexpressible),
         tool_choice=_decode_tool_choice(fields),
         max_tokens=max_tokens,
-        temperature=fields.number("temperature", low=0, high=1),
-        top_p=fields.number("top_p", low=0, high=1),
-        top_k=fields.integer("top_k", low=0),
-        stop=fields.strings("stop_sequences"),
-        stream=fields.boolean("stream") or False,
-        reasoning=_decode_thinking(fields, output.string("effort")),
-        response_format=_decode_format(output.object("format") or fields.object("output_format")),
-        user=Fields(fields.object("metadata"), "metadata").string("user_id"),
+        stop=given.pop("stop_sequences", ()),
+        reasoning=_decode_thinking(fields, effort),
+        response_format=_decode_format(newer_format or older_format),
+        user=given.pop("metadata", ""),
+        **given,
         extra=fields.rest(),
         inexpressible=tuple(inexpressible),
     )
@@ -241,6 +242,16 @@ def _decode_thinking(fields: Fields, effort: str) -> Reasoning | None:
     raise thinking.wrong("type", "one of enabled, adaptive, disabled")
 
 
+def _decode_output(fields: Fields, key: str) -> tuple[str, Json]:
+    """Effort and format."""
+    output = Fields(fields.object(key), key)
+    return output.string("effort"), output.object("format")
+
+
+def _decode_user(fields: Fields, key: str) -> str:
+    return Fields(fields.object(key), key).string("user_id")
+
+
 def _decode_format(value: dict[str, Any]) -> ResponseFormat | None:
     if not value:
         return None
@@ -248,3 +259,15 @@ def _decode_format(value: dict[str, Any]) -> ResponseFormat | None:
     if wanted.need_string("type") != "json_schema":
         raise wanted.wrong("type", "json_schema")
     return ResponseFormat("json_schema", wanted.object("schema"))
+
+
+_OPTIONAL: dict[str, Reader] = {
+    "temperature": partial(Fields.number, low=0, high=1),
+    "top_p": partial(Fields.number, low=0, high=1),
+    "top_k": partial(Fields.integer, low=0),
+    "stop_sequences": Fields.strings,
+    "stream": Fields.boolean,
+    "output_config": _decode_output,
+    "output_format": Fields.object,
+    "metadata": _decode_user,
+}

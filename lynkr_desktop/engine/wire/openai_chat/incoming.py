@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from lynkr_desktop.engine.wire.canonical import (
@@ -22,7 +23,7 @@ from lynkr_desktop.engine.wire.canonical import (
     parse_arguments,
 )
 from lynkr_desktop.engine.wire.errors import InvalidRequest
-from lynkr_desktop.engine.wire.fields import Fields, decode_object
+from lynkr_desktop.engine.wire.fields import Fields, Reader, decode_object
 
 # Fields that change what the answer is and that only a provider of this protocol can honour.
 _ONLY_HERE = (
@@ -34,41 +35,34 @@ _ONLY_HERE = (
     "web_search_options",
     "prediction",
 )
+_OF_CHOICE = ("tool_choice", "parallel_tool_calls")
 
 
 def decode_request(body: bytes) -> Request:
     """Decodes the body of POST /v1/chat/completions. Raises `InvalidRequest`."""
     fields = Fields(decode_object(body))
-    inexpressible = [name for name in _ONLY_HERE if fields.get(name)]
+    inexpressible: list[str] = []
+    if fields.has_any(_ONLY_HERE):
+        inexpressible += [name for name in _ONLY_HERE if fields.get(name)]
     model = fields.need_string("model")
     system, messages = _decode_messages(fields, inexpressible)
-    if (fields.integer("n", low=1) or 1) > 1:
+    given = fields.given(_OPTIONAL)
+    if given.pop("n", 1) > 1:
         inexpressible.append("n")
-    if any(kind != "text" for kind in fields.items("modalities")):
+    if any(kind != "text" for kind in given.pop("modalities", ())):
         inexpressible.append("modalities")
-    # Some clients send both; the newer field wins, as at OpenAI.
-    max_tokens = fields.integer("max_tokens", low=1)
-    max_completion_tokens = fields.integer("max_completion_tokens", low=1)
-    effort = fields.string("reasoning_effort")
-    stream_options = Fields(fields.object("stream_options"), "stream_options")
+    if "max_completion_tokens" in given:
+        # Some clients send both; the newer field wins, as at OpenAI.
+        given["max_tokens"] = given.pop("max_completion_tokens")
     return Request(
         model=model,
         messages=messages,
         system=system,
         tools=_decode_tools(fields, inexpressible),
-        tool_choice=_decode_tool_choice(fields),
-        max_tokens=max_completion_tokens if max_completion_tokens is not None else max_tokens,
-        temperature=fields.number("temperature", low=0, high=2),
-        top_p=fields.number("top_p", low=0, high=1),
-        top_k=fields.integer("top_k", low=0),
-        stop=fields.strings("stop"),
-        seed=fields.integer("seed"),
-        stream=fields.boolean("stream") or False,
-        include_usage=stream_options.boolean("include_usage") or False,
-        reasoning=Reasoning(enabled=effort != "none", effort=effort) if effort else None,
-        response_format=_decode_response_format(fields),
-        user=fields.string("user"),
-        metadata=fields.object("metadata"),
+        tool_choice=_decode_tool_choice(fields) if fields.has_any(_OF_CHOICE) else ToolChoice(),
+        include_usage=given.pop("stream_options", False),
+        reasoning=given.pop("reasoning_effort", None),
+        **given,
         extra=fields.rest(),
         inexpressible=tuple(inexpressible),
     )
@@ -236,11 +230,20 @@ def _decode_tool_choice(fields: Fields) -> ToolChoice:
     )
 
 
-def _decode_response_format(fields: Fields) -> ResponseFormat | None:
-    value = fields.object("response_format")
+def _decode_include_usage(fields: Fields, key: str) -> bool:
+    return Fields(fields.object(key), key).boolean("include_usage") or False
+
+
+def _decode_reasoning(fields: Fields, key: str) -> Reasoning | None:
+    effort = fields.string(key)
+    return Reasoning(enabled=effort != "none", effort=effort) if effort else None
+
+
+def _decode_response_format(fields: Fields, key: str) -> ResponseFormat | None:
+    value = fields.object(key)
     if not value:
         return None
-    response_format = Fields(value, "response_format")
+    response_format = Fields(value, key)
     match response_format.need_string("type"):
         case "text":
             return None
@@ -252,3 +255,22 @@ def _decode_response_format(fields: Fields) -> ResponseFormat | None:
                 "json_schema", schema.object("schema"), schema.string("name"), schema.boolean("strict")
             )
     raise response_format.wrong("type", "one of text, json_object, json_schema")
+
+
+_OPTIONAL: dict[str, Reader] = {
+    "max_tokens": partial(Fields.integer, low=1),
+    "max_completion_tokens": partial(Fields.integer, low=1),
+    "temperature": partial(Fields.number, low=0, high=2),
+    "top_p": partial(Fields.number, low=0, high=1),
+    "top_k": partial(Fields.integer, low=0),
+    "n": partial(Fields.integer, low=1),
+    "modalities": Fields.items,
+    "stop": Fields.strings,
+    "seed": Fields.integer,
+    "stream": Fields.boolean,
+    "stream_options": _decode_include_usage,
+    "reasoning_effort": _decode_reasoning,
+    "response_format": _decode_response_format,
+    "user": Fields.string,
+    "metadata": Fields.object,
+}

@@ -72,6 +72,18 @@ class OpenAIChatUpstream:
         if not reply.choices:
             raise WireError("The upstream's answer holds no choice.")
         choice = reply.choices[0]
+        message = choice.message
+        if message is not None and message.content and message.is_text_alone:
+            # As most answers are; the events are those that the decoder would give.
+            stop = _STOP_REASON.get(choice.finish_reason or "stop", "end_turn")
+            usage = decode_usage(reply.usage) if reply.usage else Usage(estimated=True)
+            return [
+                Started(reply.id or "", reply.model or ""),
+                _TEXT_STARTED,
+                TextDelta(0, message.content),
+                _TEXT_STOPPED,
+                Stopped("end_turn" if stop == "tool_use" else stop, usage),
+            ]
         decoder = ChatStreamDecoder()
         events = decoder.begin(reply.id, reply.model)
         events += decoder.delta(choice.message or _Delta())
@@ -108,6 +120,11 @@ class _Delta(Struct):
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
 
+    @property
+    def is_text_alone(self) -> bool:
+        """Whether there is nothing beside `content`."""
+        return not (self.reasoning_content or self.reasoning or self.tool_calls)
+
 
 class _Choice(Struct):
     delta: _Delta | None = None
@@ -127,6 +144,7 @@ class _Chunk(Struct):
 
 
 _COMPLETION = msgspec.json.Decoder(_Chunk)
+_TEXT_STARTED, _TEXT_STOPPED = BlockStarted(0, Text("")), BlockStopped(0)
 
 
 class _OpenTool(Struct):
@@ -327,12 +345,18 @@ def _complete(arguments: str) -> bool:
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
     """Token counts, and the cost where it is told; fields of the wrong type count as absent."""
-    return Usage(
+    counted = Usage(
         input_tokens=token_count(usage, "prompt_tokens"),
-        cached_tokens=token_count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        cache_write_tokens=token_count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
         output_tokens=token_count(usage, "completion_tokens"),
-        reasoning_tokens=token_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    if not prompt and not completion and "cost" not in usage:
+        return counted
+    return msgspec.structs.replace(
+        counted,
+        cached_tokens=token_count(prompt, "cached_tokens"),
+        cache_write_tokens=token_count(prompt, "cache_write_tokens"),
+        reasoning_tokens=token_count(completion, "reasoning_tokens"),
         cost=_reported_cost(usage),
     )
 
