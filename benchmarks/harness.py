@@ -71,11 +71,11 @@ class Client(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error or ConnectionResetError("the server closed the connection"))
 
-    async def ask(self) -> bytes:
-        """One request, one response."""
+    async def ask(self, other: bytes = b"") -> bytes:
+        """One request, one response; `other` is sent in the place of the usual one."""
         assert self._transport is not None
         self._waiter = asyncio.get_running_loop().create_future()
-        self._transport.write(self._request)
+        self._transport.write(other or self._request)
         response = await self._waiter
         if not response.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(f"unexpected answer: {response[:300]!r}")
