@@ -6,8 +6,8 @@ A real `lynkr serve` over a minimal upstream, on loopback, asked by a client of 
 git repository of 400 modules; the file that is asked about depends on 60 others, and all of them are looked
 at each time. Each kind of request is asked four ways: with the cache off, missing every time
 (`x-lynkr-cache: refresh`), hitting every time, and hitting with a body whose bytes are new each time (another
-`user`, which does not change an answer) and must be read whole, as the first hit after a restart must. "off" is
-what the machine makes of any request.
+`user`, which does not change an answer) and must be read whole, as the first hit after a restart must. "off"
+is what the machine makes of any request.
 """
 
 from __future__ import annotations
