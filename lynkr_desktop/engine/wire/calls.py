@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import cast
 
 import msgspec
 
 from lynkr_desktop.engine.wire.canonical import Message, Reply, Request, ToolResult, ToolUse
+from lynkr_desktop.engine.wire.ids import fresh_id
 
 
 class CallIds:
@@ -30,7 +30,7 @@ class CallIds:
             blocks = (block for message in self._request.messages for block in message.content)
             self._used = {block.id for block in blocks if isinstance(block, ToolUse)}
         if not call.id or call.id in self._used:
-            call = msgspec.structs.replace(call, id=f"call_{uuid.uuid4().hex[:24]}")
+            call = msgspec.structs.replace(call, id=fresh_id("call_"))
         self._used.add(call.id)
         return call
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from lynkr_desktop.engine.wire.anthropic.incoming import decode_request
 from lynkr_desktop.engine.wire.canonical import (
     BlockStarted,
@@ -28,6 +26,7 @@ from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.framing import sse
+from lynkr_desktop.engine.wire.ids import fresh_id
 
 _ERROR_TYPE = {
     "invalid_request": "invalid_request_error",
@@ -210,4 +209,4 @@ def _error_body(error: WireError) -> Json:
 
 
 def _message_id(upstream: str) -> str:
-    return upstream if upstream.startswith("msg_") else f"msg_{uuid.uuid4().hex[:24]}"
+    return upstream if upstream.startswith("msg_") else fresh_id("msg_")

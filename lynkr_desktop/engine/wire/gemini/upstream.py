@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none, encode_js
 from lynkr_desktop.engine.wire.framing import ServerSentEvent, SseSplitter
 from lynkr_desktop.engine.wire.gemini.outgoing import compose
 from lynkr_desktop.engine.wire.gemini.signatures import Signatures
+from lynkr_desktop.engine.wire.ids import fresh_id
 
 _STOP_REASON: dict[str, StopReason] = {
     "STOP": "end_turn",
@@ -203,7 +203,7 @@ class GeminiStreamDecoder:
 
     def _call(self, call: _FunctionCall, signature: str | None) -> list[Event]:
         # An id of ours: Google's are missing or count from the start in each answer.
-        call_id = f"call_{uuid.uuid4().hex[:24]}"
+        call_id = fresh_id("call_")
         if signature:
             self._signatures.keep(call_id, signature)
         self._called = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import msgspec
@@ -26,6 +25,7 @@ from lynkr_desktop.engine.wire.canonical import (
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.engine.wire.fields import NOT_JSON, decode_or_none
 from lynkr_desktop.engine.wire.framing import LineSplitter
+from lynkr_desktop.engine.wire.ids import fresh_id
 from lynkr_desktop.engine.wire.ollama.outgoing import ChatBody, dropped_fields, think_of
 
 
@@ -142,7 +142,7 @@ class OllamaStreamDecoder:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(Started(f"msg_{uuid.uuid4().hex[:24]}", line.model or ""))
+            events.append(Started(fresh_id("msg_"), line.model or ""))
         events += self._content(line.message or _Message(line.response, line.thinking, line.tool_calls))
         if line.done:
             events += self._end(line)
@@ -170,7 +170,7 @@ class OllamaStreamDecoder:
             arguments = {} if arguments is None else {"raw": arguments}
         call_id = call.id
         if not call_id or call_id in self._call_ids:
-            call_id = f"call_{uuid.uuid4().hex[:24]}"
+            call_id = fresh_id("call_")
         self._call_ids.add(call_id)
         return self._blocks.call(call_id, function.name or "", arguments)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 
 import msgspec
 
@@ -30,6 +29,7 @@ from lynkr_desktop.engine.wire.codec import Dialect
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.engine.wire.framing import sse
+from lynkr_desktop.engine.wire.ids import fresh_id
 from lynkr_desktop.engine.wire.openai_chat.incoming import decode_request
 
 FINISH_REASON: dict[StopReason, str] = {
@@ -202,4 +202,4 @@ def _error_body(error: WireError) -> Json:
 
 
 def _new_id() -> str:
-    return f"chatcmpl-{uuid.uuid4().hex[:24]}"
+    return fresh_id("chatcmpl-")

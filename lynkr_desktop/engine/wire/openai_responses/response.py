@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-import uuid
 
 from lynkr_desktop.engine.wire.canonical import Json, Request, StopReason, Usage
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.ids import fresh_id
 
 INCOMPLETE: dict[StopReason, str] = {"max_tokens": "max_output_tokens", "refusal": "content_filter"}
 """Why an answer is not complete, by the reason why the model stopped."""
@@ -130,4 +130,4 @@ def error_code(error: WireError) -> str:
 
 def new_id(prefix: str) -> str:
     """An id that no other has."""
-    return f"{prefix}_{uuid.uuid4().hex}"
+    return fresh_id(f"{prefix}_", 32)

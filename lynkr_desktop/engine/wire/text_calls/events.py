@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from lynkr_desktop.engine.wire.canonical import (
     BlockStarted,
     BlockStopped,
@@ -18,6 +16,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolInputDelta,
     ToolUse,
 )
+from lynkr_desktop.engine.wire.ids import fresh_id
 from lynkr_desktop.engine.wire.text_calls.scanner import Scanner
 from lynkr_desktop.engine.wire.text_calls.tools import Call, OfferedTools
 
@@ -173,6 +172,6 @@ class TextToolCalls:
         if self._single and self._calls > 1:
             return
         index, self._next = self._next, self._next + 1
-        out.append(BlockStarted(index, ToolUse(f"call_{uuid.uuid4().hex[:24]}", call.name, {})))
+        out.append(BlockStarted(index, ToolUse(fresh_id("call_"), call.name, {})))
         out.append(ToolInputDelta(index, call.arguments))
         out.append(BlockStopped(index))
