@@ -115,7 +115,8 @@ class Flow:
             if not exchange.request.messages:
                 return await load_only(exchange, snapshot)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
-            await self._host.passages.put_in(exchange, snapshot.config.routing.workspace)
+            if self._host.passages.enabled:
+                await self._host.passages.put_in(exchange, snapshot.config.routing.workspace)
             if (stored := await self._host.cache.find(exchange, snapshot)) is not None:
                 take_over(exchange, stored)
                 self._host.routed(exchange)

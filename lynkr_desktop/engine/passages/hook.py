@@ -43,6 +43,11 @@ class Passages:
         self._sources = tuple(sources)
         self._chosen: OrderedDict[tuple[str, bytes], Passage | asyncio.Task[Passage]] = OrderedDict()
 
+    @property
+    def enabled(self) -> bool:
+        """Whether any source has something to say at all."""
+        return any(source.enabled for source in self._sources)
+
     async def put_in(self, exchange: Exchange, workspace: str | None) -> None:
         """Puts passages before the asks of a request that was decided. Never raises.
 
