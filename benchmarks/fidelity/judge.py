@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Literal
 
 from msgspec import Struct
@@ -22,6 +23,11 @@ _HANDLE = re.compile(r"\br_[0-9a-f]{12}\b")
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _GOES_ON = re.compile(r"goes on at line (\d+)\]\Z")
 _WORD = re.compile(r"what stands with (\S+)\?\Z")
+_ENTRY = re.compile(r"(\d+)-(\d+) (.+)")
+_NAMED = re.compile(r"\w+")
+_TOLD = 4
+"""Parts of what was left out that are read because a line about them fits the question."""
+
 _HEADING = re.compile(r"([\w./-]+\.\w+):?$")
 
 
@@ -39,12 +45,22 @@ class Found(Struct, frozen=True):
     rounds: tuple[Request, ...] = ()
 
 
+class Look(Struct, frozen=True):
+    """What is read of an original: some lines, to its end where `last` is 0; or the lines with a word."""
+
+    handle: str
+    first: int = 1
+    last: int = 0
+    word: str = ""
+
+
 class Reader:
     """A model by script that looks for facts in one prompt.
 
     Where it does not see them it asks for what was left out, as often as the engine allows within one reply:
-    first for the handles in the answer that the question is about, then for the newest that it sees. Where a
-    question names a word it searches for that before it reads all, as agents do with long files.
+    first for the handles in the answer that the question is about, then for the parts of others of which a
+    line says that they hold it, then for the newest that it sees. Where a question names a word it searches
+    for that before it reads all, as agents do with long files.
     """
 
     def __init__(self, made: Made) -> None:
@@ -57,6 +73,7 @@ class Reader:
             for block in message.content
             if isinstance(block, ToolResult)
         }
+        self._told = [entry for text in self._texts for entry in _told_parts(text)]
 
     def find(self, needle: Needle) -> Found:
         """Looks for a needle, first in what it sees, then behind the handles that it sees."""
@@ -69,11 +86,12 @@ class Reader:
         near = dict.fromkeys(self._own.get(needle.source, []))
         others = [handle for handle in reversed(self._handles) if handle not in near]
         word = found[1] if (found := _WORD.search(needle.question)) is not None else ""
-        waiting = [(handle, 1, word) for handle in near] if word else []
-        waiting += [(handle, 1, "") for handle in (*near, *others)]
+        waiting = [Look(handle, word=word) for handle in near] if word else []
+        waiting += [*map(Look, near), *self._fitting(needle.question), *map(Look, others)]
         while waiting and len(tried) < MOST_CALLS:
-            handle, first, word = waiting.pop(0)
-            name, asked = self._call(handle, first, word)
+            look = waiting.pop(0)
+            handle = look.handle
+            name, asked = self._call(look)
             if name not in self._made.inner:
                 return Found("lost", tuple(tried), tuple(rounds))
             said = self._made.inner[name](asked).text
@@ -82,29 +100,41 @@ class Reader:
             rounds.append(_continued(last, name, asked, said))
             if holds(said, needle.facts, needle.path):
                 return Found("restored", tuple(tried), tuple(rounds))
-            if word:
+            if look.word:
                 continue
             # What was left out may go on, and may have had something left out of it before.
-            known = {*tried, *(one for one, *_ in waiting)}
-            inside = [(one, 1, "") for one in dict.fromkeys(_HANDLE.findall(said)) if one not in known]
-            more = [(handle, int(found[1]), "")] if (found := _GOES_ON.search(said)) is not None else []
+            known = {*tried, *(one.handle for one in waiting)}
+            inside = [Look(one) for one in dict.fromkeys(_HANDLE.findall(said)) if one not in known]
+            goes_on = _GOES_ON.search(said)
+            more = [Look(handle, int(goes_on[1]), look.last)] if goes_on is not None else []
             waiting = [*more, *inside, *waiting]
         return Found("lost", tuple(tried), tuple(rounds))
 
-    def _call(self, handle: str, first: int, word: str) -> tuple[str, dict[str, object]]:
-        """A call that reads an original from a line on, or searches it for a word."""
-        path = f"{PATH}{handle}"
+    def _fitting(self, question: str) -> list[Look]:
+        """The parts that lines tell of which have most words of a question, rare ones before others."""
+        asked = frozenset(_NAMED.findall(question.lower()))
+        held = Counter(word for _, words in self._told for word in words)
+        fits = [(sum(1 / held[word] for word in words & asked), look) for look, words in self._told]
+        ranked = sorted((fit for fit in fits if fit[0]), key=lambda fit: -fit[0])
+        return [look for _, look in ranked[:_TOLD]]
+
+    def _call(self, look: Look) -> tuple[str, dict[str, object]]:
+        """A call that reads lines of an original, or searches it for a word."""
+        path, first, last, word = f"{PATH}{look.handle}", look.first, look.last, look.word
         tools = {tool.name: tool.input_schema.get("properties", {}) for tool in self._made.request.tools}
         for name, known in tools.items():
             if word and "pattern" in known and name in self._made.inner:
                 return name, {"pattern": word, "path": path}
             if not word and "file_path" in known and name in self._made.inner:
-                return name, {"file_path": path, "offset": first}
+                lines = {"offset": first, **({"limit": last - first + 1} if last else {})}
+                return name, {"file_path": path, **lines}
         for name, known in tools.items():
             if "command" in known and name in self._made.inner:
-                command = f"grep -nF '{word}' {path}" if word else f"sed -n '{first},$p' {path}"
-                return name, {"command": command}
-        return RESTORE, {"id": path, **({"find": word} if word else {"first_line": first})}
+                sed = f"sed -n '{first},{last or '$'}p' {path}"
+                return name, {"command": f"grep -nF '{word}' {path}" if word else sed}
+        if word:
+            return RESTORE, {"id": path, "find": word}
+        return RESTORE, {"id": path, "first_line": first, **({"last_line": last} if last else {})}
 
     def _find_tool(self, needle: Needle) -> Found:
         name, *facts = needle.facts
@@ -126,11 +156,23 @@ class Reader:
                 continue
             said = inner(arguments)
             rounds.append(_continued(rounds[-1] if rounds else request, tool_name, arguments, said.text))
-            if any(tool.name == name for tool in said.tools) or all(
-                fact in said.text for fact in needle.facts
-            ):
+            if all(fact in said.text for fact in needle.facts):
                 return Found("restored", (), tuple(rounds))
         return Found("lost", (), tuple(rounds))
+
+
+def _told_parts(text: str) -> list[tuple[Look, frozenset[str]]]:
+    """The parts of originals that a text lists by their lines, with the words of each."""
+    found: list[tuple[Look, frozenset[str]]] = []
+    handle = ""
+    for line in text.split("\n"):
+        if (named := _HANDLE.search(line)) is not None:
+            handle = named[0]
+        elif handle and (entry := _ENTRY.fullmatch(line)) is not None:
+            words = frozenset(_NAMED.findall(entry[3].lower()))
+            if words:
+                found.append((Look(handle, int(entry[1]), int(entry[2])), words))
+    return found
 
 
 def holds(text: str, facts: tuple[str, ...], path: str = "") -> bool:

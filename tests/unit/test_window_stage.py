@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -269,6 +270,75 @@ def test_it_is_the_same_each_time_and_again() -> None:
         after = WindowStage().apply(told, scene(16_000))
         assert WindowStage().apply(told, scene(16_000)) == after
         assert WindowStage().apply(after, scene(16_000)) is after
+
+
+# ---------------------------------------------------------------- what tells of turns that went
+
+
+def shell(number: int, command: str, output: str, *, error: bool = False) -> list[Message]:
+    call = ToolUse(f"call_{number}", "Bash", {"command": command, "description": "Looks."})
+    said = ToolResult(call.id, (Text(output),), error)
+    return [Message("assistant", (call,)), Message("user", (said,))]
+
+
+def marks(messages: tuple[Message, ...]) -> list[str]:
+    found = [text for text in texts(messages) if "turns that followed left out" in text]
+    return [line for text in found for line in text.split("\n")]
+
+
+def test_it_is_told_which_lines_hold_the_files_commands_and_errors_of_turns_that_went() -> None:
+    failure = f"{words(7, 60)}\nFAILED tests/test_shop.py::test_total - assert 4 == 5\n1 failed in 0.2s"
+    messages = [Message("user", (Text("Make the shop's total right."),))]
+    messages += shell(900, "ls /repo/shop", words(1, 40))
+    messages += shell(901, "python -m pytest tests/test_shop.py", failure, error=True)
+    for number in range(40):
+        call = ToolUse(f"c{number}", "Read", {"file_path": f"/repo/shop/part_{number}.py", "offset": 7})
+        messages.append(Message("assistant", (call,)))
+        messages.append(Message("user", (ToolResult(call.id, (Text(words(number, 40)),)),)))
+    here = scene(12_000)
+    after = WindowStage().apply(request(messages), here)
+    assert size(after) <= 12_000
+    told = marks(after.messages)
+    assert any("pytest tests/test_shop.py ! FAILED tests/test_shop.py" in line for line in told)
+    places = [re.fullmatch(r"(\d+)-(\d+) part_(\d+)\.py 7", line) for line in told]
+    listed = [place for place in places if place is not None]
+    assert len(listed) > 5
+    for place in listed:
+        first, last, number = map(int, place.groups())
+        parts = ["\n".join(text.split("\n")[first - 1 : last]) for text in here.originals.values()]
+        assert f"## result of c{number}\n{words(number, 40)}" in parts
+
+
+@pytest.mark.parametrize("window", [4_000, 12_000, 40_000])
+def test_telling_of_many_calls_takes_a_small_part_of_the_window(window: int) -> None:
+    messages = [Message("user", (Text("Please look at everything."),))]
+    for number in range(1_500):
+        messages += shell(number, f"grep -rn 'symbol_{number}_of_many' src tests docs", f"none of {number}")
+    here = scene(window)
+    after = WindowStage().apply(request(messages), here)
+    assert size(after) <= window
+    told = "\n".join(marks(after.messages))
+    assert tokens.count(told) < 0.1 * window + 100
+    if window > 4_000:
+        assert told.count("grep -rn 'symb") > 20
+    assert_sound(request(messages), after, here)
+
+
+@pytest.mark.parametrize("asks_every", [4, 20, 1_000])
+def test_nothing_is_put_beside_the_newest_words_of_a_person(asks_every: int) -> None:
+    """Not even where they stand far above, for what stands beside them passes for theirs."""
+    for told in requests_of(session(90, asks_every=asks_every)):
+        after = WindowStage().apply(told, scene(12_000))
+        assert words_of(after.messages) == words_of(told.messages)
+
+
+def words_of(messages: tuple[Message, ...]) -> list[str]:
+    """What stands beside results in the newest turn of the user that has such."""
+    for message in reversed(messages):
+        found = [block.text for block in message.content if isinstance(block, Text)]
+        if message.role == "user" and found:
+            return found
+    return []
 
 
 # ---------------------------------------------------------------- any shape

@@ -6,14 +6,13 @@ what a person said, and how a conversation reads without some of it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.marks import mark_of
 from lynkr_desktop.engine.optimization.stage import Scene, left_out
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.wire.canonical import (
@@ -21,9 +20,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Document,
     Image,
     Message,
-    RedactedThinking,
     Text,
-    Thinking,
     ToolResult,
     ToolUse,
 )
@@ -56,9 +53,6 @@ _LONGEST_ERROR = 300
 _MOST_ERRORS = 12
 _SEARCHED = 4_000_000
 """Characters of a text in which errors are looked for."""
-
-_NAMED = 3
-"""Tools that a mark names."""
 
 
 class Unit(Struct, frozen=True):
@@ -119,6 +113,11 @@ class History:
             message = self.messages[number]
             self._persons[number] = message.role == "user" and (_media(message) or bool(self.said(number)))
         return self._persons[number]
+
+    def calls(self, number: int) -> int:
+        """How many calls of tools a unit has."""
+        content = self.messages[self.units[number].first].content
+        return sum(isinstance(block, ToolUse) for block in content)
 
     def _units(self) -> Iterator[Unit]:
         number = 0
@@ -232,51 +231,8 @@ def _excerpt(text: str, handle: str, room: int, errors: list[tuple[int, int]]) -
 # ---------------------------------------------------------------- what stands for turns
 
 
-def told(messages: list[Message]) -> str:
-    """Turns as a text in which nothing is missing but what only a vendor can read."""
-    return "\n\n".join(part for message in messages for part in _told(message))
-
-
-def _told(message: Message) -> Iterator[str]:
-    for block in message.content:
-        match block:
-            case Text():
-                yield f"## {message.role}\n{block.text}"
-            case Thinking() if block.text:
-                yield f"## {message.role}, thinking\n{block.text}"
-            case ToolUse():
-                yield f"## call of {block.name} ({block.id})\n{arguments(block)}"
-            case ToolResult():
-                texts = "\n".join(part.text for part in block.content if isinstance(part, Text))
-                yield f"## {'error' if block.is_error else 'result'} of {block.tool_use_id}\n{texts}"
-            case Thinking() | RedactedThinking() | Image() | Document():
-                pass
-
-
-def arguments(call: ToolUse) -> str:
-    """A call's arguments as JSON."""
-    try:
-        return msgspec.json.encode(call.input).decode()
-    except (UnicodeEncodeError, RecursionError):  # a lone surrogate; nested too deeply
-        return str(call.input)
-
-
-def _mark(run: list[Message], scene: Scene) -> Text:
-    """The line that stands for some turns."""
-    calls = Counter(
-        block.name[:32]
-        for message in run
-        for block in message.content
-        if isinstance(block, ToolUse) and block.name.isascii()
-    )
-    named = ", ".join(f"{count} of {name}" for name, count in calls.most_common(_NAMED))
-    more = ", …" if len(calls) > _NAMED else ""
-    what = f"{len(run)} earlier turns" if len(run) > 1 else "an earlier turn"
-    return Text(left_out(f"{what} ({named}{more})" if named else what, scene.keep(told(run))))
-
-
 def rebuilt(
-    history: History, scene: Scene, shorter: Mapping[Place, int], gone: frozenset[int]
+    history: History, scene: Scene, shorter: Mapping[Place, int], gone: frozenset[int], budget: int
 ) -> tuple[Message, ...]:
     """The conversation without what goes.
 
@@ -285,7 +241,9 @@ def rebuilt(
         scene: where what goes is kept.
         shorter: blocks of which only so many tokens stay.
         gone: units that go, but for what a person says in them.
+        budget: tokens in which it may be told which calls went.
     """
+    calls = sum(history.calls(number) for number in gone)
     out: list[Message] = []
     run: list[Message] = []
     for number, message in enumerate(history.messages):
@@ -302,7 +260,7 @@ def rebuilt(
             for at, block in stay.items()
         )
         if run:
-            _close(out, run, scene)
+            _close(out, run, scene, calls, budget)
             if message.role == "user":
                 out[-1] = replace(out[-1], content=(*out[-1].content, *content))
                 continue
@@ -310,11 +268,19 @@ def rebuilt(
     return tuple(out)
 
 
-def _close(out: list[Message], run: list[Message], scene: Scene) -> None:
-    """Puts the mark of a run of turns into the user's turn before it, or into one of its own."""
-    mark = _mark([message for message in run if message.content], scene)
+def _close(out: list[Message], run: list[Message], scene: Scene, calls: int, budget: int) -> None:
+    """Puts the mark of a run of turns behind the user's turn before it, or into one of its own.
+
+    Behind results it becomes a part of the last of them: beside them it would pass for words of a person.
+    """
+    mark = Text(mark_of([message for message in run if message.content], scene, calls, budget))
     run.clear()
-    if out and out[-1].role == "user":
-        out[-1] = replace(out[-1], content=(*out[-1].content, mark))
-    else:
+    if not out or out[-1].role != "user":
         out.append(Message("user", (mark,)))
+        return
+    content = out[-1].content
+    last = content[-1] if content else None
+    if isinstance(last, ToolResult):
+        out[-1] = replace(out[-1], content=(*content[:-1], replace(last, content=(*last.content, mark))))
+    else:
+        out[-1] = replace(out[-1], content=(*content, mark))

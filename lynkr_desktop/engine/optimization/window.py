@@ -20,7 +20,9 @@ from itertools import chain, islice
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.marks import arguments, contents_cost
 from lynkr_desktop.engine.optimization.relevance import Terms
+from lynkr_desktop.engine.optimization.repeats import without_repeats
 from lynkr_desktop.engine.optimization.stage import RESTORE_TOOL, Scene, Stage
 from lynkr_desktop.engine.optimization.turns import (
     LINE,
@@ -28,10 +30,9 @@ from lynkr_desktop.engine.optimization.turns import (
     History,
     Place,
     Unit,
-    arguments,
     rebuilt,
 )
-from lynkr_desktop.engine.wire.canonical import Block, Message, Request, Text, ToolResult, ToolUse
+from lynkr_desktop.engine.wire.canonical import Block, Request, Text, ToolResult, ToolUse
 
 _EXACT = 0.92
 """Part of the window that is filled: the tokenizers of other vendors find more tokens than the one here."""
@@ -47,6 +48,9 @@ _AIM = 0.6
 
 _HARD_AIM = 0.85
 """The same for cuts that take what should better stay."""
+
+_CONTENTS = 0.06
+"""Part of the room in which the turns that went are told call by call."""
 
 _RECENT = 0.3
 """Part of the room that the newest turns may keep to themselves."""
@@ -66,9 +70,6 @@ _FAILED = 0.25
 _READ = 2_000
 """Characters of each block by which a turn is judged."""
 
-_SAME = 200
-"""Characters of a result from on which saying that it stands above is worth it."""
-
 
 class WindowStage(Stage):
     """Fits a conversation into `Scene.window`."""
@@ -84,12 +85,12 @@ class WindowStage(Stage):
         if history.total <= room or room <= 0:
             return request
         if not scene.restorable:
-            return _without_repeats(request, scene)
+            return without_repeats(request, scene)
         cuts = _Cuts(history, room, scene)
         cuts.replay()
         if not cuts.shorter and not cuts.gone:
             return request
-        messages = rebuilt(history, scene, cuts.shorter, frozenset(cuts.gone))
+        messages = rebuilt(history, scene, cuts.shorter, frozenset(cuts.gone), cuts.contents)
         scene.did.append(cuts.told(scene.window))
         return replace(request, messages=messages)
 
@@ -114,11 +115,13 @@ class _Cuts:
     Attributes:
         shorter: results and asks of which only so many tokens stay.
         gone: units that went whole, but for what a person says in them.
+        contents: tokens in which it may be told which calls went with them.
     """
 
     def __init__(self, history: History, room: int, scene: Scene) -> None:
         self.shorter: dict[Place, int] = {}
         self.gone: set[int] = set()
+        self.contents = int(_CONTENTS * room)
         self._history = history
         self._room = room
         self._scene = scene
@@ -126,6 +129,8 @@ class _Cuts:
         """Of each message, without what was cut."""
         self._marks = 0
         """Runs of turns that are gone, each with a line in its place."""
+        self._calls = 0
+        """Calls in them."""
         self._standing: list[int] = []
         """Units that are not gone, of the messages that were looked at."""
         self._asked: list[int] = []
@@ -192,7 +197,11 @@ class _Cuts:
 
     def _used(self, end: int) -> int:
         """Tokens of all messages up to `end`, without what was cut."""
-        return sum(self._costs[: end + 1]) + LINE * self._marks
+        return sum(self._costs[: end + 1]) + self._marked()
+
+    def _marked(self) -> int:
+        """Tokens of what stands for the turns that are gone."""
+        return LINE * self._marks + contents_cost(self._calls, self.contents)
 
     def _cost(self, place: Place) -> int:
         """Tokens of a block as it stands."""
@@ -247,10 +256,15 @@ class _Cuts:
 
     def _ranked_units(self, recent: int, end: int, terms: Terms) -> list[int]:
         """Units before the recent turns that may go whole, the ones that are needed least first."""
+        newest = self._newest(end)
+        # The line that stands for turns would stand beside the ask else.
+        beside = {self._history.unit_of[at] for at in (newest - 1, newest + 1) if 0 <= at <= end}
         found = [
             number
             for number in self._standing
-            if self._history.units[number].last < recent and self._may_go(self._history.units[number])
+            if self._history.units[number].last < recent
+            and number not in beside
+            and self._may_go(self._history.units[number])
         ]
 
         def rank(number: int) -> tuple[float, int]:
@@ -285,13 +299,18 @@ class _Cuts:
         """
         history = self._history
         head = min(history.head, end)
-        newest = max((number for number in self._asked if number <= end), default=-1)
+        newest = self._newest(end)
         for number in (*(n for n in self._asked if head <= n < end), *range(head)):
             if number == newest:
                 continue
             for at, block in enumerate(history.messages[number].content):
                 if isinstance(block, Text):
                     yield (number, at), _ASK
+
+    def _newest(self, end: int) -> int:
+        """The message with the newest words of a person; -2 where there are none."""
+        said = (number for number in reversed(self._asked) if number <= end and self._history.said(number))
+        return next(said, -2)
 
     # ------------------------------------------------------------ cutting
 
@@ -322,22 +341,26 @@ class _Cuts:
                 break
             span = self._history.units[number].span
             before[number] = [self._costs[at] for at in span]
-            opened = self._opens(number + 1)
+            opened, marked = self._opens(number + 1), self._marked()
             self.gone.add(number)
-            marks = self._opens(number) + self._opens(number + 1) - opened
+            self._marks += self._opens(number) + self._opens(number + 1) - opened
+            self._calls += self._history.calls(number)
             for at in span:
                 self._costs[at] = self._kept_cost(at)
-            over -= sum(before[number]) - sum(self._costs[at] for at in span) - LINE * marks
-            self._marks += marks
+            over -= sum(before[number]) - sum(self._costs[at] for at in span) + marked - self._marked()
         for run in self._runs(sorted(before)):
             if run[0] - 1 in self.gone or run[-1] + 1 in self.gone:
                 continue
-            # A run that is shorter than the line in its place may as well stay.
+            # A run that is shorter than what stands in its place may as well stay.
             spans = [at for number in run for at in self._history.units[number].span]
             costs = [cost for number in run for cost in before[number]]
-            if sum(costs) - sum(self._costs[at] for at in spans) <= LINE:
+            calls = sum(map(self._history.calls, run))
+            if sum(costs) - sum(self._costs[at] for at in spans) <= LINE + contents_cost(
+                calls, self.contents
+            ):
                 self.gone.difference_update(run)
                 self._marks -= 1
+                self._calls -= calls
                 for at, cost in zip(spans, costs, strict=True):
                     self._costs[at] = cost
         self._standing = [number for number in self._standing if number not in self.gone]
@@ -375,36 +398,3 @@ def _text_of(block: Block) -> str:
         case ToolUse():
             return f"{block.name} {arguments(block)}"
     return ""
-
-
-# ---------------------------------------------------------------- where nothing can be restored
-
-
-def _without_repeats(request: Request, scene: Scene) -> Request:
-    """The request with each result that stands above word for word told in a line."""
-    names: dict[str, str] = {}
-    known: dict[str, str] = {}
-    messages: list[Message] = []
-    repeats = 0
-    for message in request.messages:
-        content: list[Block] = []
-        for block in message.content:
-            if isinstance(block, ToolUse):
-                names[block.id] = f"{block.name} {arguments(block)[:200]}"
-            elif isinstance(block, ToolResult) and len(block.text) >= _SAME and not block.is_error:
-                text, earlier = block.text, known.get(block.text)
-                if earlier is None:
-                    known[text] = names.get(block.tool_use_id, "an earlier call")
-                elif all(isinstance(part, Text) for part in block.content):
-                    repeats += 1
-                    block = replace(block, content=(replace(block.content[-1], text=_same(text, earlier)),))
-            content.append(block)
-        messages.append(replace(message, content=tuple(content)))
-    if not repeats:
-        return request
-    scene.did.append(f"told {repeats} results, which stand above word for word, in a line each")
-    return replace(request, messages=tuple(messages))
-
-
-def _same(text: str, call: str) -> str:
-    return f"[the same {text.count(chr(10)) + 1:,} lines as the result of {call} above]"
