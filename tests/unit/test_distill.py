@@ -21,6 +21,25 @@ Call = tuple[str, dict[str, Any], str]
 CODE = "\n".join(f"def step_{n}(value: int) -> int:\n    return value * {n}  # part {n}\n" for n in range(60))
 
 
+MODULE = "\n".join(
+    f"""def load_part_{n}(rows: list[int], limit: int = {n}) -> int:
+    \"\"\"Loads part {n} of the rows.
+
+    It goes on for some lines.
+    \"\"\"
+    total = 0
+    for row in rows[:limit]:
+        total += convert_row_{n}(row) * {n * 7919}
+        if total > {n * 104729}:
+            raise TooManyRows(total)
+    log.debug("part %s of the rows is loaded", {n})
+    return total
+
+"""
+    for n in range(30)
+)
+
+
 def conversation(*calls: Call, ask: str = "Please look.") -> Request:
     turns = [Message("user", (Text(ask),))]
     for number, (name, arguments, text) in enumerate(calls):
@@ -38,9 +57,9 @@ def results(request: Request) -> list[str]:
     ]
 
 
-def distilled(*calls: Call, restorable: bool = True) -> tuple[list[str], Scene]:
+def distilled(*calls: Call, restorable: bool = True, ask: str = "Please look.") -> tuple[list[str], Scene]:
     scene = Scene(count=tokens.count, restorable=restorable)
-    return results(DistillStage().apply(conversation(*calls), scene)), scene
+    return results(DistillStage().apply(conversation(*calls, ask=ask), scene)), scene
 
 
 def bash(text: str, command: str = "./run.sh") -> Call:
@@ -50,6 +69,11 @@ def bash(text: str, command: str = "./run.sh") -> Call:
 def read(text: str, path: str = "/repo/app/steps.py", first: int = 1, **more: Any) -> Call:
     lines = "\n".join(f"{number:6d}\t{line}" for number, line in enumerate(text.split("\n"), first))
     return "Read", {"file_path": path, **more}, lines
+
+
+def narrow(text: str) -> str:
+    """A file as `read` shows it, with its numbers not aligned: all else must stay."""
+    return re.sub(r"(?m)^ +(?=\d+\t)", "", text)
 
 
 def saved(before: str, after: str) -> float:
@@ -337,6 +361,28 @@ def test_a_long_table_keeps_its_ends_its_shape_and_rows_of_trouble() -> None:
     assert saved(text, short) > 0.8
 
 
+def test_a_table_without_a_head_and_a_report_in_columns_keep_what_stands_out() -> None:
+    rows = [f"{n % 37 + 3},{n % 7 + 1},src/part{n % 9}.py,load_{n * 7919}" for n in range(200)]
+    rows[120] = "412,33,src/part3.py,load_everything"
+    (table,), _ = distilled(bash("\n".join(rows), "lizard --csv src"))
+    report = [
+        f"{n % 37 + 3:>8}{n % 7 + 1:>7}{n * 31 % 977:>7}{n % 5:>7} load_{n * 7919}@src/part{n % 9}.py"
+        for n in range(200)
+    ]
+    report[120] = f"{412:>8}{33:>7}{4100:>7}{9:>7} load_everything@src/part3.py"
+    text = "\n".join(
+        ["  NLOC    CCN   token  PARAM  location", "-" * 40, *report, "200 functions, 1 file analyzed"]
+    )
+    (short,), scene = distilled(bash(text, "lizard src"))
+    for needle in (rows[0], rows[120], rows[199], "200 rows"):
+        assert needle in table
+    for needle in ("NLOC    CCN", report[0], report[120], report[199], "200 functions, 1 file analyzed"):
+        assert needle in short
+    assert saved("\n".join(rows), table) > 0.6
+    assert saved(text, short) > 0.6
+    assert text in scene.originals.values()
+
+
 def test_progress_bars_and_colours_go_and_messages_between_them_stay() -> None:
     bars = "".join(f"\r[{'#' * n}{'.' * (40 - n)}] {n * 2}%" for n in range(41))
     text = f"start\x1b[32m ok\x1b[0m\n{bars[:900]}\rwarning: mirror 7 is slow{bars[900:]}\ndone in 3s"
@@ -347,15 +393,155 @@ def test_progress_bars_and_colours_go_and_messages_between_them_stay() -> None:
     assert not scene.originals
 
 
+@pytest.mark.parametrize("sign", ["\t", "→", " |"])
+def test_numbers_of_lines_are_not_aligned_and_all_else_stays(sign: str) -> None:
+    lines = CODE.split("\n")
+    text = "\n".join(f"{number:6d}{sign}{line}" for number, line in enumerate(lines, 1))
+    text += "\n\n<system-reminder>\nMind the style.\n</system-reminder>"
+    (short,), scene = distilled(("Read", {"file_path": "/repo/app/steps.py"}, text), restorable=False)
+    numbered = [f"{number}\t{line}" for number, line in enumerate(lines, 1)]
+    told = [] if sign == "\t" else ["[each line begins with its number and a tab]"]
+    assert short.split("\n")[:-4] == [*told, *numbered]
+    assert short.endswith("\n\n<system-reminder>\nMind the style.\n</system-reminder>")
+    assert saved(text, short) > 0.15
+    assert not scene.originals
+
+
+# ---------------------------------------------------------------- long files
+
+
+def function(number: int) -> str:
+    """One function of `MODULE` as `read` shows it, with its numbers."""
+    lines = narrow(read(MODULE)[2]).split("\n")
+    return "\n".join(lines[number * 14 : number * 14 + 12])
+
+
+def unfolded(text: str, scene: Scene) -> list[str]:
+    """The lines of a file with gaps, each gap filled with the lines of these numbers from what was kept."""
+    handle = text.split('left out; read "lynkr:')[1].split('"')[0]
+    kept = scene.originals[handle].split("\n")
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if mark := re.fullmatch(r"\[… lines (\d+)-(\d+)(?:: .*)?\]", line):
+            lines += kept[int(mark[1]) - 1 : int(mark[2])]
+        elif handle not in line:
+            lines.append(line)
+    return [narrow(line) for line in lines]
+
+
+def test_of_a_long_file_the_functions_stay_that_were_spoken_of() -> None:
+    traceback = 'Traceback:\n  File "/repo/app/parts.py", line 150, in load_part_10\nTooManyRows: 41'
+    (_, text), scene = distilled(
+        bash(traceback, "python -m app"),
+        read(MODULE, "/repo/app/parts.py"),
+        ask="Why does convert_row_21 get rows twice? The log says `load_part_4` ran once.",
+    )
+    assert saved(read(MODULE)[2], text) > 0.5
+    assert all(function(n) in text for n in (4, 10, 21))
+    assert all(f"def load_part_{n}(rows: list[int], limit: int = {n}) -> int:" in text for n in range(30))
+    assert all(f"Loads part {n} of the rows." in text for n in range(30))
+    assert "convert_row_5, TooManyRows, log.debug]" in text
+    assert "limit=" not in text.split("\n")[0]
+    assert unfolded(text, scene) == narrow(read(MODULE)[2]).split("\n")
+
+
+def test_lines_that_a_wide_search_found_stay_with_what_is_around_them() -> None:
+    hits = "\n".join(
+        f"app/parts.py:{n * 14 + 8}:        total += convert_row_{n}(row) * {n * 7919}" for n in range(1, 30)
+    )
+    hits += "\n" + "\n".join(f"app/other.py:{n}:        total += x" for n in range(1, 30))
+    (_, text), scene = distilled(bash(hits, "grep -rn 'total +=' app"), read(MODULE, "/repo/app/parts.py"))
+    assert all(f"total += convert_row_{n}(row) * {n * 7919}" in text for n in range(1, 30))
+    assert not scene.originals or unfolded(text, scene) == narrow(read(MODULE)[2]).split("\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "ask"),
+    [
+        (
+            read("\n".join(MODULE.split("\n")[:300]), "/repo/app/parts.py", offset=1, limit=300),
+            "Please look.",
+        ),
+        (read(MODULE, "/repo/app/parts.py"), "Review parts.py line by line."),
+        (read(MODULE, "/repo/app/parts.txt"), "Please look."),
+        (read("\n".join(MODULE.split("\n")[:80]), "/repo/app/parts.py"), "Please look."),
+    ],
+    ids=["a part", "asked for by name", "no code", "short"],
+)
+def test_what_was_asked_for_in_so_many_words_comes_whole(call: Call, ask: str) -> None:
+    (text,), scene = distilled(call, ask=ask)
+    assert text == narrow(call[2])
+    assert not scene.originals
+
+
+def test_without_a_way_back_a_long_file_stays_whole() -> None:
+    (text,), _ = distilled(read(MODULE), restorable=False)
+    assert text == narrow(read(MODULE)[2])
+
+
+def test_what_was_left_out_of_a_file_is_shown_when_it_is_asked_for_again() -> None:
+    middle = "\n".join(MODULE.split("\n")[140:196])
+    (first, part, again, third), scene = distilled(
+        read(MODULE), read(middle, first=141, offset=141, limit=56), read(MODULE), read(MODULE)
+    )
+    assert "convert_row_12(row)" not in first
+    assert all(function(n) in part or f"convert_row_{n}(row)" in part for n in (10, 11, 12, 13))
+    known = f"{first}\n{part}\n{again}"
+    assert all(f"total += convert_row_{n}(row) * {n * 7919}" in known for n in range(30))
+    assert "total += convert_row_5(row)" in again
+    assert len(third) < 500
+    assert unfolded(first, scene) == narrow(read(MODULE)[2]).split("\n")
+
+
+def test_after_an_edit_a_long_file_is_shown_by_what_changed() -> None:
+    changed = MODULE.replace("total += convert_row_7(row)", "total += convert_row_seven(row)")
+    edit = "Edit", {"file_path": "/repo/app/steps.py", "old_string": "x", "new_string": "y"}, "Done. " * 9
+    (first, _, second, third), scene = distilled(read(MODULE), edit, read(changed), read(changed))
+    assert "convert_row_7(row)" not in first
+    assert "+        total += convert_row_seven(row)" in second
+    assert saved(read(changed)[2], second) > 0.9
+    assert read(changed)[2] in scene.originals.values()
+    # Who reads it once more wants to see what was not shown.
+    assert "convert_row_seven(row)" in third
+    assert "total += convert_row_20(row)" in third
+
+
+BRACED = {
+    "store.ts": "  async load{n}(rows: Row[], limit = {n}): Promise<number> {{",
+    "store.go": "  func (s *Store) Load{n}(rows []Row, limit int) (int, error) {{",
+    "Store.java": "  public static int load{n}(List<Row> rows, int limit) throws IOException {{",
+    "store.rs": "  pub fn load{n}(&self, rows: &[Row], limit: usize) -> Result<usize, Error> {{",
+    "store.cs": "  public int Load{n}(Row[] rows, int limit)\n  {{",
+}
+
+
+@pytest.mark.parametrize("name", BRACED)
+def test_functions_in_braces_keep_their_heads(name: str) -> None:
+    body = "".join(f"    total += convert_{{n}}(rows[{line}], limit * {{n}}{line});\n" for line in range(9))
+    functions = [
+        BRACED[name].format(n=n)
+        + f"\n{body.format(n=n)}    if (total > {n}) {{\n      stop();\n    }}\n  }}\n"
+        for n in range(20)
+    ]
+    text = "class Store {\n  rows: Row[];\n" + "\n".join(functions) + "}"
+    (short,), scene = distilled(read(text, f"/repo/{name}"), ask="What does convert_7 do?")
+    assert saved(read(text)[2], short) > 0.4
+    assert all(BRACED[name].format(n=n).split("\n")[0] in short for n in range(20))
+    assert "rows: Row[];" in short
+    assert "total += convert_7(rows[8], limit * 78)" in short
+    assert "total += convert_8(rows[8], limit * 88)" not in short
+    assert unfolded(short, scene) == narrow(read(text)[2]).split("\n")
+
+
 # ---------------------------------------------------------------- files read again
 
 
 def test_a_file_read_again_is_named_and_not_repeated() -> None:
     (first, second), scene = distilled(read(CODE), read(CODE))
-    assert first == read(CODE)[2]
+    assert first == narrow(read(CODE)[2])
     assert "Read /repo/app/steps.py" in second
     assert saved(first, second) > 0.9
-    assert list(scene.originals.values()) == [first]
+    assert list(scene.originals.values()) == [read(CODE)[2]]
 
 
 def test_a_changed_file_is_shown_by_its_changes() -> None:
@@ -393,7 +579,7 @@ def put_together(text: str, earlier: list[str]) -> list[str]:
             first, last = int(mark[1]), int(mark[2])
             there = int(mark[3] or first)
             lines += [
-                f"{number:6d}\t" + known[str(number - first + there)].split("\t", 1)[1]
+                f"{number}\t" + known[str(number - first + there)].split("\t", 1)[1]
                 for number in range(first, last + 1)
             ]
         else:
@@ -411,7 +597,7 @@ def test_a_file_whose_parts_were_read_shows_what_is_new() -> None:
     )
     assert saved(whole[2], third) > 0.4
     assert "import added" in third
-    assert put_together(third, [first, second]) == whole[2].split("\n")
+    assert put_together(third, [first, second]) == narrow(whole[2]).split("\n")
     assert whole[2] in scene.originals.values()
     # What the third showed is known to the fourth.
     assert len(again) < 700
@@ -421,7 +607,7 @@ def test_a_file_of_the_same_name_elsewhere_is_another_file() -> None:
     (_, second), scene = distilled(
         read(CODE, "/repo/a/__init__.py"), read(CODE + "\nx = 1", "/repo/b/__init__.py")
     )
-    assert second == read(CODE + "\nx = 1")[2]
+    assert second == narrow(read(CODE + "\nx = 1")[2])
     assert not scene.originals
 
 
@@ -564,7 +750,13 @@ def test_hostile_texts_take_no_long_time_and_lose_nothing(name: str, kind: str) 
 def test_real_code_of_this_project_goes_through() -> None:
     files = sorted(Path(__file__).parent.glob("test_wire_*.py"))[:12]
     calls = [read(path.read_text(encoding="utf-8"), str(path)) for path in files]
-    texts, scene = distilled(*calls, *calls)
-    assert texts[: len(calls)] == [call[2] for call in calls]
-    assert all("unchanged" in text or "same as" in text for text in texts[len(calls) :])
-    assert len(scene.originals) == len(calls)
+    texts, scene = distilled(*calls, *calls, *calls)
+    first, second, third = (texts[start : start + len(calls)] for start in range(0, len(texts), len(calls)))
+    for text, again, call in zip(first, second, calls, strict=True):
+        whole = narrow(call[2]).split("\n")
+        assert (unfolded(text, scene) if "left out" in text else text.split("\n")) == whole
+        shown = {*text.split("\n"), *again.split("\n")}
+        assert all(line in shown for line in whole)
+    assert any("left out" in text for text in first)
+    assert all("unchanged" in text or "same as" in text or "stand above" in text for text in third)
+    assert sum(map(tokens.count, third)) < 0.1 * sum(map(tokens.count, (call[2] for call in calls)))

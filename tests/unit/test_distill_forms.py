@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lynkr_desktop.engine.optimization.block_cache import BlockCache, block_key
 from lynkr_desktop.engine.optimization.distill import (
     DistillStage,
+    findings,
     grouping,
     json_forms,
     long_listing,
@@ -20,7 +21,8 @@ from lynkr_desktop.engine.optimization.distill import (
 )
 from lynkr_desktop.engine.optimization.distill.diffing import matches, unified
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
-from lynkr_desktop.engine.optimization.distill.reread import applied, listing_of
+from lynkr_desktop.engine.optimization.distill.listing import listing_of
+from lynkr_desktop.engine.optimization.distill.reread import applied
 from lynkr_desktop.engine.optimization.stage import PATH, Scene, handle_of
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult, ToolUse
 
@@ -172,6 +174,59 @@ def test_a_terminal_keeps_its_lines_and_its_words(text: str) -> None:
     clean = terminal.clean(text)
     assert clean.count("\n") == text.count("\n")
     assert len(clean) <= len(text)
+
+
+findings_lines = st.lists(
+    st.tuples(
+        st.sampled_from(["src/app/a.py", "src/app/b.py", "c.py"]),
+        st.integers(1, 40),
+        st.sampled_from([":3", ":12", ""]),
+        st.sampled_from(
+            [
+                "E501 Line is too long by far",
+                "E502 Two of them",
+                "E502 Two of the same code",
+                "E501 …",
+                "error: no such name",
+                "B1 x: 3: y",
+            ]
+        ),
+    ),
+    min_size=10,
+    max_size=40,
+)
+
+
+@settings(max_examples=300)
+@given(findings_lines, st.booleans(), st.lists(st.sampled_from(["", "Found 3 errors.", " 3: x"]), max_size=3))
+def test_findings_can_be_read_back(
+    made: list[tuple[str, int, str, str]], in_order: bool, rest: list[str]
+) -> None:
+    made = sorted(made, key=lambda one: one[:2]) if in_order else made
+    lines = [f"{path}:{line}{column}: {message}" for path, line, column, message in made]
+    text = "\n".join([*lines, *rest])
+    if (short := findings.group_findings(text)) is not None:
+        read = findings.ungroup_findings(short)
+        assert read == findings.by_place(text)
+        assert sorted(read.split("\n")) == sorted(text.split("\n"))
+
+
+def test_a_finding_is_said_once_and_all_its_places_stay() -> None:
+    lines = [
+        f"src/app/{name}.py:{line}:5: {message}"
+        for name in ("one", "two", "three")
+        for line in range(1, 60, 4)
+        for message in (
+            "FBT001 Boolean-typed positional argument in function definition",
+            f"X{line} odd {name}",
+        )
+    ]
+    short = findings.group_findings("\n".join(lines))
+    assert short is not None
+    assert short.count("Boolean-typed positional") == 1
+    assert " 1:5 5:5 9:5 13:5" in short
+    assert all(f"X{line} odd {name}" in short for name in ("one", "three") for line in (1, 57))
+    assert short.count("FBT001 …") == 2
 
 
 texts = st.lists(st.sampled_from([*"abcdefghijkl", "", "+x", "-x", "@@"]), max_size=25)

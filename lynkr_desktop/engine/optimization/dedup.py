@@ -31,9 +31,9 @@ _RUN = 8
 _LENGTH = 600
 """The same in characters."""
 
-_NUMBER = re.compile(r"^[ \t]{1,8}\d{1,6}(?:\t|→)")
-"""How tools that read files number lines. Other numbers may be what a result is about."""
-
+_NUMBER = re.compile(r"[ \t]{0,8}(\d{1,6})(?:\t|→)")
+"""How tools that read files number lines, each one more than the last. Other numbers may be what a result is
+about."""
 
 _REMEMBERED = 1_000
 _known: OrderedDict[tuple[int, int], tuple[int, ...]] = OrderedDict()
@@ -143,7 +143,7 @@ def _shingles(text: str) -> Sequence[int]:
         return known
     lines = text.split("\n")
     if "\t" in text or "→" in text:
-        lines = [_NUMBER.sub("", line, count=1) for line in lines]
+        lines = _without_numbers(lines)
     lines = list(map(str.rstrip, lines))
     numbers, lengths = list(map(hash, lines)), list(map(len, lines))
     runs = zip(*(numbers[at:] for at in range(_SHINGLE)), strict=False)
@@ -153,6 +153,17 @@ def _shingles(text: str) -> Sequence[int]:
     while len(_known) > _REMEMBERED:
         _known.popitem(last=False)
     return found
+
+
+def _without_numbers(lines: list[str]) -> list[str]:
+    found = [_NUMBER.match(line) for line in lines]
+    numbers = [int(number[1]) if number else -2 for number in found]
+    around = zip([-9, *numbers], numbers, [*numbers[1:], -9], strict=False)
+    counted = [before + 1 == number or number + 1 == after for before, number, after in around]
+    return [
+        line[number.end() :] if number and one else line
+        for line, number, one in zip(lines, found, counted, strict=True)
+    ]
 
 
 def _results(content: tuple[Block, ...]) -> bool:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization.distill import (
     blobs,
+    findings,
     grouping,
     json_forms,
     long_listing,
@@ -18,14 +20,19 @@ from lynkr_desktop.engine.optimization.distill import (
 )
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.filler import mark_filler, mark_repeated_warnings
+from lynkr_desktop.engine.optimization.distill.listing import Listing, listing_of, narrow
 from lynkr_desktop.engine.optimization.distill.logs import mark_templates
-from lynkr_desktop.engine.optimization.distill.reread import listing_of
-from lynkr_desktop.engine.optimization.distill.shortening import Lines, Note
+from lynkr_desktop.engine.optimization.distill.mentions import Mentions
+from lynkr_desktop.engine.optimization.distill.outline import fold
+from lynkr_desktop.engine.optimization.distill.shortening import Lines, Note, note_for
 from lynkr_desktop.engine.optimization.distill.source import Source
 from lynkr_desktop.engine.optimization.distill.traces import mark_library_frames, mark_repeated_blocks
 
 _MIN_SHARE, _MIN_TOKENS = 0.15, 40
 """What a replacement must save."""
+
+_MIN_LOSSLESS_SHARE = 0.05
+"""The same where nothing can have to be asked for again."""
 
 _LOSSY_GAIN = 0.75
 """A form that leaves something out must be this much smaller than the best one that does not."""
@@ -47,7 +54,8 @@ class Form(Struct, frozen=True):
         kind: of what it is a form, in words for people.
         lossless: whether nothing is lost.
         saved: tokens that it has fewer than the original.
-        shown: of a file that was read again, which lines still stand in the text, as (start, end).
+        shown: of a file with gaps, which lines still stand in the text, as (start, end).
+        original: what is kept where something is left out; empty where that is the whole text.
     """
 
     text: str
@@ -55,9 +63,16 @@ class Form(Struct, frozen=True):
     lossless: bool
     saved: int = 0
     shown: tuple[tuple[int, int], ...] = ()
+    original: str = ""
 
 
-def best_form(text: str, source: Source, count: Callable[[str], int], note: Note | None) -> Form | None:
+def best_form(
+    text: str,
+    source: Source,
+    count: Callable[[str], int],
+    note: Note | None,
+    mentions: Mentions | None = None,
+) -> Form | None:
     """The smallest form of a text that is worth it, a lossless one where that has most of the gain.
 
     Args:
@@ -65,11 +80,17 @@ def best_form(text: str, source: Source, count: Callable[[str], int], note: Note
         source: what it came from.
         count: tokens of a text.
         note: makes the line that stands for what is left out; None where nothing may be lost.
+        mentions: what was spoken of before, where the text is a whole file that is new.
     """
     forms: list[Form] = []
+    if source.kind in ("file", "other") and not text.startswith(_FOLDER_VIEW):
+        listing = listing_of(text, partial=source.partial)
+        if (short := narrow(text, listing)) is not None:
+            forms.append(Form(short, "line numbers", True))
+        if mentions is not None and (folded := _outline(text, listing, source.path, mentions)):
+            forms.append(folded)
     if source.kind == "file" and not text.startswith(_FOLDER_VIEW):
-        if note is not None:
-            forms += _of_file(text, source, note)
+        forms += _of_file(text, source, note) if note is not None else ()
     else:
         head, body, tail = split_envelope(text)
         clean = terminal.clean(body)
@@ -84,20 +105,20 @@ def best_form(text: str, source: Source, count: Callable[[str], int], note: Note
     if not shorter:
         return None
     before = count(text)
-    counted = [Form(form.text, form.kind, form.lossless, before - count(form.text)) for form in shorter]
+    counted = [replace(form, saved=before - count(form.text)) for form in shorter]
     kept = max((form for form in counted if form.lossless), key=_saved, default=None)
     cut = max((form for form in counted if not form.lossless), key=_saved, default=None)
     best = kept
     if cut is not None and before - cut.saved < _LOSSY_GAIN * (before - (kept.saved if kept else 0)):
         best = cut
-    if best is None or not worth_it(before, best.saved):
+    if best is None or not worth_it(before, best.saved, lossless=best.lossless):
         return None
     return best
 
 
-def worth_it(before: int, saved: int) -> bool:
+def worth_it(before: int, saved: int, *, lossless: bool = False) -> bool:
     """Whether a replacement that saves some of a text's tokens is worth it."""
-    return saved >= max(_MIN_TOKENS, _MIN_SHARE * before)
+    return saved >= max(_MIN_TOKENS, (_MIN_LOSSLESS_SHARE if lossless else _MIN_SHARE) * before)
 
 
 def _saved(form: Form) -> int:
@@ -117,6 +138,7 @@ def _lossless(body: str, clean: str) -> Iterator[Form]:
             return
     for group, kind in (
         (grouping.group_hits, "search results"),
+        (findings.group_findings, "findings of linters"),
         (grouping.group_paths, "listings"),
         (long_listing.shorten_listing, "listings"),
         (trees.undraw_tree, "listings"),
@@ -124,6 +146,15 @@ def _lossless(body: str, clean: str) -> Iterator[Form]:
     ):
         if (grouped := group(clean)) is not None:
             yield Form(grouped, kind, True)
+
+
+def _outline(text: str, listing: Listing, path: str, mentions: Mentions) -> Form | None:
+    """A file with gaps. What is kept are its lines alone, so that they have the numbers that the gaps say."""
+    original = text[len(listing.head) : len(text) - len(listing.tail)]
+    folded = fold(listing, path, mentions, note_for(original))
+    if folded is None:
+        return None
+    return Form(folded.text, "source files", False, shown=folded.shown, original=original)
 
 
 def _of_file(text: str, source: Source, note: Note) -> Iterator[Form]:
@@ -172,6 +203,7 @@ def _log(clean: str, first: int, note: Note) -> Iterator[Form]:
         "test and build logs": mark_filler(lines) + mark_repeated_warnings(lines),
         "stack traces": mark_library_frames(lines) + mark_repeated_blocks(lines),
         "generated files in diffs": blobs.mark_generated_diffs(lines),
+        "tables": tables.mark_rows(lines),
         "logs": mark_templates(lines),
     }
     if any(counts.values()) and (short := lines.shortened(note)):

@@ -46,7 +46,7 @@ def group_hits(text: str) -> str | None:
     paths = [path for path, _ in grouped if path]
     if hits < max(_MIN_LINES, 0.5 * len(lines)):
         return None
-    prefix = _common_folder(paths)
+    prefix = common_folder(paths)
     parts = [HITS_UNDER.format(prefix) if prefix else HITS]
     for path, rest in grouped:
         if path:
@@ -93,7 +93,7 @@ def group_paths(text: str) -> str | None:
             grouped.append((folder + "/", [name]))
     if paths < _MIN_LINES or paths < 0.6 * len(lines):
         return None
-    prefix = _common_folder([folder for folder, _ in grouped if folder])
+    prefix = common_folder([folder for folder, _ in grouped if folder])
     parts = [PATHS_UNDER.format(prefix) if prefix else PATHS]
     parts += [
         f"{folder[len(prefix) :] or './'}: {' '.join(names)}" if folder else f"|{names[0]}"
@@ -135,7 +135,7 @@ def _prefix_of(legend: str) -> str:
     return found[1] if found else ""
 
 
-def _common_folder(paths: Sequence[str]) -> str:
+def common_folder(paths: Sequence[str]) -> str:
     """The folder that all paths begin with, with its slash, where naming it once is worth it."""
     if len(paths) < 3:
         return ""

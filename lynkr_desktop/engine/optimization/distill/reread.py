@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 from msgspec import Struct
 
 from lynkr_desktop.engine.optimization.distill.diffing import matches, unified
-from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
+from lynkr_desktop.engine.optimization.distill.listing import MIN_LINES, Listing, numbered
 from lynkr_desktop.engine.optimization.distill.shortening import Note
 from lynkr_desktop.engine.optimization.distill.source import Source, same_file
 
-_NUMBERED = re.compile(r"[ \t]{0,8}L?(\d{1,7})(\t|→| ?\||:)(.*)", re.DOTALL)
 _VERSIONS = 24
 """The newest versions of a file, and parts of it, to which a new one is compared."""
 
@@ -24,65 +22,22 @@ _DIFFED = 3
 _RUN = 8
 """Lines that stand elsewhere together, and are therefore left out."""
 
-_MIN_LINES = 6
 _ALIKE = 0.5
 """Part of a file's lines that must stand in the context, for a diff to be easier to read than the file."""
 
 
-class Listing(Struct, frozen=True):
-    """The lines of a file as a tool showed them.
-
-    Attributes:
-        head: what stands before them in the result.
-        tail: what stands behind them.
-        lines: without numbers.
-        first: number of the first line; 0 where that is not known.
-        numbered: whether the tool wrote numbers.
-    """
-
-    head: str
-    tail: str
-    lines: tuple[str, ...]
-    first: int
-    numbered: bool
-
-
 class Version(Struct, frozen=True):
-    """A file's text that stands in the context; `label` says where, `key` tells it from others."""
+    """A file's text that stands in the context; `label` says where, `key` tells it from others.
+
+    Where it is `folded`, only parts of it stand there, which are versions of their own.
+    """
 
     path: str
     label: str
     listing: Listing
     joined: str
     key: str
-
-
-def listing_of(text: str, *, partial: bool) -> Listing:
-    """The lines of a file, from the result of a tool that showed it, or a part of it."""
-    head, body, tail = split_envelope(text)
-    lines = body.split("\n")
-    begin = 0
-    while begin < min(4, len(lines)) and not _NUMBERED.match(lines[begin]):
-        begin += 1
-    numbered: list[str] = []
-    first = 0
-    sign = ""
-    for line in lines[begin:]:
-        found = _NUMBERED.match(line)
-        if (
-            found is None
-            or (numbered and int(found[1]) != first + len(numbered))
-            or sign not in ("", found[2])
-        ):
-            break
-        if not numbered:
-            first, sign = int(found[1]), found[2]
-        numbered.append(found[3])
-    if len(numbered) < _MIN_LINES:
-        return Listing(head, tail, tuple(lines), 0 if partial else 1, numbered=False)
-    before = "".join(f"{line}\n" for line in lines[:begin])
-    after = "".join(f"\n{line}" for line in lines[begin + len(numbered) :])
-    return Listing(head + before, after + tail, tuple(numbered), first, numbered=True)
+    folded: bool = False
 
 
 class Standing:
@@ -91,10 +46,10 @@ class Standing:
     def __init__(self) -> None:
         self._versions: dict[str, list[Version]] = defaultdict(list)
 
-    def add(self, path: str, label: str, listing: Listing, key: str) -> None:
-        """Takes a file's text that stands whole in the context."""
-        if len(listing.lines) >= _MIN_LINES:
-            version = Version(path, label, listing, "\n" + "\n".join(listing.lines) + "\n", key)
+    def add(self, path: str, label: str, listing: Listing, key: str, *, folded: bool = False) -> None:
+        """Takes a file's text that stands in the context."""
+        if len(listing.lines) >= MIN_LINES:
+            version = Version(path, label, listing, "\n" + "\n".join(listing.lines) + "\n", key, folded)
             self._versions[posixpath.basename(path)].append(version)
 
     def of(self, path: str) -> list[Version]:
@@ -108,7 +63,7 @@ def unchanged(source: Source, listing: Listing, version: Version, note: Note) ->
     lines = listing.lines
     while not listing.numbered and lines and not lines[-1]:  # what stands behind the last line's end
         lines = lines[:-1]
-    if len(lines) < _MIN_LINES:
+    if len(lines) < MIN_LINES:
         return None
     at = version.joined.find("\n" + "\n".join(lines) + "\n")
     if at < 0:
@@ -125,7 +80,7 @@ def difference(source: Source, listing: Listing, version: Version, note: Note) -
     """A diff against an earlier version; None where the two have too little in common."""
     old, new = version.listing.lines, listing.lines
     pairs = matches(old, new)
-    if len(pairs) < max(_MIN_LINES, _ALIKE * len(new)):
+    if len(pairs) < max(MIN_LINES, _ALIKE * len(new)):
         return None
     old_first, new_first = max(1, version.listing.first), listing.first
     if source.partial or new_first > 1:
@@ -142,7 +97,7 @@ def difference(source: Source, listing: Listing, version: Version, note: Note) -
 
 
 def known_left_out(
-    source: Source, text: str, listing: Listing, versions: Sequence[Version], note: Note
+    source: Source, listing: Listing, versions: Sequence[Version], note: Note
 ) -> tuple[str, tuple[tuple[int, int], ...]] | None:
     """The file without the runs of lines that stand in earlier versions or parts of it, wherever that is.
 
@@ -155,7 +110,6 @@ def known_left_out(
         old = version.listing.lines
         for at, window in enumerate(zip(old, old[1:], old[2:], strict=False)):
             places.setdefault(window, (number, at))
-    raw = text[len(listing.head) : len(text) - len(listing.tail)].split("\n")
     first = max(1, listing.first)
     parts: list[str] = []
     shown: list[tuple[int, int]] = []
@@ -167,7 +121,7 @@ def known_left_out(
         while size < min(len(lines) - index, len(old) - at) and lines[index + size] == old[at + size]:
             size += 1
         if size >= _RUN:
-            parts += raw[begin:index]
+            parts += numbered(listing, begin, index)
             shown.append((begin, index))
             there = versions[number].listing.first and versions[number].listing.first + at
             where = f", there from line {there}" if there and there != first + index else ""
@@ -178,7 +132,7 @@ def known_left_out(
         index += max(1, size)
     if not gone:
         return None
-    parts += raw[begin:]
+    parts += numbered(listing, begin)
     shown.append((begin, len(lines)))
     said = f"{gone} of {len(lines)} lines of {source.path}, which stand above unchanged,"
     return "\n".join([f"{listing.head}{note(said)}", *parts]) + listing.tail, tuple(shown)

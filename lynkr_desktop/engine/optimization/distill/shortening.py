@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from lynkr_desktop.engine.optimization.stage import handle_of, left_out
+
 Note = Callable[[str], str]
 """Makes of what is left out the line that says so, with the handle of the original."""
 
@@ -68,3 +70,15 @@ class Lines:
         first, last = self._first + start, self._first + end - 1
         which = f"lines {first}-{last}" if last > first else f"line {first}"
         return f"[… {which}: {why}]" if why else f"[… {which}]"
+
+
+def note_for(text: str) -> Note:
+    """What makes the line for something that is left out of a text. Its handle is made when it is needed."""
+    handle: list[str] = []
+
+    def note(what: str) -> str:
+        if not handle:
+            handle.append(handle_of(text))
+        return left_out(what, handle[0])
+
+    return note

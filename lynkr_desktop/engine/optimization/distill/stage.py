@@ -7,28 +7,30 @@ later would rewrite a prefix that a provider has cached.
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization.block_cache import BlockCache, block_key
+from lynkr_desktop.engine.optimization.distill import outline
 from lynkr_desktop.engine.optimization.distill.envelope import unwrapped
 from lynkr_desktop.engine.optimization.distill.forms import Form, best_form, worth_it
+from lynkr_desktop.engine.optimization.distill.listing import Listing, listing_of
+from lynkr_desktop.engine.optimization.distill.mentions import Mentions, Places, places_in
 from lynkr_desktop.engine.optimization.distill.reread import (
-    Listing,
     Standing,
     Version,
     diffed,
     difference,
     known_left_out,
-    listing_of,
     same_again,
     unchanged,
 )
-from lynkr_desktop.engine.optimization.distill.shortening import Note
+from lynkr_desktop.engine.optimization.distill.shortening import note_for
 from lynkr_desktop.engine.optimization.distill.source import Source, source_of, written_by
-from lynkr_desktop.engine.optimization.stage import PATH, Scene, Stage, handle_of, left_out
+from lynkr_desktop.engine.optimization.stage import PATH, Scene, Stage
 from lynkr_desktop.engine.wire.canonical import Block, Message, Request, Text, ToolResult, ToolUse
 from lynkr_desktop.protocol.optimization import StageName
 
@@ -52,8 +54,8 @@ class DistillStage(Stage):
 
     name: StageName = "distill_compression"
 
-    def __init__(self, cache: BlockCache[Form | Listing] | None = None) -> None:
-        self.cache: BlockCache[Form | Listing] = BlockCache() if cache is None else cache
+    def __init__(self, cache: BlockCache[Form | Listing | Places] | None = None) -> None:
+        self.cache: BlockCache[Form | Listing | Places] = BlockCache() if cache is None else cache
 
     def apply(self, request: Request, scene: Scene) -> Request:
         """The request with smaller tool results; the same object where there is nothing to do."""
@@ -71,16 +73,21 @@ class DistillStage(Stage):
 class _Walk:
     """One way through a request, from its first block to its last."""
 
-    def __init__(self, cache: BlockCache[Form | Listing], scene: Scene) -> None:
+    def __init__(self, cache: BlockCache[Form | Listing | Places], scene: Scene) -> None:
         self.blocks: Counter[str] = Counter()
         self.saved: Counter[str] = Counter()
         self._cache = cache
         self._scene = scene
-        self._calls: dict[str, ToolUse] = {}
+        self._sources: dict[str, Source | None] = {}
         self._standing = Standing()
+        self._mentions = Mentions()
         self._seen: dict[bytes, str] = {}
+        self._read: set[bytes] = set()
 
     def message(self, message: Message) -> Message:
+        for block in message.content:
+            if isinstance(block, Text):
+                self._mentions.say(block.text, person=message.role == "user")
         content = tuple(map(self._block, message.content))
         if all(new is old for new, old in zip(content, message.content, strict=True)):
             return message
@@ -88,7 +95,8 @@ class _Walk:
 
     def _block(self, block: Block) -> Block:
         if isinstance(block, ToolUse):
-            self._calls[block.id] = block
+            source = self._sources[block.id] = source_of(block)
+            self._mentions.call(block, source.looks_for if source else "")
             if written := written_by(block):
                 path, text = written
                 listing = Listing("", "", tuple(text.split("\n")), 1, numbered=False)
@@ -96,7 +104,7 @@ class _Walk:
             return block
         if not isinstance(block, ToolResult):
             return block
-        source = source_of(self._calls.get(block.tool_use_id))
+        source = self._sources.get(block.tool_use_id, Source())
         if source is None:
             return block
         content = tuple(
@@ -109,20 +117,25 @@ class _Walk:
 
     def _part(self, part: Text, source: Source, is_error: bool) -> Text:
         if len(part.text) < _MIN_CHARS or f'left out; read "{PATH}' in part.text:
+            self._mentions.find(places_in(part.text))
             return part
         wrapped = unwrapped(part.text)
         text = wrapped.output if wrapped else part.text
         self._scene.check_time()
         key = block_key(text)
+        if source.kind != "file":
+            self._mentions.find(self._places(text, key))
         form = (
             self._again(text, key)
             or self._reread(text, key, source, is_error)
-            or self._form(text, key, source)
+            or self._form(text, key, source, is_error)
         )
+        if source.kind == "file":
+            self._read.add(key)
         if form is None:
             return part
         if not form.lossless:
-            self._scene.keep(text)
+            self._scene.keep(form.original or text)
         self.blocks[form.kind] += 1
         self.saved[form.kind] += form.saved
         return replace(part, text=wrapped.around(form.text) if wrapped else form.text)
@@ -131,7 +144,7 @@ class _Walk:
         """A result that came before, word for word."""
         if not self._scene.restorable or key not in self._seen:
             return None
-        return self._worth(text, same_again(text, self._seen[key], _note(text)), _AGAIN)
+        return self._worth(text, same_again(text, self._seen[key], note_for(text)), _AGAIN)
 
     def _reread(self, text: str, key: bytes, source: Source, is_error: bool) -> Form | None:
         """A file of which earlier lines stand in the context."""
@@ -139,8 +152,12 @@ class _Walk:
             return None
         listing = self._listing(text, key, partial=source.partial)
         versions = self._standing.of(source.path) if self._scene.restorable else []
-        note = _note(text)
-        for version in versions:
+        note = note_for(text)
+        # What was asked for in vain is shown when it is asked for again.
+        parts = [version for version in versions if not version.folded]
+        if source.partial or key in self._read:
+            versions = parts
+        for version in parts:
             if (said := unchanged(source, listing, version, note)) and (
                 form := self._worth(text, said, _REREAD)
             ):
@@ -154,39 +171,51 @@ class _Walk:
         if form is None:
             form = self._changed(text, listing, source, versions) or _NO_FORM
             self._remember(its_key, form)
+        self._stand(source, listing, form, key)
+        return form if form is not _NO_FORM else None
+
+    def _stand(self, source: Source, listing: Listing, form: Form, key: bytes) -> None:
+        """Notes the parts of a file that stand in its form."""
         for start, end in form.shown:
             part = replace(
                 listing, lines=listing.lines[start:end], first=listing.first and listing.first + start
             )
             self._standing.add(source.path, source.label, part, f"{key.hex()}:{start}:{end}")
-        return form if form is not _NO_FORM else None
 
     def _changed(
         self, text: str, listing: Listing, source: Source, versions: Sequence[Version]
     ) -> Form | None:
         """A diff against one earlier version, or the file without what stands in several of them."""
-        note = _note(text)
+        note = note_for(text)
         diffs = [difference(source, listing, version, note) for version in diffed(versions)]
         diff = min((diff for diff in diffs if diff is not None), key=len, default=None)
-        rest = known_left_out(source, text, listing, versions, note)
+        parts = [version for version in versions if not version.folded]
+        rest = known_left_out(source, listing, parts, note) if parts else None
         if rest is not None and (diff is None or len(rest[0]) < _CLEARER * len(diff)):
             form = self._worth(text, rest[0], _REREAD)
             return form and replace(form, shown=rest[1])
         return None if diff is None else self._worth(text, diff, _REREAD)
 
-    def _form(self, text: str, key: bytes, source: Source) -> Form | None:
-        """The form that a text has whatever stands before it. What stays whole may be referred to later."""
+    def _form(self, text: str, key: bytes, source: Source, is_error: bool) -> Form | None:
+        """The form that a text has by itself. What stays whole may be referred to later."""
+        is_file = source.kind == "file"
+        name = posixpath.basename(source.path)
+        new = is_file and not (source.partial or is_error or self._standing.of(source.path))
+        mentions = self._mentions if new and self._scene.restorable else None
+        spoken = mentions.key(name) if mentions and text.count("\n") >= outline.MIN_LINES else ""
         about = (source.kind, source.path, source.partial, source.looks_for, self._scene.restorable)
-        its_key = block_key("form", repr(about), key.hex())
+        its_key = block_key("form", repr(about), spoken, key.hex())
         form = self._remembered(its_key)
         if form is None:
-            note = _note(text) if self._scene.restorable else None
-            form = best_form(text, source, self._scene.count, note) or _NO_FORM
+            note = note_for(text) if self._scene.restorable else None
+            form = best_form(text, source, self._scene.count, note, mentions if spoken else None) or _NO_FORM
             self._remember(its_key, form)
-        self._seen.setdefault(key, source.label)
-        if source.kind == "file" and form.lossless:
+        if not form.shown:
+            self._seen.setdefault(key, source.label)
+        if is_file and (form.lossless or form.shown):
             listing = self._listing(text, key, partial=source.partial)
-            self._standing.add(source.path, source.label, listing, key.hex())
+            self._standing.add(source.path, source.label, listing, key.hex(), folded=not form.lossless)
+            self._stand(source, listing, form, key)
         return None if form is _NO_FORM else form
 
     def _worth(self, text: str, said: str, kind: str) -> Form | None:
@@ -203,21 +232,18 @@ class _Walk:
         self._cache.put(its_key, listing, 2 * len(text) + 60 * len(listing.lines))
         return listing
 
+    def _places(self, text: str, key: bytes) -> Places:
+        its_key = block_key("places", key.hex())
+        found = self._cache.get(its_key)
+        if isinstance(found, Places):
+            return found
+        places = places_in(text)
+        self._cache.put(its_key, places, 100 * len(places) + 40 * sum(map(len, places.values())))
+        return places
+
     def _remembered(self, key: bytes) -> Form | None:
         found = self._cache.get(key)
         return found if isinstance(found, Form) else None
 
     def _remember(self, key: bytes, form: Form) -> None:
-        self._cache.put(key, form, 200 + 2 * len(form.text))
-
-
-def _note(text: str) -> Note:
-    """What makes the line for something that is left out of a text. Its handle is made when it is needed."""
-    handle: list[str] = []
-
-    def note(what: str) -> str:
-        if not handle:
-            handle.append(handle_of(text))
-        return left_out(what, handle[0])
-
-    return note
+        self._cache.put(key, form, 200 + 2 * len(form.text) + 2 * len(form.original))

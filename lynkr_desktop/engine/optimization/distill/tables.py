@@ -1,19 +1,33 @@
-"""Long tables of comma- or tab-separated values: head, tail, and a summary of each column."""
+"""Long tables: head, tail, rows that stand out, and, where they are separated by commas or tabs, a summary of
+each column."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 from lynkr_desktop.engine.optimization.distill.filler import alarming
-from lynkr_desktop.engine.optimization.distill.shortening import Note
+from lynkr_desktop.engine.optimization.distill.shortening import Lines, Note
 from lynkr_desktop.engine.optimization.distill.unusual import unusual_in
 
-_MIN_ROWS = 80
+_MIN_ROWS = 50
 _FIRST, _LAST = 8, 4
+_OUTERMOST = 5
+"""Rows with the greatest values of a column of numbers, and with the least ones, that stay."""
+
+_MOST_TIED = 3
+"""Rows that may have the least value for it to say something."""
+
 _MAX_LISTED = 12
 _MAX_CHARS = 4_000_000
+_CELLS = 4
+"""Cells by which a row of a report is told from other lines."""
+
+_NUMBER = re.compile(r"-?\d[\d.,]{0,20}%?")
+_WHY = "rows that do not stand out"
 
 
 def shorten_table(text: str, note: Note) -> str | None:
@@ -33,21 +47,26 @@ def shorten_table(text: str, note: Note) -> str | None:
     except csv.Error:
         return None
     header, *records = rows
+    if any(_as_number(name) is not None for name in header):
+        header, records = [f"column {number}" for number in range(1, len(header) + 1)], rows
     regular = [row for row in records if len(row) == len(header)]
     if len(rows) != len(lines) or len(regular) < 0.98 * len(records) or len(set(header)) < len(header):
         return None
-    if any(_as_number(name) is not None for name in header):
-        return None
-    first, last = 1 + _FIRST, len(lines) - _LAST
+    begin = len(rows) - len(records)
+    first, last = begin + _FIRST, len(lines) - _LAST
     odd = {
-        index for index in range(1, len(lines)) if len(rows[index]) != len(header) or alarming(lines[index])
+        index
+        for index in range(begin, len(lines))
+        if len(rows[index]) != len(header) or alarming(lines[index])
     }
-    places = [index for index, row in enumerate(rows) if index and len(row) == len(header)]
-    for column in zip(*(row for row in records if len(row) == len(header)), strict=True):
+    places = [index for index, row in enumerate(rows) if index >= begin and len(row) == len(header)]
+    outer: set[int] = set()
+    for column in zip(*regular, strict=True):
         odd |= {places[position] for position in unusual_in(column)}
+        outer |= {places[position] for position in _outermost(column)}
     if len(odd) > len(lines) // 4:
         return None
-    stays = sorted({*range(first), *odd, *range(last, len(lines))})
+    stays = sorted({*range(first), *odd, *outer, *range(last, len(lines))})
     summary = [f"  {name}: {_summary([row[i] for row in regular])}" for i, name in enumerate(header)]
     parts = [
         note(f"{len(lines) - len(stays)} of {len(records)} rows"),
@@ -60,6 +79,50 @@ def shorten_table(text: str, note: Note) -> str | None:
             parts.append(f"[… {between} rows]")
         parts.append(lines[index])
     return "\n".join(parts)
+
+
+def mark_rows(text: Lines) -> int:
+    """Marks rows of reports that tools print in columns, but for the ends and what stands out.
+
+    A row begins with a few cells, most of them numbers, and all rows of a table do so alike.
+    """
+    marked = 0
+    if len(text.lines) < _MIN_ROWS:
+        return 0
+    for shape, run in groupby(range(len(text.lines)), lambda index: _row_shape(text.lines[index])):
+        places = list(run)
+        if len(places) < _MIN_ROWS or shape.count("n") < _CELLS - 1:
+            continue
+        stays = {*places[:_FIRST], *places[-_LAST:]}
+        stays.update(place for place in places if alarming(text.lines[place]))
+        cells = [text.lines[place].split(None, _CELLS + 1) for place in places]
+        for column in list(zip(*cells, strict=False))[: _CELLS + 1]:
+            stays.update(places[position] for position in _outermost(column))
+        for place in places:
+            if place not in stays:
+                text.drop[place] = _WHY
+                marked += 1
+    return marked
+
+
+def _row_shape(line: str) -> str:
+    return "".join("n" if _NUMBER.fullmatch(cell) else "t" for cell in line.split(None, _CELLS)[:_CELLS])
+
+
+def _outermost(column: Sequence[str]) -> set[int]:
+    """Places of the greatest numbers of a column, and of the least ones where few are as small."""
+    numbers = [_as_number(value.rstrip("%")) for value in column]
+    known = sorted((number, -place) for place, number in enumerate(numbers) if number is not None)
+    if len(known) < 0.95 * len(column):
+        return set()
+    order = [place for _, place in known]
+    if order in (sorted(order), sorted(order, reverse=True)):  # numbered, or sorted by it
+        return set()
+    least = known[0][0]
+    ends = known[-_OUTERMOST:]
+    if sum(number == least for number, _ in known) <= _MOST_TIED:
+        ends += known[:_OUTERMOST]
+    return {-place for _, place in ends}
 
 
 def _summary(values: Sequence[str]) -> str:
