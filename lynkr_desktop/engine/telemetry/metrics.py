@@ -38,20 +38,22 @@ class _Count:
 class _Series:
     """The children of all metrics for one (tier, provider, model, status class)."""
 
-    __slots__ = ("cached", "cost", "input", "latency", "output", "requests", "ttft", "unpriced")
+    __slots__ = ("cached", "cost", "input", "latency", "output", "requests", "saved", "ttft", "unpriced")
 
     def __init__(self, metrics: Metrics, tier: str, provider: str, model: str, status: str) -> None:
         self.requests = _Count(metrics.requests.labels(tier, provider, model, status))
         self.input = _Count(metrics.tokens.labels(provider, model, "input"))
         self.cached = _Count(metrics.tokens.labels(provider, model, "cached"))
         self.output = _Count(metrics.tokens.labels(provider, model, "output"))
+        self.saved = _Count(metrics.saved.labels(provider, model))
         self.cost = _Count(metrics.cost.labels(provider, model))
         self.unpriced = _Count(metrics.unpriced.labels(provider, model))
         self.latency = metrics.latency.labels(tier, provider)
         self.ttft = metrics.ttft.labels(tier, provider)
 
     def settle(self) -> None:
-        for count in (self.requests, self.input, self.cached, self.output, self.cost, self.unpriced):
+        sums = (self.requests, self.input, self.cached, self.output, self.saved, self.cost, self.unpriced)
+        for count in sums:
             count.settle()
 
 
@@ -76,6 +78,12 @@ class Metrics:
             "lynkr_tokens",
             "Tokens by kind; cached ones are part of input.",
             ["provider", "model", "kind"],
+            registry=registry,
+        )
+        self.saved = Counter(
+            "lynkr_saved_tokens",
+            "Tokens that were taken off prompts before they were sent, by a count of our own.",
+            ["provider", "model"],
             registry=registry,
         )
         self.cost = Counter(
@@ -147,6 +155,7 @@ class Metrics:
         series.input.waiting += max(0, row.input_tokens)
         series.cached.waiting += max(0, row.cached_tokens)
         series.output.waiting += max(0, row.output_tokens)
+        series.saved.waiting += max(0, row.saved_tokens)
         if row.cost is None:
             if row.input_tokens or row.output_tokens:
                 series.unpriced.waiting += 1
