@@ -183,6 +183,7 @@ class Engine:
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
         self._tasks.spawn(self.prices.warm(), "price table")
+        self._tasks.spawn(self._snapshot.optimizer.warm(config.pipelines()), "stages")
         self._tasks.spawn(self._pull_if_needed(), "first model")
         self._state = "running"
         for name in loaded.inactive:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
 
@@ -166,6 +168,36 @@ async def test_long_requests_take_the_same_way() -> None:
     long = await optimizer.run(REQUEST, ("memory_dedup",), 10**6, None)
     assert short.request == long.request
     assert (await optimizer.run(REQUEST, (), 100, None)).request is REQUEST
+
+
+async def test_what_is_warmed_is_made_once_and_never_by_the_loop() -> None:
+    made: list[threading.Thread] = []
+
+    def make() -> Stage:
+        made.append(threading.current_thread())
+        return Doing(shorten)
+
+    optimizer = Optimizer({"memory_dedup": make})
+    await optimizer.warm([(), ("memory_dedup",), ("memory_dedup",)])
+    await asyncio.gather(*(optimizer.run(REQUEST, ("memory_dedup",), 100, None) for _ in range(5)))
+    await optimizer.run(REQUEST, ("memory_dedup", "sha256_lru_cache"), 100, None)
+    assert len(made) == 1
+    assert made[0] is not threading.main_thread()
+
+
+async def test_other_tasks_go_on_while_a_long_prompt_is_shortened() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait(request: Request, scene: Scene) -> Request:
+        inside.set()
+        assert go_on.wait(20)
+        return shorten(request, scene)
+
+    optimizer = Optimizer({"memory_dedup": lambda: Doing(wait)})
+    task = asyncio.create_task(optimizer.run(REQUEST, ("memory_dedup",), 20_000, None))
+    assert await asyncio.to_thread(inside.wait, 20)
+    go_on.set()
+    assert (await task).request is not REQUEST
 
 
 @pytest.mark.parametrize(

@@ -608,6 +608,13 @@ class Config(Options):
         """The stages of a profile: its own, or where it has none those of the general option."""
         return self.optimization.pipeline if own is None else own
 
+    def pipelines(self) -> set[tuple[StageName, ...]]:
+        """The stages of all profiles."""
+        return {
+            self.pipeline_for(None),
+            *(self.pipeline_for(each.pipeline) for each in self.routing.profiles.values()),
+        }
+
     @model_validator(mode="after")
     def _providers_are_known(self) -> Config:
         """Every provider has a kind, and every model of a tier names a provider that is there."""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from threading import Lock
+from typing import ParamSpec, TypeVar, get_args
 
 from lynkr_desktop.engine.optimization.pipeline import Optimized, Pipeline
 from lynkr_desktop.engine.optimization.stage import Stage
 from lynkr_desktop.engine.optimization.stages import HEADROOM
-from lynkr_desktop.engine.wire.canonical import Request
+from lynkr_desktop.engine.wire.canonical import Message, Request, Text
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.optimization import StageName
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 HEADER = "x-lynkr-optimize"
 """`off`, or the stages for this request, parted by commas."""
@@ -20,8 +27,11 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 CACHE: StageName = "sha256_lru_cache"
 """It answers instead of shortening, so the flow asks it before anything is sent; see `engine.cache`."""
 
-_LONG = 40_000
+_LONG = 12_000
 """Bytes of a request from which on its stages run in a thread, so that no other request waits."""
+
+_workers = ThreadPoolExecutor(2, "stages")
+"""More would gain nothing, for they share one interpreter, and each would take turns from the event loop."""
 
 
 class Optimizer:
@@ -35,6 +45,13 @@ class Optimizer:
         self._makers = makers
         self._stages: dict[StageName, Stage] = {}
         self._pipelines: dict[tuple[StageName, ...], Pipeline] = {}
+        self._making = Lock()
+
+    async def warm(self, pipelines: Iterable[Sequence[StageName]]) -> None:
+        """Loads what these pipelines need, so that no request waits for it."""
+        for names in set(map(tuple, pipelines)):
+            if any(name in self._makers for name in names):
+                await _in_thread(self._warmed, names)
 
     async def run(
         self, request: Request, stages: Sequence[StageName], size: int, window: int | None
@@ -47,24 +64,39 @@ class Optimizer:
             size: bytes of the request.
             window: tokens that the target takes, None where that is not known.
         """
-        pipeline = self._pipeline(tuple(stages))
+        names = tuple(stages)
+        pipeline = self._pipelines.get(names)
+        if pipeline is None:
+            pipeline = await _in_thread(self._pipeline, names)
         if not pipeline:
             return Optimized(request)
-        if size < _LONG and HEADROOM not in stages:
+        if HEADROOM in names:  # it waits most of its time, and others need not wait with it
+            return await asyncio.to_thread(pipeline.run, request, window)
+        if size < _LONG:
             return pipeline.run(request, window)
-        return await asyncio.to_thread(pipeline.run, request, window)
+        return await _in_thread(pipeline.run, request, window)
+
+    def _warmed(self, names: tuple[StageName, ...]) -> None:
+        self._pipeline(names).run(Request("", (Message("user", (Text(""),)),)))
 
     def _pipeline(self, names: tuple[StageName, ...]) -> Pipeline:
-        known = self._pipelines.get(names)
-        if known is None:
-            stages = [self._stage(name) for name in names if name in self._makers]
-            known = self._pipelines[names] = Pipeline(stages)
+        with self._making:
+            known = self._pipelines.get(names)
+            if known is None:
+                stages = [self._stage(name) for name in names if name in self._makers]
+                known = self._pipelines[names] = Pipeline(stages)
         return known
 
     def _stage(self, name: StageName) -> Stage:
         if name not in self._stages:
             self._stages[name] = self._makers[name]()
         return self._stages[name]
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`asyncio.to_thread`, by few threads."""
+    call = partial(copy_context().run, work, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_workers, call)
 
 
 def stages_for(configured: Sequence[StageName], headers: Mapping[str, str]) -> tuple[StageName, ...]:
