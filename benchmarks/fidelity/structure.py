@@ -13,7 +13,8 @@ def violations(before: Request, after: Request, reachable: frozenset[str] = froz
     Args:
         before: as the client sent it.
         after: as it goes to the model.
-        reachable: tools that are not offered but can still be called through one that is.
+        reachable: tools that are not offered but can still be called through one that is. A call through
+            that one is the call that it stands for, with the same name, arguments and id.
     """
     found: list[str] = []
     if before.system != after.system:
@@ -21,7 +22,7 @@ def violations(before: Request, after: Request, reachable: frozenset[str] = froz
     if _last_words(before) != _last_words(after):
         found.append("last words of the user changed")
     found += _pairing(after)
-    found += _order(before, after)
+    found += _order(before, after, reachable)
     offered = {tool.name for tool in after.tools}
     had = {tool.name for tool in before.tools}
     called = {
@@ -73,10 +74,10 @@ def _pairing(request: Request) -> list[str]:
     return found
 
 
-def _order(before: Request, after: Request) -> list[str]:
+def _order(before: Request, after: Request, reachable: frozenset[str]) -> list[str]:
     """Calls that changed or moved. Whole turns may be gone: that is for the needles to judge."""
     old = _calls(before.messages)
-    new = _calls(after.messages)
+    new = [_meant(call, reachable) for call in _calls(after.messages)]
     places = {call.id: place for place, call in enumerate(old)}
     if any(call.id not in places for call in new):
         return ["a call appeared"]
@@ -88,6 +89,14 @@ def _order(before: Request, after: Request) -> list[str]:
     if any(errors[name] != error for name, error in _errors(before.messages).items() if name in errors):
         found.append("a failed call no longer says so")
     return found
+
+
+def _meant(call: ToolUse, reachable: frozenset[str]) -> ToolUse:
+    """The call that one stands for which was made through another tool."""
+    match call.input:
+        case {"name": str(name), "arguments": dict(given), **rest} if name in reachable and not rest:
+            return ToolUse(call.id, name, given) if call.name not in reachable else call
+    return call
 
 
 def _calls(messages: tuple[Message, ...]) -> list[ToolUse]:

@@ -73,11 +73,10 @@ def session_cost(situation: Situation, stages: Sequence[Stage], requests: int) -
         if name not in {tool.name for tool in request.tools}:
             tool = next(tool for tool in situation.tools if tool.name == name)
             if MORE_TOOLS in scene.inner:
-                found = scene.inner[MORE_TOOLS][1]({"query": tool.description})
-                cache.send((*request.tools, *own, *found.tools), rest + tokens.count(found.text))
+                text = scene.inner[MORE_TOOLS][1]({"query": tool.description}).text
             else:
                 text = scene.inner[DESCRIBE][1]({"names": [name]}).text
-                cache.send((*request.tools, *own), rest + tokens.count(text))
+            cache.send((*request.tools, *own), rest + tokens.count(text))
         messages.append(Message("assistant", (ToolUse(f"c{turn}", name, {}),)))
         messages.append(Message("user", (ToolResult(f"c{turn}", (Text("done"),)),)))
     return cache.cost

@@ -1,7 +1,7 @@
 """Tool lists under the two stages that shorten them: tokens saved, and whether what a task needs is in reach.
 
-A tool that is not offered counts as reached where a model that asks for it in plain words finds it: by
-`lynkr_more_tools`, or by the three tools that list, describe and call.
+A tool that is not offered counts as reached where a model that asks for it in plain words finds it, by
+`lynkr_more_tools` or by the tool that lists, and can call it.
 
     python -m benchmarks.fidelity.tool_sets
 """
@@ -102,15 +102,13 @@ def _reached(name: str, situation: Situation, scene: Scene) -> bool:
     tool = next(tool for tool in situation.tools if tool.name == name)
     # What a model says that needs a tool: what is to be done, not the tool's name.
     wanted = {"query": tool.description.split(".")[0][:80]}
-    if MORE_TOOLS in scene.inner:
-        found = scene.inner[MORE_TOOLS][1](wanted)
-        return name in {tool.name for tool in found.tools}
-    if LIST in scene.inner:
-        listed = scene.inner[LIST][1](wanted).text
-        required = tool.input_schema.get("required", [])
-        called = scene.inner[CALL][1]({"name": name, "arguments": dict.fromkeys(required, "x")}).call
-        return name in listed and called is not None and called[0] == name
-    return False
+    finder = next((finder for finder in (MORE_TOOLS, LIST) if finder in scene.inner), None)
+    if finder is None:
+        return False
+    listed = scene.inner[finder][1](wanted).text
+    required = tool.input_schema.get("required", [])
+    called = scene.inner[CALL][1]({"name": name, "arguments": dict.fromkeys(required, "x")}).call
+    return name in listed and called is not None and called[0] == name
 
 
 def _tool(line: str) -> Tool:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.optimization.stage import Scene
+from lynkr_desktop.engine.optimization.tool_sets import CALL
 from lynkr_desktop.engine.wire.canonical import Json, Message, Request, Text, Tool, ToolResult, ToolUse
 
 ASK = "Find out why the parser fails on empty input and fix it, then run the tests."
@@ -148,3 +149,24 @@ wild_tools = st.lists(
     ),
     max_size=60,
 ).map(tuple)
+
+
+def calls_of(request: Request) -> list[ToolUse]:
+    """All calls of the history."""
+    return [block for message in request.messages for block in message.content if isinstance(block, ToolUse)]
+
+
+def as_client_has_it(request: Request) -> tuple[Message, ...]:
+    """The turns with the calls that stand for others turned back."""
+    return tuple(
+        Message(
+            message.role,
+            tuple(
+                ToolUse(block.id, block.input["name"], block.input["arguments"])
+                if isinstance(block, ToolUse) and block.name == CALL
+                else block
+                for block in message.content
+            ),
+        )
+        for message in request.messages
+    )

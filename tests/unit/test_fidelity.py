@@ -98,7 +98,19 @@ def test_every_fault_of_structure_is_seen(request_: Request) -> None:
 
 
 def test_a_tool_that_can_be_called_through_another_is_no_fault(request_: Request) -> None:
-    assert violations(request_, replace(request_, tools=()), frozenset({"Bash"})) == []
+    reachable = frozenset({"Bash"})
+    assert violations(request_, replace(request_, tools=()), reachable) == []
+    call = request_.messages[1].content[0]
+    assert isinstance(call, ToolUse)
+
+    def through(arguments: object) -> Request:
+        other = ToolUse(call.id, "call_tool", {"name": call.name, "arguments": arguments})
+        messages = (request_.messages[0], Message("assistant", (other,)), *request_.messages[2:])
+        return replace(request_, messages=messages)
+
+    assert violations(request_, through(call.input), reachable) == []
+    assert "the input of a call changed" in violations(request_, through({"command": "rm"}), reachable)
+    assert "the input of a call changed" in violations(request_, through(call.input))
 
 
 def test_facts_must_stand_together_and_whole() -> None:

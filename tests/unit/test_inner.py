@@ -175,17 +175,6 @@ async def test_one_call_may_stand_for_another() -> None:
     assert made.stop_reason == "tool_use"
 
 
-async def test_tools_that_it_hands_out_are_offered_from_then_on() -> None:
-    found = Tool("mcp__db__query")
-    model = Model(reply(called("more", {}), reason="tool_use"), reply(said("ok")))
-    more: dict[str, InnerTool] = {
-        "more": lambda arguments: Inner(text="here", tools=(found, Tool("Bash"))),
-        RESTORE: restorer(ORIGINALS),
-    }
-    await through(model, more)
-    assert [tool.name for tool in model.asked[1].tools] == ["Bash", "mcp__db__query", RESTORE]
-
-
 async def test_a_model_that_goes_in_circles_is_stopped() -> None:
     model = Model(reply(called(RESTORE, {"id": "r_1"}), reason="tool_use"))
     events = await through(model)

@@ -12,14 +12,16 @@ from lynkr_desktop.engine.optimization.pipeline import Pipeline
 from lynkr_desktop.engine.optimization.stage import Inner, Stage
 from lynkr_desktop.engine.optimization.tool_selection import ToolSelectionStage
 from lynkr_desktop.engine.optimization.tool_sets import CALL, DESCRIBE, LIST, MORE_TOOLS
-from lynkr_desktop.engine.wire.canonical import Json, Message, Request, Tool, ToolChoice, ToolUse
+from lynkr_desktop.engine.wire.canonical import Json, Message, Tool, ToolChoice
 from tests.support.tool_sets import (
     ASK,
     OWN,
     SERVED,
     TOOLS,
+    as_client_has_it,
     asking,
     call,
+    calls_of,
     conversations,
     names,
     said,
@@ -165,7 +167,7 @@ def test_a_session_never_costs_more(situation: Situation) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(conversations())
-def test_the_list_only_grows_at_its_end_and_is_never_larger(grown: list[tuple[Message, ...]]) -> None:
+def test_the_list_is_the_same_in_each_turn_and_never_larger(grown: list[tuple[Message, ...]]) -> None:
     before: tuple[Tool, ...] = ()
     for messages in grown:
         request = asking(*messages)
@@ -179,26 +181,6 @@ def test_the_list_only_grows_at_its_end_and_is_never_larger(grown: list[tuple[Me
         assert {block.name for block in calls_of(changed)} <= offered
         assert size(changed, seen) <= size(request)
         before = changed.tools
-
-
-def calls_of(request: Request) -> list[ToolUse]:
-    return [block for message in request.messages for block in message.content if isinstance(block, ToolUse)]
-
-
-def as_client_has_it(request: Request) -> tuple[Message, ...]:
-    """The turns with the calls that stand for others turned back."""
-    return tuple(
-        Message(
-            message.role,
-            tuple(
-                ToolUse(block.id, block.input["name"], block.input["arguments"])
-                if isinstance(block, ToolUse) and block.name == CALL
-                else block
-                for block in message.content
-            ),
-        )
-        for message in request.messages
-    )
 
 
 def test_the_list_is_the_same_in_each_turn_and_what_was_called_can_be_called_again() -> None:

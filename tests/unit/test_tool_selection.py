@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from benchmarks.fidelity.tool_sets import judge, situations
 from lynkr_desktop.engine.optimization.inner import InnerAnswer
@@ -11,7 +14,7 @@ from lynkr_desktop.engine.optimization.pipeline import Pipeline
 from lynkr_desktop.engine.optimization.stage import Inner
 from lynkr_desktop.engine.optimization.tool_kinds import kind_of, prefix_of
 from lynkr_desktop.engine.optimization.tool_selection import ToolSelectionStage
-from lynkr_desktop.engine.optimization.tool_sets import MORE_TOOLS, directory
+from lynkr_desktop.engine.optimization.tool_sets import CALL, MORE_TOOLS, directory
 from lynkr_desktop.engine.providers.base import Answer, EventAnswer
 from lynkr_desktop.engine.wire.canonical import (
     BlockStarted,
@@ -26,6 +29,7 @@ from lynkr_desktop.engine.wire.canonical import (
     Tool,
     ToolChoice,
     ToolInputDelta,
+    ToolResult,
     ToolUse,
     Usage,
 )
@@ -35,8 +39,10 @@ from tests.support.tool_sets import (
     OWN,
     SERVED,
     TOOLS,
+    as_client_has_it,
     asking,
     call,
+    calls_of,
     conversations,
     names,
     said,
@@ -54,6 +60,11 @@ def select(request: Request) -> tuple[Request, list[str]]:
     """The shortened request, and what the stage did."""
     seen = scene()
     return STAGE.apply(request, seen), seen.did
+
+
+def tool_named(name: str) -> Tool:
+    """One of the tools."""
+    return next(tool for tool in TOOLS if tool.name == name)
 
 
 def more(request: Request, arguments: Json) -> Inner:
@@ -109,14 +120,31 @@ def test_nothing_happens_where_no_tool_may_be_called() -> None:
     assert STAGE.apply(request, scene()) is request
 
 
-def test_tools_that_history_or_tool_choice_names_are_offered() -> None:
-    changed, _ = select(
-        asking(
-            said(ASK), *call("mcp__music__lyrics_of"), tool_choice=ToolChoice("named", "mcp__mail__read_mail")
-        )
+def test_what_must_be_called_stands_behind_the_others() -> None:
+    first, _ = select(asking())
+    forced, _ = select(asking(tool_choice=ToolChoice("named", "mcp__mail__read_mail")))
+    assert names(forced) == [*names(first), "mcp__mail__read_mail"]
+
+
+def test_the_list_stays_the_same_whatever_is_called_and_asked_later() -> None:
+    first, _ = select(asking())
+    done = Message("assistant", (Text("Done."),))
+    later = asking(
+        *(said(ASK), *call("mcp__music__lyrics_of"), *call("Bash", 1), done),
+        said("Now make a playlist with the music server, by mcp__music__make_playlist"),
     )
-    assert names(changed)[-1] == "mcp__mail__read_mail"
-    assert "mcp__music__lyrics_of" in names(changed)
+    changed, _ = select(later)
+    assert changed.tools == first.tools
+    [held, own] = [
+        block for message in changed.messages for block in message.content if isinstance(block, ToolUse)
+    ]
+    assert held == ToolUse("t0", CALL, {"name": "mcp__music__lyrics_of", "arguments": {"subject": "x"}})
+    assert own == later.messages[3].content[0], "a call of what is offered stays"
+
+
+def test_tools_whose_arguments_the_vendor_checks_stay() -> None:
+    strict = Tool("mcp__bank__pay", "Pays.", {"type": "object"}, {"strict": True})
+    assert strict in select(asking(tools=(*TOOLS, strict)))[0].tools
 
 
 def test_a_tool_that_the_system_prompt_names_is_offered() -> None:
@@ -127,16 +155,6 @@ def test_a_tool_that_the_system_prompt_names_is_offered() -> None:
     assert "mcp__weather__tide_tables" not in names(select(asking(system=part))[0])
 
 
-def test_a_later_ask_adds_only_what_it_surely_means() -> None:
-    done = Message("assistant", (Text("Done."),))
-    first, _ = select(asking())
-    vague, _ = select(asking(said(ASK), done, said("Good, and now the one for the other song please")))
-    assert names(vague) == names(first)
-    sure, _ = select(asking(said(ASK), done, said("Now make a playlist with the music server")))
-    assert names(sure)[: len(first.tools)] == names(first)
-    assert "mcp__music__make_playlist" in names(sure)
-
-
 def test_the_cache_marker_moves_to_the_last_tool_that_is_kept() -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
     last = SERVED[-1]
@@ -144,63 +162,50 @@ def test_the_cache_marker_moves_to_the_last_tool_that_is_kept() -> None:
     tools = (*TOOLS[:-1], marked)
     changed, _ = select(asking(tools=tools))
     assert [tool.extra for tool in changed.tools] == [{}] * (len(changed.tools) - 1) + [mark]
-    called, _ = select(asking(said(ASK), *call(last.name), tools=tools))
-    assert called.tools[: len(changed.tools)] == changed.tools
-    assert last.name in names(called)
-    assert sum("cache_control" in tool.extra for tool in called.tools) == 1
+    forced, _ = select(asking(tools=tools, tool_choice=ToolChoice("named", last.name)))
+    assert sum("cache_control" in tool.extra for tool in forced.tools) == 1
 
 
 # ---------------------------------------------------------------- out of reach is nothing
 
 
 @pytest.mark.parametrize("needed", [tool.name for tool in SERVED])
-def test_a_model_that_needs_a_left_out_tool_gets_it(needed: str) -> None:
-    """A scripted model says in plain words what it wants to do, calls the tool that it gets, and goes on."""
+def test_a_model_that_needs_a_left_out_tool_finds_and_calls_it(needed: str) -> None:
+    """A scripted model says in plain words what it wants to do, and calls what it is told of."""
     request = asking()
-    changed, _ = select(request)
-    if needed in names(changed):
+    seen = scene()
+    if needed in names(STAGE.apply(request, seen)):
         return
-    words = needed.rsplit("__", 1)[1].replace("_", " ")
-    found = more(request, {"query": words})
-    assert needed in {tool.name for tool in found.tools}
-    assert needed in found.text
-    offered = next(tool for tool in found.tools if tool.name == needed)
-    assert offered == next(tool for tool in TOOLS if tool.name == needed)
-    # The client answered the call; from now on the tool is in the list, and with it the rest of its server.
-    later, _ = select(asking(said(ASK), *call(needed)))
-    assert names(later)[: len(changed.tools) + 1] == [*names(changed), needed]
-    assert {prefix_of(name) for name in names(later)[len(changed.tools) :]} == {prefix_of(needed)}
-    again, _ = select(asking(said(ASK), *call(needed), *call(names(later)[-1], 1)))
-    assert names(again) == names(later)
+    found = more(request, {"query": needed.rsplit("__", 1)[1].replace("_", " ")}).text
+    assert f"{needed}: " in found
+    assert encode_json(tool_named(needed).input_schema).decode() in found
+    assert CALL in found
+    arguments = {"subject": "s", "body": "b"}
+    made = seen.inner[CALL][1]({"name": needed, "arguments": arguments})
+    assert made.call == (needed, arguments)
 
 
 def test_a_query_may_name_tools_and_one_that_fits_nothing_gets_all_names() -> None:
     request = asking()
-    found = more(request, {"query": "`mcp__music__set_volume`, tide_tables"})
-    assert [tool.name for tool in found.tools][:2] == ["mcp__weather__tide_tables", "mcp__music__set_volume"]
-    nothing = more(request, {"query": "xyzzy"})
-    assert nothing.tools == ()
-    assert "queue_album" in nothing.text
+    found = more(request, {"query": "`mcp__music__set_volume`, tide_tables"}).text
+    for name in ("mcp__weather__tide_tables", "mcp__music__set_volume"):
+        assert f"{name}: {tool_named(name).description}" in found
+    nothing = more(request, {"query": "xyzzy"}).text
+    assert "queue_album" in nothing
+    assert len(nothing) < 10_000
 
 
-def test_where_nearly_all_were_called_the_rest_is_offered_instead_of_the_escape() -> None:
-    messages = [said(ASK)]
-    for number, each in enumerate(SERVED[:-1]):
-        messages += call(each.name, number)
-    seen = scene()
-    request = asking(*messages)
-    changed = STAGE.apply(request, seen)
-    assert sorted(names(changed)) == sorted(names(request))
-    assert not seen.inner
-    assert size(changed) == size(request)
+def test_an_answer_is_bounded() -> None:
+    long = tuple(Tool(f"mcp__long__do_{n}_thing", "does it " * 4_000, {"type": "object"}) for n in range(30))
+    found = more(asking(tools=(*TOOLS, *long)), {"query": " ".join(tool.name for tool in long)}).text
+    assert len(found) < 40_000
+    assert all(tool.name in found for tool in long[:20])
 
 
 @settings(max_examples=60, deadline=None)
 @given(wild_arguments)
 def test_any_arguments_are_answered(arguments: Json) -> None:
-    found = more(asking(), arguments)
-    assert found.text
-    assert len(found.tools) <= 40
+    assert more(asking(), arguments).text
 
 
 def test_in_all_situations_what_is_needed_is_offered_or_found() -> None:
@@ -216,18 +221,22 @@ def test_in_all_situations_what_is_needed_is_offered_or_found() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(conversations())
-def test_the_list_only_grows_at_its_end_and_is_never_larger(grown: list[tuple[Message, ...]]) -> None:
-    before: tuple[Tool, ...] = ()
+def test_each_turn_begins_as_the_one_before_and_is_never_larger(grown: list[tuple[Message, ...]]) -> None:
+    before: Request | None = None
     for messages in grown:
         request = asking(*messages)
         seen = scene()
         changed = STAGE.apply(request, seen)
         assert changed == ToolSelectionStage().apply(request, scene()), "the same without what is remembered"
-        assert changed.tools[: len(before)] == before
+        assert before is None or changed.tools == before.tools
+        assert before is None or changed.messages[: len(before.messages)] == before.messages
+        offered = {tool.name for tool in changed.tools} | seen.inner.keys()
+        assert {block.name for block in calls_of(changed)} <= offered
         assert all(tool in request.tools for tool in changed.tools)
-        assert (changed.messages, changed.system) == (request.messages, request.system)
-        assert size(changed, seen) <= size(request)
-        before = changed.tools
+        assert as_client_has_it(changed) == request.messages
+        assert changed.system == request.system
+        assert size(replace(changed, messages=()), seen) <= size(replace(request, messages=()))
+        before = changed
 
 
 @settings(max_examples=80, deadline=None)
@@ -251,13 +260,13 @@ def test_ten_thousand_tools() -> None:
     assert len(changed.tools) < 100
     escape, answer = seen.inner[MORE_TOOLS]
     assert len(escape.description) < 2_000
-    assert "mcp__s7__do_7_thing" in {tool.name for tool in answer({"query": "do_7_thing"}).tools}
+    assert "mcp__s7__do_7_thing: " in answer({"query": "do_7_thing"}).text
 
 
 def test_the_pipeline_offers_the_escape_behind_the_clients_tools() -> None:
     optimized = Pipeline([ToolSelectionStage()], seconds=30).run(asking())
-    assert MORE_TOOLS in optimized.inner
-    assert MORE_TOOLS in names(optimized.request)[-2:]
+    assert {MORE_TOOLS, CALL} <= optimized.inner.keys()
+    assert names(optimized.request)[-2:] == [MORE_TOOLS, CALL]
     assert not optimized.receipts[0].skipped
     assert optimized.receipts[0].after < optimized.receipts[0].before
 
@@ -368,8 +377,11 @@ async def test_the_client_sees_only_the_call_of_the_tool_that_the_model_found() 
 
     async def ask(request: Request) -> Answer:
         sent.append(request)
-        found = next(tool.name for tool in request.tools if tool.name.endswith("set_volume"))
-        return calls(found, {"subject": "10", "body": ""})
+        result = request.messages[-1].content[0]
+        assert isinstance(result, ToolResult)
+        found = re.search(r"\w+set_volume", result.text)
+        assert found is not None
+        return calls(CALL, {"name": found[0], "arguments": {"subject": "10", "body": ""}})
 
     first = calls(MORE_TOOLS, {"query": "set the volume"})
     answer = InnerAnswer(optimized.request, first, optimized.inner, ask, lambda request, answer: None)
@@ -378,4 +390,4 @@ async def test_the_client_sees_only_the_call_of_the_tool_that_the_model_found() 
     assert [(block.name, block.input) for block in reply.content if isinstance(block, ToolUse)] == [
         ("mcp__music__set_volume", {"subject": "10", "body": ""})
     ]
-    assert set(names(sent[0])) > set(names(optimized.request))
+    assert sent[0].tools == optimized.request.tools, "or the cached prompt would be lost"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from itertools import takewhile
 from typing import cast
 
 from msgspec.structs import replace
@@ -235,19 +234,8 @@ class _Turn:
 def _continued(request: Request, turn: _Turn) -> Request:
     """The request with the model's turn, and our answers to it."""
     results = tuple(ToolResult(call.id, (Text(said.text),)) for call, said in turn.answered)
-    tools = {tool.name: tool for _, said in turn.answered for tool in said.tools}
-    known = {tool.name for tool in request.tools}
-    # Before our own, as in the next turn, when the history names them: then the list stays the same.
-    own = tuple(takewhile(lambda tool: tool.name in turn.inner, reversed(request.tools)))[::-1]
-    return replace(
-        request,
-        messages=(*request.messages, Message("assistant", turn.content), Message("user", results)),
-        tools=(
-            *request.tools[: len(request.tools) - len(own)],
-            *(tool for name, tool in tools.items() if name not in known),
-            *own,
-        ),
-    )
+    turns = Message("assistant", turn.content), Message("user", results)
+    return replace(request, messages=(*request.messages, *turns))
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

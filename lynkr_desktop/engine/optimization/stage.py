@@ -48,13 +48,11 @@ class Inner(Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: the answer that the model gets.
-        tools: the client's tools that are offered from now on in this turn.
         call: one of the client's tools and its arguments: this is what the model meant, so the client gets
             this call in place of ours. Nothing is answered then.
     """
 
     text: str = ""
-    tools: tuple[Tool, ...] = ()
     call: tuple[str, Json] | None = None
 
 

@@ -1,52 +1,59 @@
 """Offers the tools that a task can use, of a large list; the others stay in reach.
 
-What is offered is decided by the first ask of a conversation and its system prompt. Later turns only add to
-it, behind what is there: a tool that was called, or one that a later ask names. To add one costs a provider's
-prompt cache of the whole conversation, so a likeness that is enough in the first turn is not enough later.
+What is offered is decided by the first ask of a conversation and its system prompt, and is the same in each
+turn: to add a tool would cost a provider's prompt cache of the whole conversation. What is held back is found
+by one tool, and called by another; see `tool_calls`.
 """
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
-
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization.stage import Inner, InnerTool, Scene, Stage
+from lynkr_desktop.engine.optimization.tool_calls import (
+    Held,
+    call_tool,
+    described,
+    in_one_line,
+    keeps_schema,
+)
 from lynkr_desktop.engine.optimization.tool_kinds import core_tools, prefix_of
 from lynkr_desktop.engine.optimization.tool_sets import (
+    CALL,
     MORE_TOOLS,
     SMALL_SERVER,
     Parted,
     Plans,
-    called,
     cost,
     directory,
     encoded,
     first_ask,
     index_of,
-    is_identifier,
     key_of,
     mentioned,
     named,
-    one_line,
 )
-from lynkr_desktop.engine.optimization.tool_words import Index, unsure
-from lynkr_desktop.engine.routing.clean import clean_text
+from lynkr_desktop.engine.optimization.tool_words import unsure
 from lynkr_desktop.engine.wire.canonical import Json, Request, Tool
 from lynkr_desktop.protocol.optimization import StageName
 
 FEW_TOOLS, FEW_TOKENS = 12, 2_500
 """A list of so many tools, or of so many tokens, is left as it is."""
 
-WORTH = 2_000
-"""Tokens that must be saved. A tool that is missed later costs the cached prompt twice, so that less would
-not pay for the chance of it; see `benchmarks/fidelity/tool_costs.py`."""
+WORTH = 1_000
+"""Tokens that must be saved: a model that has to look for a tool takes a prompt more, and may not look."""
 
 _OWN_TOOLS = 24
 """An agent that also has tools of servers keeps up to so many of its own."""
 
 _FOUND, _MOST = 8, 24
 """Tools that fit a query best, and those that a query may name."""
+
+_WHOLE = 3
+"""Of those that fit a query, how many are described in full."""
+
+_ROOM = 24_000
+"""Characters of an answer."""
 
 _NAMED = 700
 """Characters of the names of left-out tools that the model is told from the beginning."""
@@ -83,36 +90,17 @@ class _Known:
 
 
 class _Plan:
-    """What the beginning of a conversation decides.
+    """What the beginning of a conversation decides: a list of tools in two."""
 
-    Attributes:
-        parted: the list in two.
-        tool: by which the tools that are held back are found.
-        cost: its tokens.
-        worth: whether anything is saved.
-        later: the places of those that an ask of a later turn adds.
-    """
-
-    def __init__(self, parted: Parted, known: _Known, scene: Scene) -> None:
+    def __init__(self, parted: Parted, scene: Scene) -> None:
         self.parted = parted
-        self._known = known
-        self.tool = _more_tools(parted.held)
-        self.cost = cost(self.tool, scene.count)
-        self.worth = sum(parted.costs) >= self.cost + WORTH
-        self.later = lru_cache(maxsize=64)(self._asked)
-
-    @cached_property
-    def index(self) -> Index:
-        """Of the tools that are held back."""
-        return self._known.index.part(self.parted.places)
-
-    def _asked(self, text: str) -> tuple[int, ...]:
-        """Only what is sure: the ask names the tool, or its server and what it does."""
-        held = self.parted.held
-        meant = {place for place in mentioned(held, text) if is_identifier(held[place].name)}
-        if server := self.index.named_servers(text):
-            meant |= server.intersection(self.index.relevant(text))
-        return tuple(sorted(meant))
+        self.held = Held(parted)
+        self.tools = (
+            _more_tools(parted.held),
+            call_tool(f"{MORE_TOOLS} says which there are, and which arguments they take."),
+        )
+        own = sum(cost(tool, scene.count) for tool in self.tools)
+        self.worth = sum(parted.costs) >= own + WORTH
 
 
 class ToolSelectionStage(Stage):
@@ -141,11 +129,16 @@ class ToolSelectionStage(Stage):
         if plan is None:
             return request
         scene.parted = True
-        offered, held = plan.parted.grown(_added(request, plan), plan.cost)
-        if held:
-            scene.offer(plan.tool, _finder(plan))
-            scene.did.append(f"left out {len(held)} of {len(tools)} tools")
-        return replace(request, tools=offered)
+        for tool, answer in zip(plan.tools, (_finder(plan.held), plan.held.call), strict=True):
+            scene.offer(tool, answer)
+        scene.did.append(f"left out {len(plan.parted.held)} of {len(tools)} tools")
+        # What must be called in this turn stands behind the others.
+        forced = [plan.parted.held[place] for place in plan.parted.named((request.tool_choice.name,))]
+        return replace(
+            request,
+            tools=(*plan.parted.kept, *forced),
+            messages=plan.held.as_called(request.messages),
+        )
 
 
 def _plan(
@@ -155,7 +148,8 @@ def _plan(
     kept = known.kept.union(known.index.relevant(ask), said)
     if not kept:
         return None
-    # What a server offers is used together, and to leave out too little costs less than to add it later.
+    kept |= {place for place, tool in enumerate(tools) if keeps_schema(tool)}
+    # What a server offers is used together.
     for place in known.index.meant(ask):
         prefix = prefix_of(tools[place].name)
         if prefix and len(known.servers[prefix]) <= SMALL_SERVER:
@@ -170,26 +164,14 @@ def _plan(
         return None
     if len(kept) == len(tools):
         return None
-    plan = _Plan(Parted(tools, kept, scene), known, scene)
+    plan = _Plan(Parted(tools, kept, scene), scene)
     return plan if plan.worth else None
-
-
-def _added(request: Request, plan: _Plan) -> list[int]:
-    """The places of the held tools that came up since the first turn, in the order in which they did."""
-    added: dict[int, None] = {}
-    for message in request.messages[1:]:
-        if message.role == "assistant":
-            added |= dict.fromkeys(plan.parted.called(called(message)))
-        elif text := clean_text(message):
-            added |= dict.fromkeys(plan.later(text))
-    added |= dict.fromkeys(plan.parted.named((request.tool_choice.name,)))
-    return list(added)
 
 
 def _more_tools(held: tuple[Tool, ...]) -> Tool:
     return Tool(
         MORE_TOOLS,
-        f"Finds further tools by what they do and makes them callable. {len(held)} are not listed here. "
+        f"Finds further tools by what they do; they are called by {CALL}. {len(held)} are not listed here. "
         "Call this whenever none of the listed ones fits. Not listed:\n" + directory(held, _NAMED),
         {
             "type": "object",
@@ -204,18 +186,26 @@ def _more_tools(held: tuple[Tool, ...]) -> Tool:
     )
 
 
-def _finder(plan: _Plan) -> InnerTool:
+def _finder(held: Held) -> InnerTool:
     """What answers `lynkr_more_tools`."""
-    held = plan.parted.held
 
     def find(arguments: Json) -> Inner:
         query = _words(arguments)
-        places = dict.fromkeys((*named(held, query)[:_MOST], *plan.index.best(query, _FOUND)))
+        meant = named(held.tools, query)[:_MOST]
+        places = list(dict.fromkeys((*meant, *held.index.best(query, _FOUND))))
         if not places:
-            return Inner(text="No tool fits these words. There are:\n" + directory(held, _LISTED))
-        tools = tuple(held[place] for place in places)
-        lines = [f"- {tool.name}: {one_line(tool)}".rstrip(": ") for tool in tools]
-        return Inner(text="These tools can be called now:\n" + "\n".join(lines), tools=tools)
+            return Inner(text="No tool fits these words. There are:\n" + directory(held.tools, _LISTED))
+        whole = max(_WHOLE, len(meant))
+        parts = [f"Call these by {CALL}, with their names and arguments."]
+        room = _ROOM
+        for number, place in enumerate(places):
+            tool = held.tools[place]
+            part = described(tool) if number < whole else in_one_line(tool)
+            if len(part) > room:
+                part = in_one_line(tool)
+            parts.append(part)
+            room -= len(part)
+        return Inner(text="\n\n".join(parts))
 
     return find
 

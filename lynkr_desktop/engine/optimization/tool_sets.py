@@ -1,8 +1,7 @@
 """What the stages that shorten the list of tools share: parting it, and keeping it from turn to turn.
 
 Tools stand before everything else in a prompt: where their list changes, a provider's prompt cache serves
-nothing of it. So what is offered goes by the beginning of a conversation, which each turn repeats, and grows
-only at its end.
+nothing of it. So what is offered goes by the beginning of a conversation, which each turn repeats.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from lynkr_desktop.engine.optimization.stage import Scene
 from lynkr_desktop.engine.optimization.tool_kinds import parameters, prefix_of, server_words
 from lynkr_desktop.engine.optimization.tool_words import Entry, Index
 from lynkr_desktop.engine.routing.clean import clean_text
-from lynkr_desktop.engine.wire.canonical import Message, Tool, ToolUse
+from lynkr_desktop.engine.wire.canonical import Message, Tool
 
 MORE_TOOLS = "lynkr_more_tools"
 """The tool by which a model finds tools that are left out."""
@@ -92,43 +91,12 @@ class Parted:
             scene.check_time()
             self.costs.append(cost(tool, scene.count))
         self._by_name: dict[str, list[int]] = {}
-        self._by_server: dict[str, list[int]] = {}
         for place, tool in enumerate(self.held):
             self._by_name.setdefault(tool.name, []).append(place)
-            self._by_server.setdefault(prefix_of(tool.name), []).append(place)
 
     def named(self, names: Iterable[str]) -> list[int]:
         """The places of the held tools of these names, in the order of the names."""
         return [place for name in dict.fromkeys(names) for place in self._by_name.get(name, ())]
-
-    def called(self, names: Iterable[str]) -> list[int]:
-        """The places of the held tools of these names, each followed by the others of a small server.
-
-        What a server offers is used together, and each later change of the list costs more than they do.
-        """
-        places: dict[int, None] = {}
-        for place in self.named(names):
-            places[place] = None
-            prefix = prefix_of(self.held[place].name)
-            beside = self._by_server[prefix] if prefix else ()
-            if len(beside) <= SMALL_SERVER:
-                places |= dict.fromkeys(beside)
-        return list(places)
-
-    def grown(self, added: Sequence[int], own_cost: int) -> tuple[tuple[Tool, ...], tuple[Tool, ...]]:
-        """What is offered, and what is still held back, once some held tools were added.
-
-        Args:
-            added: their places, in the order in which they came up.
-            own_cost: tokens of what the engine offers so that the rest can be reached. Where the rest is
-                smaller than that, all of it is offered.
-        """
-        taken = set(added)
-        rest = [place for place in range(len(self.held)) if place not in taken]
-        grown = (*self.kept, *(self.held[place] for place in added))
-        if sum(self.costs[place] for place in rest) < own_cost:
-            return (*grown, *(self.held[place] for place in rest)), ()
-        return grown, tuple(self.held[place] for place in rest)
 
 
 def cost(tool: Tool, count: Callable[[str], int]) -> int:
@@ -159,11 +127,6 @@ def first_ask(messages: Sequence[Message]) -> str:
     return clean_text(messages[0]) if messages and messages[0].role == "user" else ""
 
 
-def called(message: Message) -> list[str]:
-    """The names of the tools that the model called in a turn."""
-    return [block.name for block in message.content if isinstance(block, ToolUse)]
-
-
 def mentioned(tools: Sequence[Tool], text: str) -> tuple[int, ...]:
     """The places of the tools whose whole name stands in a text, not as a part of another name."""
     if len(tools) > _MANY:
@@ -180,11 +143,6 @@ def named(tools: Sequence[Tool], query: str) -> list[int]:
         for place, tool in enumerate(tools)
         if tool.name in words or tool.name[len(prefix_of(tool.name)) :] in words
     ]
-
-
-def is_identifier(name: str) -> bool:
-    """Whether a name is none that people also write as a plain word."""
-    return not name.isalpha() or not (name.islower() or name.istitle())
 
 
 def index_of(tools: Iterable[Tool], tick: Callable[[], None] = lambda: None) -> Index:

@@ -209,10 +209,6 @@ class Index:
             for word, times in seen.items()
         }
 
-    def part(self, places: Iterable[int]) -> Index:
-        """An index of some of the tools."""
-        return Index([self._entries[place] for place in places])
-
     def scores(self, text: str) -> list[float]:
         """How much each tool has to do with a text."""
         asked = dict.fromkeys(terms(text), 1.0)
@@ -255,8 +251,3 @@ class Index:
         """The places of the tools that fit a query best, best first."""
         ranked = sorted(((-score, place) for place, score in enumerate(self.scores(text)) if score > 0))
         return [place for _, place in ranked[:most]]
-
-    def named_servers(self, text: str) -> frozenset[int]:
-        """The places of the tools whose server a text names."""
-        asked = terms(text) - _GENERIC_STEMS
-        return frozenset(place for place, entry in enumerate(self._entries) if entry.server & asked)
