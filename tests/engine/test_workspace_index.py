@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lynkr_desktop.engine.analysis import index as index_module
 from lynkr_desktop.engine.analysis import pool as pooling
 from lynkr_desktop.engine.analysis import reader, reading
 from lynkr_desktop.engine.analysis.index import WorkspaceIndex
@@ -110,7 +111,10 @@ async def test_a_workspace_over_the_limit_is_limited_not_failed(tmp_path: Path) 
         assert index.status.files == 6
 
 
-async def test_until_it_is_ready_named_files_are_parsed_on_the_spot(tmp_path: Path) -> None:
+async def test_until_it_is_ready_named_files_are_parsed_on_the_spot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_SPOT_SECONDS", 5.0)  # which files it may read, not how fast
     root = write(tmp_path / "shop", SHOP | {"huge.py": "x = 1\n" * 10_000, "node_modules/x.js": "let x\n"})
     outside = write(tmp_path / "outside", {"secret.py": "def f(): pass\n"})
     (root / "link").symlink_to(outside)
@@ -180,7 +184,7 @@ def test_a_large_workspace_is_read_by_other_processes_with_the_same_result(tmp_p
 
 def test_a_file_that_kills_its_worker_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pooling, "_MODULE", "tests.support.hostile_worker")
-    monkeypatch.setattr(pooling, "_SILENCE", 2.0)
+    monkeypatch.setattr(pooling, "_SILENCE", 5.0)  # a process must start within it, however busy the machine
     files = [f"m{n}.py" for n in range(40)] + ["crash1.py", "crash2.py", "hang.py"]
     root = write(tmp_path, dict.fromkeys(sorted(files), "def f(): pass\n"))
     with contextlib.closing(Pool(2)) as pool:

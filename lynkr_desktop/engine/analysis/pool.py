@@ -153,12 +153,13 @@ class Pool:
             if self._rest is not None:
                 self._rest.cancel()
                 self._rest = None
+            self._feeders = {feeder for feeder in self._feeders if feeder.is_alive()}
             for _ in range(min(self._size, len(job.batches))):
                 feeder = threading.Thread(
                     target=self._feed, args=(job,), name="code index feeder", daemon=True
                 )
-                self._feeders.add(feeder)
                 feeder.start()
+                self._feeders.add(feeder)
         try:
             missing = len(files)
             while missing:
@@ -176,9 +177,7 @@ class Pool:
             with self._lock:
                 self._reads -= 1
                 if not self._reads and not self._closed:
-                    self._rest = threading.Timer(_IDLE, self._end_idle)
-                    self._rest.daemon = True
-                    self._rest.start()
+                    self._rest_soon()
 
     def close(self) -> None:
         """Ends all processes and the threads that feed them. Reads that go on get a `PoolError`."""
@@ -186,24 +185,18 @@ class Pool:
             self._closed = True
             idle, self._idle = self._idle, []
             busy = list(self._busy)
-            feeders = list(self._feeders)
+            threads = list(self._feeders)
             if self._rest is not None:
                 self._rest.cancel()
+                threads.append(self._rest)
         for one in busy:
             one.kill()
         for one in idle:
             one.close()
-        for feeder in feeders:
-            feeder.join(_ENDING)
+        for thread in threads:
+            thread.join(_ENDING)
 
     def _feed(self, job: _Job) -> None:
-        try:
-            self._work(job)
-        finally:
-            with self._lock:
-                self._feeders.discard(threading.current_thread())
-
-    def _work(self, job: _Job) -> None:
         while not job.cancelled:
             paths = job.take()
             if paths is None:
@@ -267,9 +260,18 @@ class Pool:
                 return
         one.close()
 
+    def _rest_soon(self) -> None:
+        """Has the processes ended after a while. The lock is held."""
+        self._rest = threading.Timer(_IDLE, self._end_idle)
+        self._rest.daemon = True
+        self._rest.start()
+
     def _end_idle(self) -> None:
         with self._lock:
-            if self._reads:
+            if self._reads or self._closed:
+                return
+            if self._busy:  # the last reading is handed over before its process is given back
+                self._rest_soon()
                 return
             idle, self._idle = self._idle, []
         for one in idle:

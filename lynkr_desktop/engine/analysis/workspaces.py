@@ -233,9 +233,10 @@ class Workspaces:
 
     def _tell(self) -> None:
         self._telling = None
-        if self._loop is not None:
-            self._told = self._loop.time()
+        loop = self._loop
+        if loop is not None:
             self._on_change()
+            self._told = loop.time()
 
 
 def _same(one: Path, other: Path) -> bool:

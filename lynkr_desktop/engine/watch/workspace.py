@@ -182,8 +182,9 @@ class TreeWatch:
         self._watcher.wake()
 
     def close(self) -> None:
-        """Watches nothing any more."""
+        """Watches nothing any more, and holds on to nobody who was told."""
         self._watcher.remove(self)
+        self._refresh, self._used = lambda _: None, lambda: 0.0
 
     def poll(self, why: str) -> None:
         """Does without the system's events from here on."""
