@@ -70,10 +70,14 @@ async def test_it_fits_and_the_model_may_have_back_what_was_left_out(
     place = next(m["content"] for m in sent if m["role"] == "tool" and "lynkr:" in m["content"])
     path = place.split('"')[1]
     openai.replies += (Reply((Call("read", {"path": path}),)), Reply((Say("Renamed."),)))
-    answer = await ask(lynkr, 40)
+    answer = await ask(lynkr, 40, prompt_cache_key="mine")
     assert answer["choices"][0]["message"]["content"] == "Renamed."
     restored = openai.asked[-1].json["messages"][-1]["content"]
     assert restored in {message["content"] for message in whole}
+    # What only OpenAI knows goes along each time, and nothing of what went before is sent otherwise.
+    first, second = (asked.json for asked in openai.asked[-2:])
+    assert first["prompt_cache_key"] == second["prompt_cache_key"] == "mine"
+    assert second["messages"][: len(first["messages"])] == first["messages"] == sent
 
 
 async def test_between_two_cuts_each_turn_begins_as_the_one_before(

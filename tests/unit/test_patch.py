@@ -196,8 +196,8 @@ def test_what_a_patch_cannot_tell_is_not_patched(
 ) -> None:
     raw = json.dumps(body).encode()
     request = codec.decode_request(raw)
-    fewer = replace(request, messages=request.messages[1:])
-    assert patched_body(raw, dialect, request, fewer) is None
+    words = Message("assistant", (Text("what the model never said"),))
+    assert patched_body(raw, dialect, request, replace(request, messages=(*request.messages, words))) is None
     assert patched_body(raw, dialect, request, replace(request, system=(Text("other"),))) is None
     assert patched_body(b"{", dialect, request, shortened(request)) is None
     assert patched_body(raw, "ollama_generate", request, shortened(request)) is None

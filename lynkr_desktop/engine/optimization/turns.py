@@ -281,6 +281,14 @@ def _close(out: list[Message], run: list[Message], scene: Scene, calls: int, bud
     content = out[-1].content
     last = content[-1] if content else None
     if isinstance(last, ToolResult):
-        out[-1] = replace(out[-1], content=(*content[:-1], replace(last, content=(*last.content, mark))))
+        out[-1] = replace(out[-1], content=(*content[:-1], _behind(last, mark)))
     else:
         out[-1] = replace(out[-1], content=(*content, mark))
+
+
+def _behind(result: ToolResult, mark: Text) -> ToolResult:
+    """A result with a mark behind all that it says."""
+    *parts, last = result.content or (Text(""),)
+    if isinstance(last, Text):
+        return replace(result, content=(*parts, replace(last, text=f"{last.text}\n{mark.text}")))
+    return replace(result, content=(*result.content, mark))

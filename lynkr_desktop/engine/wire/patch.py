@@ -2,29 +2,42 @@
 
 A request that goes to a provider of the client's own protocol need not pass through the canonical model,
 which has no word for many a vendor's field. Only what a change can be told in is patched: texts of blocks,
-calls of tools, and whole tools. For any other change there is no patch.
+calls of tools, whole tools, and turns that went or came. For any other change there is no patch.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
+from lynkr_desktop.engine.wire.anthropic import AnthropicUpstream
 from lynkr_desktop.engine.wire.canonical import (
     Block,
     Document,
     Json,
+    Message,
     Request,
     Text,
     Tool,
     ToolResult,
     ToolUse,
 )
-from lynkr_desktop.engine.wire.codec import TURNS, Dialect
+from lynkr_desktop.engine.wire.codec import TURNS, Dialect, ProviderCodec
 from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
+from lynkr_desktop.engine.wire.ollama import OllamaUpstream
+from lynkr_desktop.engine.wire.openai_chat import OpenAIChatUpstream
+from lynkr_desktop.engine.wire.openai_responses import ResponsesUpstream
+from lynkr_desktop.engine.wire.splice import CannotSplice, spliced
+
+_UPSTREAMS: dict[Dialect, Callable[[], ProviderCodec]] = {
+    "anthropic_messages": AnthropicUpstream,
+    "openai_chat": OpenAIChatUpstream,
+    "openai_responses": ResponsesUpstream,
+    "ollama_chat": OllamaUpstream,
+}
 
 _TEXTS = frozenset(("text", "content", "output"))
 """Fields in which all protocols have the texts of blocks and results."""
@@ -50,7 +63,11 @@ def patched_body(body: bytes, dialect: Dialect, before: Request, after: Request)
         return None
     try:
         fields: Json = msgspec.json.decode(body)
-    except NOT_JSON:
+        after, answered = _without_answered(before, after)
+        if _shape(before) != _shape(after):
+            fields[turns], said = spliced(fields.get(turns), dialect, before.messages, after.messages)
+            before = msgspec.structs.replace(before, messages=said)
+    except (*NOT_JSON, CannotSplice):
         return None
     texts = _changed_texts(before, after)
     if texts is None or not _put_texts(fields.get(turns), texts):
@@ -59,7 +76,47 @@ def patched_body(body: bytes, dialect: Dialect, before: Request, after: Request)
         return None
     if before.tools != after.tools and not _put_tools(fields, dialect, before.tools, after.tools):
         return None
+    if answered:
+        fields[turns] = [*fields[turns], *_told_turns(dialect, after, answered)]
     return encode_json(fields)
+
+
+# ---------------------------------------------------------------- turns
+
+
+def _shape(request: Request) -> list[tuple[str, int]]:
+    return [(message.role, len(message.content)) for message in request.messages]
+
+
+def _without_answered(before: Request, after: Request) -> tuple[Request, tuple[Message, ...]]:
+    """A request without the turns at its end in which the engine answered calls itself, and these turns."""
+    known = {
+        block.id for message in before.messages for block in message.content if isinstance(block, ToolUse)
+    }
+    end = len(after.messages)
+    while end > 2 and _are_new(after.messages[end - 2 : end], known):
+        end -= 2
+    return msgspec.structs.replace(after, messages=after.messages[:end]), after.messages[end:]
+
+
+def _are_new(pair: tuple[Message, ...], known: set[str]) -> bool:
+    """Whether two turns are calls that the client does not know, and their results alone."""
+    calls = {block.id for block in pair[0].content if isinstance(block, ToolUse)}
+    results = {block.tool_use_id for block in pair[1].content if isinstance(block, ToolResult)}
+    only = len(results) == len(pair[1].content)
+    return pair[0].role == "assistant" and only and calls == results and bool(calls) and not calls & known
+
+
+def _told_turns(dialect: Dialect, request: Request, turns: tuple[Message, ...]) -> list[Any]:
+    """Turns that the client does not have, in its protocol."""
+    # Behind a turn of the user, since turns of the model cannot stand alone.
+    opening = Message("user", (Text("."),))
+    body = _UPSTREAMS[dialect]().encode_request(
+        msgspec.structs.replace(request, messages=(opening, *turns)), request.model
+    )
+    told: list[Json] = msgspec.json.decode(body)[TURNS[dialect]]
+    first = next(place for place, item in enumerate(told) if item.get("role") == "user")
+    return told[first + 1 :]
 
 
 # ---------------------------------------------------------------- texts
