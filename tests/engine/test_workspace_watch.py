@@ -21,8 +21,8 @@ from tests.support.workspace import git, stage, write
 BRANCHES = "def f(x):\n" + "    if x: pass\n" * 6
 
 
-# Of folders that come quickly watchdog's watch of whole trees is told twice, and it warns. Warnings are errors
-# here, and this one would end the thread that all its watches share.
+# Of folders that come quickly watchdog's watch of whole trees is told twice, and it warns. Where warnings are
+# errors, as here, that would end the thread that all its watches share.
 TWICE = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 
 
