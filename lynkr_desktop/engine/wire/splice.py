@@ -186,7 +186,7 @@ def _items_spliced(
     stay = {place for places in kept for place in places if place is not None}
     # What stands for no block goes with the next item that does; instructions always stay.
     free = {number for number, turn in enumerate(turns) if number not in held and _is_system(turn)}
-    out: list[Any] = []
+    out: list[tuple[int, Any]] = []
     done = 0
 
     def emit(item: int) -> None:
@@ -198,8 +198,8 @@ def _items_spliced(
         lead = item
         while lead > done and lead - 1 not in held and lead - 1 not in free:
             lead -= 1
-        out.extend(turns[number] for number in range(done, lead) if number in free)
-        out.extend(turns[lead : item + 1])
+        out.extend((number, turns[number]) for number in range(done, lead) if number in free)
+        out.extend((number, turns[number]) for number in range(lead, item + 1))
         done = item + 1
 
     for message, homes in zip(said, kept, strict=True):
@@ -207,9 +207,35 @@ def _items_spliced(
             if home is not None:
                 emit(item_of[home])
             elif isinstance(block, Text):
-                out.append(_user_item(block.text, dialect))
-    out.extend(turns[number] for number in range(done, len(turns)) if number in free)
+                out.append((-1, _user_item(block.text, dialect)))
+    out.extend((number, turns[number]) for number in range(done, len(turns)) if number in free)
+    return _joined(out) if dialect == "openai_chat" else [item for _, item in out]
+
+
+def _joined(items: list[tuple[int, Any]]) -> list[Any]:
+    """Items, given with their numbers, with those of the user in one that follow each other only now.
+
+    The chat templates of many models refuse two turns of the user in a row.
+    """
+    out: list[Any] = []
+    last = -1
+    for number, item in items:
+        if out and item["role"] == out[-1]["role"] == "user" and not 0 <= last == number - 1:
+            out[-1] = {**out[-1], "content": _both(out[-1].get("content"), item.get("content"))}
+        else:
+            out.append(item)
+        last = number
     return out
+
+
+def _both(one: Any, other: Any) -> Any:
+    """Two contents in one: texts where both are."""
+    if isinstance(one, str) and isinstance(other, str):
+        return f"{one}\n\n{other}"
+    lists = [[{"type": "text", "text": each}] if isinstance(each, str) else each for each in (one, other)]
+    if not all(isinstance(each, list) for each in lists):
+        raise CannotSplice
+    return [*lists[0], *lists[1]]
 
 
 def _places_of_items(
