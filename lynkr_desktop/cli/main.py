@@ -11,6 +11,7 @@ import lynkr_desktop
 from lynkr_desktop.cli import (
     cache,
     config,
+    doctor,
     explain,
     graph,
     keys,
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cache,
         memory,
         config,
+        doctor,
     ):
         command.add_parser(commands, common)
     args = parser.parse_args(argv)

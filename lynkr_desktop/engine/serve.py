@@ -61,7 +61,7 @@ async def serve(engine: Engine, on_ready: Callable[[Engine], Awaitable[None]]) -
     await engine.start()
     runner: web.AppRunner | None = None
     try:
-        listener = _listen(engine.port or 0)
+        listener = listen(engine.port or 0)
         engine.port = listener.getsockname()[1]
         runner = web.AppRunner(
             build_app(engine),
@@ -91,8 +91,8 @@ async def _ready(on_ready: Callable[[Engine], Awaitable[None]], engine: Engine) 
     await on_ready(engine)
 
 
-def _listen(port: int) -> socket.socket:
-    """A listening socket on 127.0.0.1. Raises `PortBusy`."""
+def listen(port: int) -> socket.socket:
+    """A socket that is bound to 127.0.0.1, not listening yet. Raises `PortBusy`, or `OSError` otherwise."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":

@@ -15,7 +15,7 @@ from lynkr_desktop.paths import Paths
 
 log = logging.getLogger(__name__)
 
-_VALID = re.compile(r"[\x21-\x7e]{8,512}")
+USABLE = re.compile(r"[\x21-\x7e]{8,512}")
 """What a header can carry and a person can copy: printable ASCII without blanks."""
 
 _RULE = "it needs 8 to 512 printable ASCII characters without blanks"
@@ -36,7 +36,7 @@ def resolve_token(paths: Paths, config_token: str | None, environ: Mapping[str, 
     given = environ.get("LYNKR_TOKEN", "").strip()
     for token, source in ((given, "LYNKR_TOKEN"), (config_token, "proxy.auth.token")):
         if token:
-            if not _VALID.fullmatch(token):
+            if not USABLE.fullmatch(token):
                 raise TokenError(f"The token in {source} cannot be used: {_RULE}.")
             if _kept(paths.token) != token:
                 _write(paths.token, token, replace=True)
@@ -82,7 +82,7 @@ def _kept(path: Path) -> str | None:
     except OSError as error:
         raise TokenError(f"{path} cannot be read: {error.strerror}. Check who owns it.") from error
     token = content.decode("ascii", "replace").strip()
-    return token if _VALID.fullmatch(token) else None
+    return token if USABLE.fullmatch(token) else None
 
 
 def _write(path: Path, token: str, *, replace: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from lynkr_desktop.engine.analysis.walk import hidden
 
-_WATCHES = 16_384
+MOST_WATCHES = 16_384
 """Folders that are watched in one workspace; one with more of them is polled."""
 
 GIT = "\0git"
@@ -86,8 +86,8 @@ class EachFolder:
         callback = _Callback(self, watch, folder, next(self._ids))
         with self._lock:
             watched = self._watched.setdefault(watch, {})
-            if len(watched) >= _WATCHES:
-                raise OSError(f"it has more than {_WATCHES:,} folders")
+            if len(watched) >= MOST_WATCHES:
+                raise OSError(f"it has more than {MOST_WATCHES:,} folders")
             path: Any = os.fsencode(watch.absolute(folder))
             number: Any = callback.number
             callback.descriptor = self._descriptor.add_callback(path, self._mask, callback, number)
