@@ -35,6 +35,9 @@ from lynkr_desktop.engine.wire.text_calls import TextToolCalls
 log = logging.getLogger(__name__)
 
 CLIENT_GONE = 499
+_LONG = 100_000
+"""Bytes of a body from which on it is patched in a thread, so that no other request waits."""
+
 # What another model may do better; a request that is wrong in itself is not sent elsewhere.
 _TRY_NEXT = frozenset({401, 402, 403, 404, 408, 409, 429, 500, 501, 502, 503, 504, 529})
 
@@ -194,8 +197,11 @@ class Flow:
         async def ask(changed: Request) -> Answer:
             if changed is request:
                 return await provider.send(_call(exchange, request, target.model, dialect, exchange.body))
-            speaks = provider.speaks(dialect, target.model)
-            body = patched_body(exchange.body, dialect, request, changed) if speaks else None
+            body: bytes | None = None
+            if provider.speaks(dialect, target.model):
+                given = exchange.body, dialect, request, changed
+                long = len(exchange.body) > _LONG
+                body = await asyncio.to_thread(patched_body, *given) if long else patched_body(*given)
             own = None if body is None else dialect
             return await provider.send(_call(exchange, changed, target.model, own, body or b""))
 
