@@ -7,6 +7,7 @@ a sign behind it. Without the blanks, and with a tab, they cost a third of that 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -15,7 +16,7 @@ from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 MIN_LINES = 6
 """Lines from which on a text can be told to be a numbered file, and is worth comparing."""
 
-_NUMBERED = re.compile(r"[ \t]{0,8}L?(\d{1,7})(\t|→| ?\||:)(.*)", re.DOTALL)
+_NUMBERED = re.compile(r"[ \t]{0,8}(L?)(\d{1,7})(\t|→| ?\||:)")
 _GUTTER = re.compile(r"[ \t]{0,8}\d{1,7}(\t|→| ?\|)")
 
 LEGEND = "[each line begins with its number and a tab]"
@@ -39,6 +40,7 @@ class Listing(Struct, frozen=True):
     numbered: bool
 
 
+@lru_cache(maxsize=4)
 def listing_of(text: str, *, partial: bool) -> Listing:
     """The lines of a file, from the result of a tool that showed it, or a part of it."""
     head, body, tail = split_envelope(text)
@@ -48,23 +50,19 @@ def listing_of(text: str, *, partial: bool) -> Listing:
         begin += 1
     numbered: list[str] = []
     first = 0
-    sign = ""
-    for line in lines[begin:]:
-        found = _NUMBERED.match(line)
-        if (
-            found is None
-            or (numbered and int(found[1]) != first + len(numbered))
-            or sign not in ("", found[2])
-        ):
-            break
-        if not numbered:
-            first, sign = int(found[1]), found[2]
-        numbered.append(found[3])
+    if begin < len(lines) and (found := _NUMBERED.match(lines[begin])):
+        mark, first, sign = found[1], int(found[2]), found[3]
+        width = len(found[2]) if found[2].startswith("0") else 0
+        for number, line in enumerate(lines[begin:], first):
+            before, between, behind = line.partition(sign)
+            if not between or before.lstrip(" \t") != f"{mark}{number:0{width}}":
+                break
+            numbered.append(behind)
     if len(numbered) < MIN_LINES:
         return Listing(head, tail, tuple(lines), 0 if partial else 1, numbered=False)
-    before = "".join(f"{line}\n" for line in lines[:begin])
-    after = "".join(f"\n{line}" for line in lines[begin + len(numbered) :])
-    return Listing(head + before, after + tail, tuple(numbered), first, numbered=True)
+    above = "".join(f"{line}\n" for line in lines[:begin])
+    below = "".join(f"\n{line}" for line in lines[begin + len(numbered) :])
+    return Listing(head + above, below + tail, tuple(numbered), first, numbered=True)
 
 
 def numbered(listing: Listing, start: int = 0, end: int | None = None) -> list[str]:

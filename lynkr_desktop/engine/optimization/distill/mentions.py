@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from string import ascii_letters, digits
 
 from lynkr_desktop.engine.optimization.block_cache import block_key
 from lynkr_desktop.engine.routing.clean import clean
@@ -14,8 +15,9 @@ _NAME = re.compile(r"_|\d|[a-z][A-Z]")
 """What names in code have and plain words have not."""
 
 _QUOTED = re.compile(r"`([^`\n]{2,80})`")
-_PLACE = re.compile(r'\.[A-Za-z]{1,5}(?::|", line |\()(\d{1,6})\b')
-_STEM = re.compile(r"[\w.-]+$")
+_PLACE = re.compile(r'(\.[A-Za-z]{1,5})(?::|", line |\()(\d{1,6})\b')
+_STEM = re.compile(r"[\w.-]+\Z")
+_STEM_CHARS = f"{ascii_letters}{digits}_.-"
 _ENDS = re.compile(r"(?:ing|ed|es|s|d|e|ly)$")
 _SAID = 6_000
 """Characters of what was said that are looked at."""
@@ -123,8 +125,15 @@ def places_in(text: str) -> Places:
     """Places in files that a text names: `path.py:12`, `path.cs(12`, `"path.py", line 12`."""
     found: dict[str, set[int]] = defaultdict(set)
     for place in _PLACE.finditer(text):
-        before = _STEM.search(text, max(0, place.start() - 80), place.start())
-        if before:
-            name = before[0] + text[place.start() : place.start(1)].split(":")[0].split('"')[0].split("(")[0]
-            found[name].add(int(place[1]))
+        if stem := _stem(text[max(0, place.start() - 80) : place.start()]):
+            found[stem + place[1]].add(int(place[2]))
     return Places({name: tuple(sorted(lines)) for name, lines in found.items()})
+
+
+def _stem(text: str) -> str:
+    """The part of a file's name at the end of a text."""
+    rest = text.rstrip(_STEM_CHARS)
+    if not rest or rest[-1].isascii():
+        return text[len(rest) :]
+    found = _STEM.search(text)  # letters of other scripts
+    return found[0] if found else ""

@@ -11,7 +11,7 @@ import posixpath
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from msgspec import Struct
 
@@ -193,9 +193,8 @@ def _spoken_of(
     lines: Sequence[str], bodies: Sequence[tuple[int, int, int]], name: str, mentions: Mentions
 ) -> set[int]:
     """Lines that stay since something so far has to do with them."""
-    lowered = [line.lower() for line in lines]
-    text = "\n".join(lowered)
-    starts = list(accumulate((len(line) + 1 for line in lowered), initial=0))
+    text = "\n".join(lines).lower()
+    starts = list(accumulate((len(line) + 1 for line in text.split("\n")), initial=0))
     heads = [head for head, _, _ in bodies]
 
     def around(line: int) -> int:
@@ -248,7 +247,10 @@ def _gaps(lines: Sequence[str], stays: set[int], start: int, end: int) -> list[t
 
 
 def _mark(lines: Sequence[str], start: int, end: int) -> str:
-    calls = dict.fromkeys(name for line in lines[start:end] for name in _CALLED.findall(line[:_HEAD_CHARS]))
-    named = [name for name in calls if name not in _EVERYWHERE][:_NAMED]
+    named: dict[str, None] = {}
+    for line in lines[start:end]:
+        named.update((name, None) for name in _CALLED.findall(line[:_HEAD_CHARS]) if name not in _EVERYWHERE)
+        if len(named) >= _NAMED:
+            break
     which = f"[… lines {start + 1}-{end}"
-    return f"{which}: {', '.join(named)}]" if named else f"{which}]"
+    return f"{which}: {', '.join(islice(named, _NAMED))}]" if named else f"{which}]"
