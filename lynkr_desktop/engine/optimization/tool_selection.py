@@ -40,8 +40,9 @@ from lynkr_desktop.protocol.optimization import StageName
 FEW_TOOLS, FEW_TOKENS = 12, 2_500
 """A list of so many tools, or of so many tokens, is left as it is."""
 
-WORTH = 1_000
-"""Tokens that must be saved: a model that has to look for a tool takes a prompt more, and may not look."""
+WORTH, SHARE = 1_000, 0.25
+"""Tokens that must be saved, and the part of the list's: a model that has to look for a tool takes a prompt
+more, and may not look. Of a list of which most seems to be needed another stage may make less."""
 
 _OWN_TOOLS = 24
 """An agent that also has tools of servers keeps up to so many of its own."""
@@ -66,6 +67,7 @@ class _Known:
     """What is known of a list of tools, whatever is asked.
 
     Attributes:
+        cost: tokens of the list.
         large: whether it is worth shortening.
         kept: the places of the tools that are offered for any task.
         index: of all tools.
@@ -73,11 +75,11 @@ class _Known:
     """
 
     def __init__(self, tools: tuple[Tool, ...], scene: Scene) -> None:
-        total = 0
+        self.cost = 0
         for tool in tools:
             scene.check_time()
-            total += cost(tool, scene.count)
-        self.large = total > FEW_TOKENS
+            self.cost += cost(tool, scene.count)
+        self.large = self.cost > FEW_TOKENS
         if not self.large:
             return
         own = frozenset(place for place, tool in enumerate(tools) if not prefix_of(tool.name))
@@ -90,9 +92,15 @@ class _Known:
 
 
 class _Plan:
-    """What the beginning of a conversation decides: a list of tools in two."""
+    """What the beginning of a conversation decides: a list of tools in two.
 
-    def __init__(self, parted: Parted, scene: Scene) -> None:
+    Args:
+        parted: the list.
+        whole: its tokens.
+        scene: counts tokens.
+    """
+
+    def __init__(self, parted: Parted, whole: int, scene: Scene) -> None:
         self.parted = parted
         self.held = Held(parted)
         self.tools = (
@@ -100,7 +108,7 @@ class _Plan:
             call_tool(f"{MORE_TOOLS} says which there are, and which arguments they take."),
         )
         own = sum(cost(tool, scene.count) for tool in self.tools)
-        self.worth = sum(parted.costs) >= own + WORTH
+        self.worth = sum(parted.costs) - own >= max(WORTH, SHARE * whole)
 
 
 class ToolSelectionStage(Stage):
@@ -164,7 +172,7 @@ def _plan(
         return None
     if len(kept) == len(tools):
         return None
-    plan = _Plan(Parted(tools, kept, scene), scene)
+    plan = _Plan(Parted(tools, kept, scene), known.cost, scene)
     return plan if plan.worth else None
 
 
