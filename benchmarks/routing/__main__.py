@@ -1,4 +1,7 @@
-"""Prints how well requests are routed: `python -m benchmarks.routing [--split tune] [--json]`."""
+"""Prints how well requests are routed: `python -m benchmarks.routing [--split tune] [--json]`.
+
+`--cases FILE...` judges the shipped model on labelled requests of no split, about the workspaces of tune.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.routing import gsm8k
+from benchmarks.routing.cases import read_cases
 from benchmarks.routing.evaluate import (
     Bench,
     Decider,
@@ -34,17 +38,23 @@ def main() -> None:
     """Evaluates and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", default="tune", choices=("tune", "validate", "test"))
+    parser.add_argument(
+        "--cases", type=Path, nargs="+", metavar="FILE", help="judge the requests of these files instead"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--mistakes", action="store_true", help="list every choice that is not acceptable")
     parser.add_argument("--skip-gsm8k", action="store_true", help="leave the evaluation by outcomes out")
     arguments = parser.parse_args()
-    if arguments.split == "test":
+    if arguments.split == "test" and not arguments.cases:
         with LOOKS.open("a", encoding="utf-8") as looks:
             looks.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
     tune = Bench.of("tune")
-    bench = tune if arguments.split == "tune" else Bench.of(arguments.split)
+    if arguments.cases:
+        bench = Bench.of("tune", [case for path in arguments.cases for case in read_cases(path)])
+    else:
+        bench = tune if arguments.split == "tune" else Bench.of(arguments.split)
     count = len(bench.items)
-    if bench.split in SPLITS:
+    if bench.split in SPLITS and not arguments.cases:
         others = [
             example for split in SPLITS if split != bench.split for example in examples_of(Bench.of(split))
         ]

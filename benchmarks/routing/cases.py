@@ -69,7 +69,11 @@ def load(split: str) -> tuple[Case, ...]:
         FileNotFoundError: the split is not there.
         msgspec.ValidationError: a line has not the documented form.
     """
-    path = DATA / split / "requests.jsonl"
+    return read_cases(DATA / split / "requests.jsonl")
+
+
+def read_cases(path: Path) -> tuple[Case, ...]:
+    """The cases of a file, one in a line. Raises as `load`."""
     with path.open("rb") as lines:
         return tuple(msgspec.json.decode(line, type=Case) for line in lines if line.strip())
 

@@ -62,13 +62,13 @@ class Bench(Struct, frozen=True):
     seconds: tuple[float, ...]
 
     @classmethod
-    def of(cls, split: str) -> Bench:
-        """Reads a split with the real indices of its workspaces."""
-        return asyncio.run(_read(split))
+    def of(cls, split: str, cases: Sequence[Case] | None = None) -> Bench:
+        """Reads a split, or other cases about its workspaces, with the real indices of those."""
+        return asyncio.run(_read(split, load(split) if cases is None else cases))
 
 
-async def _read(split: str) -> Bench:
-    cases, dresses = load(split), envelopes()
+async def _read(split: str, cases: Sequence[Case]) -> Bench:
+    dresses = envelopes()
     items: list[Item] = []
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as cache:
@@ -123,8 +123,10 @@ def examples_of(bench: Bench) -> list[Example]:
             "no_code" in tags and low == 0
         )
         structure = structure_of(item.own.touched)
-        if structure is not None and not fixed:
-            level -= structure.move
+        if structure is not None:
+            # What the code moves is not fixed, however it is tagged.
+            fixed = fixed and not case.pair and not (structure.move > 0 and low > 0)
+            level -= 0.0 if fixed else structure.move
         level -= max(ask.failures, ask.complaints) >= 2
         group = case.pair or ask.subject[:80]
         examples.append(Example(ask.subject, min(3.9, max(0.1, level)), fixed, TUNE_WEIGHT, group))
@@ -217,7 +219,7 @@ def judge(name: str, bench: Bench, decide: Decider, *, deep: bool = False) -> Ju
         exact += rank == case.tier.rank
         spent += cost_of(case, rank)
         confusion[case.tier.rank][rank] += 1
-        kinds = ("side", "trap", "multi_turn", "tool_results", "failures", "risk", "pair")
+        kinds = ("side", "trap", "multi_turn", "tool_results", "failures", "risk", "pair", "no_code")
         for group in (f"language {case.human_language}", *[kind for kind in kinds if kind in case.tags]):
             groups[group].append(low <= rank <= high)
         if case.pair:

@@ -1,6 +1,6 @@
 """Trains the learned part of the score: `python -m benchmarks.routing.train`.
 
-A softmax regression over the tiers, and a ridge regression of how far the code does not matter, from some
+A softmax regression over the tiers, and a logistic one of whether the code does not matter, from some
 thousands of labelled asks: those of data/train, written for it, and those of the tune split. Base labels
 are what an ask is worth on code of ordinary structure: the structure's own move and that of failures are
 taken off the labels first. After a change of the features: first with `--without-tune`, since reading the
@@ -20,18 +20,15 @@ from msgspec import Struct
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, diags_array
 from scipy.sparse.linalg import LinearOperator, cg
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 
 from lynkr_desktop.engine.routing import model
 from lynkr_desktop.engine.routing.features import BITS, features
 from lynkr_desktop.engine.routing.model import Head, Model, Weights, dense_of, feature_names
 
 ASKS = Path(__file__).parent / "data" / "train"
-SHRINK = 1.0
-"""How strongly the weights of a ridge are held down."""
-
 SHRINK_TIERS, ROUNDS = 0.2, 50
-"""How strongly those of the tiers are, and when L-BFGS stops, which holds them down too."""
+"""How strongly weights are held down, and when L-BFGS stops, which holds them down too."""
 
 TUNE_WEIGHT = 2.0
 """A line of a split counts as much as two of data/train: it was labelled with the code that it is about."""
@@ -105,7 +102,7 @@ class Corpus:
         fixed = np.array([example.fixed for example in chosen], float)
         return Weights(
             tiers=self._tiers(places, np.array([example.level for example in chosen]), shares),
-            fixed=self.head(places, fixed, shares, SHRINK),
+            fixed=self._fixed(places, fixed, shares),
         )
 
     def head(self, places: Sequence[int], targets: np.ndarray, shares: np.ndarray, shrink: float) -> Head:
@@ -144,6 +141,25 @@ class Corpus:
             for rank in (1, 2, 3)
         )
         return first, second, third
+
+    def _fixed(self, places: Sequence[int], fixed: np.ndarray, shares: np.ndarray) -> Head:
+        """A logistic regression with a weight decay."""
+        rows = self._matrix[list(places)]
+        across = rows.T.tocsr()
+
+        def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+            weights = at[:-1]
+            logits = rows @ weights + at[-1]
+            missed = shares * (expit(logits) - fixed)
+            slope = across @ missed + SHRINK_TIERS * weights
+            value = SHRINK_TIERS / 2 * (weights @ weights) + shares @ (
+                np.logaddexp(0, logits) - fixed * logits
+            )
+            return float(value), np.append(slope, missed.sum())
+
+        start = np.zeros(rows.shape[1] + 1)
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": ROUNDS}).x
+        return self._packed(float(found[-1]), found[:-1])
 
     def _packed(self, bias: float, found: np.ndarray) -> Head:
         names = feature_names()

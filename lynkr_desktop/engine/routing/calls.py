@@ -58,8 +58,8 @@ _ERROR_MARKS = (
 _TESTS_FAILED = re.compile(
     r"(?m)\b[1-9]\d* (?:tests? |examples?, [1-9]\d* )?(?:failed|failing|failures?|errors?)\b|^--- FAIL|"
     r"^FAIL(?:ED|URES)?\b|^not ok \d|test result: FAILED|Failures?: [1-9]|Failed: +[1-9]|^[ \t]*Failed \w|"
-    r"^[ \t]*[✗✘✕×✖] |\bAssertion(?:Failed)?Error\b|\bassertion [`']?(?:left|failed)|BUILD FAIL|Test Run Failed|"
-    r"^error(?:\[\w+\])?: |: error (?:TS|CS)\d|Build FAILED|DATA RACE|panicked at"
+    r"^[ \t]*[✗✘✕×✖] |\bAssertion(?:Failed)?Error\b|\bassertion [`']?(?:left|failed)|BUILD FAIL|"
+    r"Test Run Failed|^error(?:\[\w+\])?: |: error (?:TS|CS)\d|Build FAILED|DATA RACE|panicked at"
 )
 _JSON_CODE = re.compile(r'"exit_code": ?\d')
 _ENDED_BADLY = re.compile(r"\b[Ee]xit(?:ed with)?[ _](?:code|status)\"?[: ]+[1-9]")
@@ -74,9 +74,9 @@ _TESTS_RUN = re.compile(
     r"[\w-]*tests?\.(?:sh|py|[cm]?[jt]s)|test_\w+\.py)\b"
 )
 _SLIP = re.compile(
-    r"\s*(?:<tool_use_error>|Error: )?[^\n]{0,200}(?:command not found|[Nn]o such file|[Uu]nknown (?:option|command)|"
-    r"(?:[Ff]ile|[Pp]ath|[Dd]irectory) (?:does not exist|not found)|is not recognized|[Uu]sage:|"
-    r"[Pp]ermission denied)"
+    r"\s*(?:<tool_use_error>|Error: )?[^\n]{0,200}(?:command not found|[Nn]o such file|"
+    r"[Uu]nknown (?:option|command)|(?:[Ff]ile|[Pp]ath|[Dd]irectory) (?:does not exist|not found)|"
+    r"is not recognized|[Uu]sage:|[Pp]ermission denied)"
 )
 """How the result begins of a call that went wrong by itself: a typo, a file that is not there."""
 

@@ -7,7 +7,6 @@ one, but without the cache"), `failed` for complaints ("same two tests are red")
 
 from __future__ import annotations
 
-import math
 from functools import cache, lru_cache
 from importlib.resources import files
 
@@ -15,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from lynkr_desktop.engine.routing.features import Features, features
-from lynkr_desktop.engine.routing.model import Head, Line, dense_of
+from lynkr_desktop.engine.routing.model import Head, Line, chance, dense_of
 
 FILE = "leaning.bin"
 
@@ -56,7 +55,7 @@ class LeaningModel:
         dense = dense_of(found)
         room = min(1.0, max(0.0, (_LONG - found.count) / (_LONG - _SHORT)))
         return Leaning(
-            room * _odds(self._leans.at(dense, found.grams)), _odds(self._failed.at(dense, found.grams))
+            room * chance(self._leans.at(dense, found.grams)), chance(self._failed.at(dense, found.grams))
         )
 
 
@@ -70,7 +69,3 @@ def leaning(text: str) -> Leaning:
 def _shipped() -> LeaningModel:
     raw = (files(__package__ or "") / FILE).read_bytes()
     return LeaningModel(msgspec.msgpack.decode(raw, type=LeaningWeights))
-
-
-def _odds(logit: float) -> float:
-    return 1.0 / (1.0 + math.exp(-min(30.0, max(-30.0, logit))))

@@ -155,7 +155,7 @@ class Model:
         """The level and `fixed` of a reading without its parts, in a third of the time."""
         dense = dense_of(found)
         level = _level([line.at(dense, found.grams) for line in self._tiers])
-        return level, _within(self._fixed.at(dense, found.grams))
+        return level, chance(self._fixed.at(dense, found.grams))
 
     def read(self, found: Features) -> Reading:
         """Applies the model; deterministic, some tenths of a millisecond."""
@@ -182,11 +182,12 @@ class Model:
         parts.sort(key=lambda part: (-abs(part.effect), part.name))
         parts.insert(0, Part("base", 1.0, base, "what any ask begins with"))
         fixed = self._fixed.at(dense, found.grams)
-        return Reading(sum([part.effect for part in parts]), _within(fixed), tuple(parts))
+        return Reading(sum([part.effect for part in parts]), chance(fixed), tuple(parts))
 
 
-def _within(fixed: float) -> float:
-    return min(1.0, max(0.0, fixed))
+def chance(logit: float) -> float:
+    """How likely something is, 0..1, by its log-odds."""
+    return 1.0 / (1.0 + math.exp(-min(30.0, max(-30.0, logit))))
 
 
 def _shares(odds: Sequence[float]) -> list[float]:

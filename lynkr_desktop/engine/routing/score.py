@@ -40,8 +40,20 @@ _PROTECTED = re.compile(
 _WRITES = frozenset(("add", "fault", "refactor", "migrate", "speed", "spelled"))
 _PROTECTED_EFFECT, _REVIEWED_EFFECT = 0.35, 0.8
 _PASSING = 0.4
+_HEAD = 500
 _ABOUT_CODE = frozenset(("explain", "tests", "review", "refactor", "speed"))
 _NOT_ABOUT_CODE = frozenset(("define", "lookup", "spelled", "boilerplate", "chat"))
+_WHAT_IT_DOES = re.compile(
+    r"\bwhat (?:exactly )?(?:does|do) \S.{0,80}? do\b|"
+    r"\bhow (?:exactly )?(?:does|do|is) \S.{0,80}? (?:work|function|done)|"
+    r"\bwas (?:genau )?(?:macht|tut)\b|\bwie (?:genau )?funktioniert|\bque fait\b|"
+    r"\bcomment (?:fonctionne|marche)|\bqu[eé] hace\b|\bc[oó]mo funciona|\bcosa fa\b|\bcome funziona|"
+    r"\bo que faz\b|\bwat doet\b|\bhoe werkt|\bco robi\b|\bjak działa|\bчто делает|\bкак работает|"
+    r"\bne yapıyor|\bnasıl çalış|何をし|どう動|どのように動|"
+    r"做什么|干什么|怎么工作|如何工作|무엇을 하|어떻게 (?:동작|작동)",
+    re.IGNORECASE,
+)
+"""Asks for an explanation of code, where the code that it names is found."""
 
 
 class Score(Struct, frozen=True):
@@ -79,7 +91,7 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
         tally.add("ask", "context", len(shares), level - reading.level, reason)
     structure = structure_of(touched)
     if structure is not None:
-        sensitive = _sensitivity(fixed, found.concepts)
+        sensitive = _sensitivity(subject, fixed, found.concepts)
         if structure.move < 0 and not named_in(subject) and not named_in(ask.text):
             # That a simple file was read on the way does not make simple what nobody said is about it.
             sensitive *= _PASSING
@@ -118,14 +130,16 @@ def _weigh(text: str, model: Model) -> tuple[float, float]:
     return model.weigh(read_features(text))
 
 
-def _sensitivity(fixed: float, concepts: dict[str, str]) -> float:
-    """How much of the code's structure counts: all of it up to 0.5, none from 0.9 on.
+def _sensitivity(text: str, fixed: float, concepts: dict[str, str]) -> float:
+    """How much of the code's structure counts: all of it up to 0.7, none from 0.85 on.
 
     To explain, test, review or restructure something is as hard as the thing, however the ask is worded.
     """
     if concepts.keys() & _ABOUT_CODE and not concepts.keys() & _NOT_ABOUT_CODE:
         return 1.0
-    return 1.0 - min(1.0, max(0.0, (fixed - 0.5) / 0.4))
+    if _WHAT_IT_DOES.search(text[:_HEAD]):
+        return 1.0
+    return 1.0 - min(1.0, max(0.0, (fixed - 0.7) / 0.15))
 
 
 def _protected(ask: Ask, touched: Touched, found: Features, fixed: float) -> float:

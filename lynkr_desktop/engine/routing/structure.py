@@ -1,9 +1,10 @@
-"""How the structure of the code that an ask touches moves its difficulty, from one tier down to one tier up.
+"""How the structure of the code that an ask touches moves its difficulty, by up to 0.8 tiers down or up.
 
 A leaf (simple functions, depends on next to nothing) makes an ask about it easier; a tangled module (a
 function that branches a lot, or branches and stands in a cycle, or branches and carries much of the code)
 makes it harder. Each metric moves it one way only: more complexity, depth, cycles, dependants, or less
-cohesion never make an ask easier.
+cohesion never make an ask easier. From a leaf to tangled code it is more than one tier, so the same words
+about the one and about the other come out in different tiers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _TANGLED_COMPLEXITY = 20
 _BRANCHING = 10
 """McCabe's own limit for a function; from here on a cycle or many dependants tangle."""
 
+_MOST = 0.8
+"""Tiers that a leaf takes off and tangled code puts on. With a whole one each more asks about leaves come out
+too easy and more about tangled code too hard, by authors that nothing was learned from."""
+
 
 class Metric(Struct, frozen=True):
     """What one metric of one file adds, in tiers."""
@@ -30,7 +35,7 @@ class Metric(Struct, frozen=True):
 
 
 class Structure(Struct, frozen=True):
-    """The move by the worst file that an ask touches, in tiers (-1..1), and the metrics that make it."""
+    """The move by the worst file that an ask touches, in tiers (-0.8..0.8), and the metrics that make it."""
 
     move: float
     metrics: tuple[Metric, ...]
@@ -55,7 +60,7 @@ def structure_of(touched: Touched | None) -> Structure | None:
 
 def _of(file: FileMetrics, named: int | None, complete: bool) -> Structure:
     complexity = float(file.cyclomatic_max) if named is None else (named + file.cyclomatic_max) / 2
-    # Between a leaf, which takes a tier off, and ordinary code.
+    # Between a leaf and ordinary code.
     lifted = (
         _ramp(complexity, _LEAF_COMPLEXITY, _LEAF_COMPLEXITY + 2)
         + 0.6 * max(0, file.depth - _LEAF_DEPTH)
@@ -63,10 +68,10 @@ def _of(file: FileMetrics, named: int | None, complete: bool) -> Structure:
         + 0.3 * _ramp(file.cyclomatic_sum, 25, 60)
         + 0.3 * _ramp(file.lcom4, 2, 6) * _ramp(complexity, 2, 5)
     )
-    leaf = -1.0 + min(1.0, lifted)
+    leaf = _MOST * (min(1.0, lifted) - 1.0)
     if not complete:  # without the graph nobody knows whether it is one
         leaf *= 0.5
-    # Between ordinary and tangled code, which puts a tier on.
+    # Between ordinary and tangled code.
     branching = _ramp(complexity, 6, _BRANCHING)
     parts = {
         "complexity": _ramp(complexity, _BRANCHING, _TANGLED_COMPLEXITY)
@@ -77,7 +82,7 @@ def _of(file: FileMetrics, named: int | None, complete: bool) -> Structure:
         "cohesion": branching * 0.2 * max(_ramp(file.lcom4, 2, 5), 1.0 - file.cohesion),
     }
     whole = sum(parts.values())
-    tangled = min(1.0, whole)
+    tangled = _MOST * min(1.0, whole)
     short = file.path.rsplit("/", 1)[-1]
     if leaf + tangled <= 0:
         kind = "a leaf" if leaf < -0.5 else "rather simple"
