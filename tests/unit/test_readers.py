@@ -8,10 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from benchmarks.fidelity import cost
+from benchmarks.fidelity.blocks import row_of
 from lynkr_desktop.engine.config.schema import OptimizationOptions
 from lynkr_desktop.engine.optimization.pipeline import Pipeline
 from lynkr_desktop.engine.optimization.readers import can_read, readers
@@ -29,6 +31,7 @@ from lynkr_desktop.engine.wire.canonical import (
     ToolUse,
 )
 from lynkr_desktop.protocol.optimization import StageName
+from tests.support.tool_sets import ASK, SERVED
 
 
 def tool(name: str, *parameters: str, required: str = "") -> Tool:
@@ -138,6 +141,7 @@ def test_all_other_calls_are_the_clients(name: str, arguments: Json) -> None:
     assert answered(name, arguments) == Inner(call=(name, arguments))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(["command", "path", "pattern", "offset", "x"]), st.from_type(object)))
 def test_no_call_that_names_nothing_of_ours_is_touched(arguments: Json) -> None:
     assert answered("Bash", arguments) == Inner(call=("Bash", arguments))
@@ -194,19 +198,25 @@ def log_of(number: int) -> str:
 
 SAYS = st.lists(
     st.sampled_from(
-        [("make test", log_of(1)), ("make check", log_of(2)), ("ls", "a.py\nb.py"), ("date", "now")]
+        [
+            ("make test", log_of(1)),
+            ("make check", log_of(2)),
+            ("ls", "a.py\nb.py"),
+            ("mcp__music__next_song", "now"),
+        ]
     ),
     max_size=8,
 )
 
 
 def session(says: list[tuple[str, str]], tools: tuple[Tool, ...]) -> list[Request]:
-    """The requests of a session of an agent that runs commands."""
+    """The requests of a session of an agent that runs commands, and calls tools of servers by their names."""
     shell = next(one for one in tools if "command" in one.input_schema["properties"])
-    messages = [Message("user", (Text("make it green"),))]
+    messages = [Message("user", (Text(ASK),))]
     requests = [Request("m", tuple(messages), system=(Text("You are an agent."),), tools=tools)]
     for number, (command, said) in enumerate(says):
-        call = ToolUse(f"c{number}", shell.name, {"command": command})
+        served = command in {one.name for one in tools}
+        call = ToolUse(f"c{number}", *((command, {}) if served else (shell.name, {"command": command})))
         messages.append(Message("assistant", (call,)))
         messages.append(Message("user", (ToolResult(call.id, (Text(said),)),)))
         requests.append(replace(requests[0], messages=tuple(messages)))
@@ -214,6 +224,7 @@ def session(says: list[tuple[str, str]], tools: tuple[Tool, ...]) -> list[Reques
 
 
 @pytest.mark.parametrize("agent", AGENTS)
+@settings(max_examples=40, deadline=None)
 @given(says=SAYS)
 def test_each_turn_begins_as_the_one_before_and_all_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, agent: str, says: list[tuple[str, str]]
@@ -235,6 +246,23 @@ def test_each_turn_begins_as_the_one_before_and_all_can_be_read(
                 else read({"file_path": f"{PATH}{handle}"}).text
             ]
             assert said[0] in whole or any(said[0] in one for one in whole)
+
+
+@pytest.mark.parametrize("names", [STAGES, *((stage,) for stage in STAGES)], ids="+".join)
+@settings(max_examples=40, deadline=None)
+@given(says=SAYS)
+def test_no_session_costs_more_than_it_does_direct(
+    tmp_path_factory: pytest.TempPathFactory, names: tuple[StageName, ...], says: list[tuple[str, str]]
+) -> None:
+    stages = pipeline(tmp_path_factory.getbasetemp(), *names)
+    system = (Text("Be careful with what you change. " * 200),)
+    requests = [replace(one, system=system) for one in session(says, (*AGENTS["claude_code"], *SERVED))]
+    direct = [[row_of(request)] for request in requests]
+    made = [[row_of(stages.run(request).request)] for request in requests]
+    assert cost.session(made, cost.anthropic) <= cost.session(direct, cost.anthropic)
+    # Prompts are read from the cache in steps, so that up to one more is read anew in each turn.
+    steps = 128 * len(requests)
+    assert cost.session(made, cost.openai) <= cost.session(direct, cost.openai) + steps
 
 
 def texts(message: Message) -> list[str]:
