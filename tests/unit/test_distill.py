@@ -678,7 +678,7 @@ def test_all_but_the_results_stays_as_it_is() -> None:
     assert (result.is_error, result.extra, result.content[1]) == (True, marked.extra, marked.content[1])
     first = result.content[0]
     assert isinstance(first, Text)
-    assert first.extra == marked.content[0].extra  # type: ignore[union-attr]
+    assert first.extra == marked.content[0].extra
     assert len(first.text) < 1000
 
 

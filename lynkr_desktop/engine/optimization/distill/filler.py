@@ -28,6 +28,9 @@ _PACKAGES = "package steps"
 _IN_DOCKER = r"(?:#\d+ (?:\d+\.\d+ )?)?"
 
 
+_ENDS, _EACH = 40, 8
+"""Lines at the ends of a text in which marks are looked for, and one in how many between them."""
+
 _MAX_CONTEXT = 12
 """Lines below a warning that may belong to it."""
 
@@ -122,11 +125,11 @@ _FILLERS = (
 
 def mark_filler(text: Lines) -> int:
     """Marks lines that say only that all goes well; how many those are."""
-    said = text.text
+    said, sample = text.text, _sample(text)
     active = [
         filler
         for filler in _FILLERS
-        if any(mark in said for mark in filler.marks)
+        if any(mark in sample for mark in filler.marks)
         and (not filler.beside or any(mark in said for mark in filler.beside))
     ]
     if not active:
@@ -147,6 +150,14 @@ def mark_filler(text: Lines) -> int:
     if marked:
         _mark_headings(text)
     return marked
+
+
+def _sample(text: Lines) -> str:
+    """The ends of a text and some lines between them: what is worth leaving out is found there, too."""
+    lines = text.lines
+    if len(lines) < 3 * _ENDS:
+        return text.text
+    return "\n".join([*lines[:_ENDS], *lines[_ENDS:-_ENDS:_EACH], *lines[-_ENDS:]])
 
 
 def mark_repeated_warnings(text: Lines) -> int:

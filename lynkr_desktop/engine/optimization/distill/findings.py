@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from itertools import groupby
 
-from lynkr_desktop.engine.optimization.distill.grouping import common_folder
+from lynkr_desktop.engine.optimization.distill.grouping import common_folder, mostly
 
 _FINDING = re.compile(r"((?:[A-Za-z]:)?[^\s:()][^:()\n]{0,300}?):(\d{1,7}(?::\d{1,5})?): (\S.*)")
 _SHORT = re.compile(r" (\d{1,7}(?::\d{1,5})?(?: \d{1,7}(?::\d{1,5})?)*): (\S.*)")
@@ -32,7 +32,7 @@ def group_findings(text: str) -> str | None:
     read back.
     """
     lines = text.split("\n")
-    if len(lines) < _MIN_LINES:
+    if len(lines) < _MIN_LINES or text.count(": ") < _SHARE * len(lines) or not mostly(lines, _FINDING.match):
         return None
     found = [_FINDING.fullmatch(line) for line in lines]
     messages = Counter(finding[3] for finding in found if finding)

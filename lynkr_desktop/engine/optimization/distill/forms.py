@@ -20,7 +20,7 @@ from lynkr_desktop.engine.optimization.distill import (
 )
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.filler import mark_filler, mark_repeated_warnings
-from lynkr_desktop.engine.optimization.distill.listing import Listing, listing_of, narrow
+from lynkr_desktop.engine.optimization.distill.listing import Listing, listing_of, may_be_numbered, narrow
 from lynkr_desktop.engine.optimization.distill.logs import mark_templates
 from lynkr_desktop.engine.optimization.distill.mentions import Mentions
 from lynkr_desktop.engine.optimization.distill.outline import fold
@@ -36,6 +36,9 @@ _MIN_LOSSLESS_SHARE = 0.05
 
 _LOSSY_GAIN = 0.75
 """A form that leaves something out must be this much smaller than the best one that does not."""
+
+_MAY_BE_LEAST = 1.3
+"""How much longer than another a form may be and have fewer tokens."""
 
 _FOLDER_VIEW = "Here's the files and directories"
 """How the tool of Anthropic and OpenHands that views files begins where the path is a folder."""
@@ -71,6 +74,7 @@ def best_form(
     source: Source,
     count: Callable[[str], int],
     note: Note | None,
+    listing: Listing | None = None,
     mentions: Mentions | None = None,
 ) -> Form | None:
     """The smallest form of a text that is worth it, a lossless one where that has most of the gain.
@@ -80,16 +84,21 @@ def best_form(
         source: what it came from.
         count: tokens of a text.
         note: makes the line that stands for what is left out; None where nothing may be lost.
-        mentions: what was spoken of before, where the text is a whole file that is new.
+        listing: its lines, where it is a file.
+        mentions: what was spoken of before, where it is a whole file that is new.
     """
     forms: list[Form] = []
-    if source.kind in ("file", "other") and not text.startswith(_FOLDER_VIEW):
-        listing = listing_of(text, partial=source.partial)
-        if (short := narrow(text, listing)) is not None:
-            forms.append(Form(short, "line numbers", True))
-        if mentions is not None and (folded := _outline(text, listing, source.path, mentions)):
+    if listing is None and source.kind == "other" and may_be_numbered(text):
+        listing = listing_of(text, partial=False)  # an edit, as the file has it now
+    is_folder = text.startswith(_FOLDER_VIEW)
+    if listing is not None and not is_folder:
+        short = narrow(text, listing)
+        folded = _outline(text, listing, source.path, mentions) if mentions is not None else None
+        if folded is not None and len(folded.text) < _LOSSY_GAIN * len(short or text):
             forms.append(folded)
-    if source.kind == "file" and not text.startswith(_FOLDER_VIEW):
+        elif short is not None:
+            forms.append(Form(short, "line numbers", True))
+    if source.kind == "file" and not is_folder:
         forms += _of_file(text, source, note) if note is not None else ()
     else:
         head, body, tail = split_envelope(text)
@@ -105,15 +114,29 @@ def best_form(
     if not shorter:
         return None
     before = count(text)
-    counted = [replace(form, saved=before - count(form.text)) for form in shorter]
-    kept = max((form for form in counted if form.lossless), key=_saved, default=None)
-    cut = max((form for form in counted if not form.lossless), key=_saved, default=None)
+    kept, cut = (
+        max(
+            (replace(form, saved=before - count(form.text)) for form in _near_least(alike)),
+            key=_saved,
+            default=None,
+        )
+        for alike in (
+            [form for form in shorter if form.lossless],
+            [form for form in shorter if not form.lossless],
+        )
+    )
     best = kept
     if cut is not None and before - cut.saved < _LOSSY_GAIN * (before - (kept.saved if kept else 0)):
         best = cut
     if best is None or not worth_it(before, best.saved, lossless=best.lossless):
         return None
     return best
+
+
+def _near_least(forms: list[Form]) -> list[Form]:
+    """The forms that may have the fewest tokens: to count takes longer than to make them."""
+    least = min((len(form.text) for form in forms), default=0)
+    return [form for form in forms if len(form.text) <= _MAY_BE_LEAST * least]
 
 
 def worth_it(before: int, saved: int, *, lossless: bool = False) -> bool:

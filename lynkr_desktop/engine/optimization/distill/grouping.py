@@ -24,7 +24,7 @@ def group_hits(text: str) -> str | None:
     None where hits are few, or where the form could not be read back.
     """
     lines = text.split("\n")
-    if len(lines) < _MIN_LINES or not _mostly(lines, lambda line: _HIT.match(line) or _BARE_HIT.match(line)):
+    if len(lines) < _MIN_LINES or not mostly(lines, lambda line: _HIT.match(line) or _BARE_HIT.match(line)):
         return None
     grouped: list[tuple[str, list[str]]] = []
     path = ""
@@ -77,7 +77,7 @@ def ungroup_hits(text: str) -> str:
 def group_paths(text: str) -> str | None:
     """Lines that are paths as `folder/: name, name`; None where they are few or could not be read back."""
     lines = text.split("\n")
-    if len(lines) < _MIN_LINES or not _mostly(lines, lambda line: "/" in line and _is_path(line)):
+    if len(lines) < _MIN_LINES or not mostly(lines, lambda line: "/" in line and _is_path(line)):
         return None
     grouped: list[tuple[str, list[str]]] = []
     paths = 0
@@ -124,7 +124,7 @@ def _is_path(line: str) -> bool:
     return line.count(" ") < 3 and _PATH.fullmatch(line) is not None
 
 
-def _mostly(lines: Sequence[str], fits: Callable[[str], object]) -> bool:
+def mostly(lines: Sequence[str], fits: Callable[[str], object]) -> bool:
     """Whether many of some lines fit: most texts are told apart by that."""
     sample = lines[:: max(1, len(lines) // 40)]
     return sum(1 for line in sample if fits(line)) > 0.3 * len(sample)

@@ -17,7 +17,10 @@ MIN_LINES = 6
 """Lines from which on a text can be told to be a numbered file, and is worth comparing."""
 
 _NUMBERED = re.compile(r"[ \t]{0,8}(L?)(\d{1,7})(\t|→| ?\||:)")
-_GUTTER = re.compile(r"[ \t]{0,8}\d{1,7}(\t|→| ?\|)")
+_GUTTER = re.compile(r"^[ \t]{0,8}\d{1,7}(\t|→| ?\|)", re.MULTILINE)
+
+_NEAR = 1_000
+"""Characters in which a numbered text begins to be numbered."""
 
 LEGEND = "[each line begins with its number and a tab]"
 
@@ -71,6 +74,11 @@ def numbered(listing: Listing, start: int = 0, end: int | None = None) -> list[s
     if not listing.numbered:
         return list(lines)
     return [f"{number}\t{line}" for number, line in enumerate(lines, listing.first + start)]
+
+
+def may_be_numbered(text: str) -> bool:
+    """Whether a text has a numbered line near its beginning."""
+    return _GUTTER.search(text, 0, _NEAR) is not None
 
 
 def narrow(text: str, listing: Listing) -> str | None:

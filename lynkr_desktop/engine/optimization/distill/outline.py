@@ -39,7 +39,9 @@ _NO_FUNCTION = re.compile(
 _HEAD_CHARS = 300
 """Characters of a line in which a function's head is looked for."""
 
-_BLANKS = re.compile(r"[ \t]*")
+_BLANK = -1
+"""Depth of a line with nothing in it."""
+
 _CALLED = re.compile(r"(?<![\w.])((?:[a-z_]\w{0,40}\.){0,2}[A-Za-z_]\w{3,40})\(")
 _EVERYWHERE_NAMES = """
 isinstance issubclass super hasattr getattr setattr range print tuple list dict type iter next sorted repr
@@ -117,29 +119,27 @@ def fold(listing: Listing, path: str, mentions: Mentions, note: Note) -> Folded 
 
 def _bodies(lines: Sequence[str], suffix: str) -> list[tuple[int, int, int]]:
     """Functions as (head, start, end) of what is inside of them, in order, none in another."""
-    if suffix in _INDENTED:
-        return _indented(lines)
-    return _braced(lines, 0, len(lines)) if suffix in _BRACED else []
+    if suffix not in _INDENTED | _BRACED:
+        return []
+    depths = [len(line) - len(rest) if (rest := line.lstrip()) else _BLANK for line in lines]
+    return _indented(lines, depths) if suffix in _INDENTED else _braced(lines, depths, 0, len(lines))
 
 
-def _indented(lines: Sequence[str]) -> list[tuple[int, int, int]]:
+def _indented(lines: Sequence[str], depths: Sequence[int]) -> list[tuple[int, int, int]]:
     bodies: list[tuple[int, int, int]] = []
     index = 0
-    while index < len(lines):
-        if not _DEF.match(lines[index]):
-            index += 1
+    for at in [at for at, line in enumerate(lines) if "def " in line and _DEF.match(line)]:
+        if at < index:
             continue
-        depth = _depth(lines[index])
-        begins = index + 1
-        for end in range(index, min(len(lines), index + _SIGNATURE)):
+        begins = at + 1
+        for end in range(at, min(len(lines), at + _SIGNATURE)):
             if lines[end].rstrip().endswith(":"):
                 begins = end + 1
                 break
-        end = _inside(lines, begins, depth, len(lines))
-        start = _documented(lines, begins, end)
-        if end > start:
-            bodies.append((index, start, end))
-        index = max(end, index + 1)
+        index = _inside(depths, begins, depths[at], len(lines))
+        start = _documented(lines, begins, index)
+        if index > start:
+            bodies.append((at, start, index))
     return bodies
 
 
@@ -153,7 +153,9 @@ def _documented(lines: Sequence[str], start: int, end: int) -> int:
     return min(start + 2, end)
 
 
-def _braced(lines: Sequence[str], begin: int, stop: int, level: int = 0) -> list[tuple[int, int, int]]:
+def _braced(
+    lines: Sequence[str], depths: Sequence[int], begin: int, stop: int, level: int = 0
+) -> list[tuple[int, int, int]]:
     bodies: list[tuple[int, int, int]] = []
     index = begin
     while index < stop:
@@ -161,8 +163,9 @@ def _braced(lines: Sequence[str], begin: int, stop: int, level: int = 0) -> list
         if not line.endswith("{") or not _heads(lines[index - 1] if index and line.strip() == "{" else line):
             index += 1
             continue
-        end = _inside(lines, index + 1, _depth(line), stop)
-        inner = _braced(lines, index + 1, end, level + 1) if end - index > _LONG and level < _LEVELS else []
+        end = _inside(depths, index + 1, depths[index], stop)
+        deeper = end - index > _LONG and level < _LEVELS
+        inner = _braced(lines, depths, index + 1, end, level + 1) if deeper else []
         bodies += inner if len(inner) > 1 else [(index, index + 1, end)]
         index = max(end, index + 1)
     return [body for body in bodies if body[2] > body[1]]
@@ -173,20 +176,16 @@ def _heads(line: str) -> bool:
     return ")" in line and not line.rstrip().endswith(";") and not _NO_FUNCTION.match(line[:_HEAD_CHARS])
 
 
-def _inside(lines: Sequence[str], start: int, depth: int, stop: int) -> int:
+def _inside(depths: Sequence[int], start: int, depth: int, stop: int) -> int:
     """The end of the lines that stand deeper than some depth."""
     end = start
     for at in range(start, stop):
-        if lines[at].strip():
-            if _depth(lines[at]) <= depth:
-                break
-            end = at + 1
+        if depths[at] == _BLANK:
+            continue
+        if depths[at] <= depth:
+            break
+        end = at + 1
     return end
-
-
-def _depth(line: str) -> int:
-    blanks = _BLANKS.match(line)
-    return len(blanks[0].expandtabs(4)) if blanks else 0
 
 
 def _spoken_of(

@@ -79,8 +79,8 @@ def unchanged(source: Source, listing: Listing, version: Version, note: Note) ->
 def difference(source: Source, listing: Listing, version: Version, note: Note) -> str | None:
     """A diff against an earlier version; None where the two have too little in common."""
     old, new = version.listing.lines, listing.lines
-    pairs = matches(old, new)
-    if len(pairs) < max(MIN_LINES, _ALIKE * len(new)):
+    needed = max(MIN_LINES, _ALIKE * len(new))
+    if len(old) < needed or len(pairs := matches(old, new)) < needed:
         return None
     old_first, new_first = max(1, version.listing.first), listing.first
     if source.partial or new_first > 1:

@@ -206,14 +206,15 @@ class _Walk:
         about = (source.kind, source.path, source.partial, source.looks_for, self._scene.restorable)
         its_key = block_key("form", repr(about), spoken, key.hex())
         form = self._remembered(its_key)
+        listing = self._listing(text, key, partial=source.partial) if is_file else None
         if form is None:
             note = note_for(text) if self._scene.restorable else None
-            form = best_form(text, source, self._scene.count, note, mentions if spoken else None) or _NO_FORM
+            spoken_of = mentions if spoken else None
+            form = best_form(text, source, self._scene.count, note, listing, spoken_of) or _NO_FORM
             self._remember(its_key, form)
         if not form.shown:
             self._seen.setdefault(key, source.label)
-        if is_file and (form.lossless or form.shown):
-            listing = self._listing(text, key, partial=source.partial)
+        if listing is not None and (form.lossless or form.shown):
             self._standing.add(source.path, source.label, listing, key.hex(), folded=not form.lossless)
             self._stand(source, listing, form, key)
         return None if form is _NO_FORM else form

@@ -26,6 +26,10 @@ _MAX_CHARS = 4_000_000
 _CELLS = 4
 """Cells by which a row of a report is told from other lines."""
 
+_DIGITS = frozenset("-0123456789")
+_SAMPLE = 20
+"""Lines by which most texts are told to hold no such rows."""
+
 _NUMBER = re.compile(r"-?\d[\d.,]{0,20}%?")
 _WHY = "rows that do not stand out"
 
@@ -87,11 +91,12 @@ def mark_rows(text: Lines) -> int:
     A row begins with a few cells, most of them numbers, and all rows of a table do so alike.
     """
     marked = 0
-    if len(text.lines) < _MIN_ROWS:
+    sample = text.lines[:: max(1, len(text.lines) // _SAMPLE)]
+    if len(text.lines) < _MIN_ROWS or sum(map(_is_row, map(_row_shape, sample))) < _SAMPLE // 5:
         return 0
     for shape, run in groupby(range(len(text.lines)), lambda index: _row_shape(text.lines[index])):
         places = list(run)
-        if len(places) < _MIN_ROWS or shape.count("n") < _CELLS - 1:
+        if len(places) < _MIN_ROWS or not _is_row(shape):
             continue
         stays = {*places[:_FIRST], *places[-_LAST:]}
         stays.update(place for place in places if alarming(text.lines[place]))
@@ -105,8 +110,15 @@ def mark_rows(text: Lines) -> int:
     return marked
 
 
+def _is_row(shape: str) -> bool:
+    return shape.count("n") >= _CELLS - 1
+
+
 def _row_shape(line: str) -> str:
-    return "".join("n" if _NUMBER.fullmatch(cell) else "t" for cell in line.split(None, _CELLS)[:_CELLS])
+    return "".join(
+        "n" if cell[0] in _DIGITS and _NUMBER.fullmatch(cell) else "t"
+        for cell in line.split(None, _CELLS)[:_CELLS]
+    )
 
 
 def _outermost(column: Sequence[str]) -> set[int]:
