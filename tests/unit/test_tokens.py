@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lynkr_desktop.engine.optimization import tokens
+from lynkr_desktop.engine.optimization.distill.listing import blank_tokens, listing_of, narrow
 
 LINES = st.lists(
     st.sampled_from(
@@ -21,6 +22,8 @@ LINES = st.lists(
             "日本語 のテキスト",
             "\t- a\r",
             "{",
+            "   ",
+            "\t",
             "'s ",
             "99999",
             "é\u0301 🙂",
@@ -56,6 +59,38 @@ def test_known_texts() -> None:
 def test_a_long_text_counts_as_it_would_in_one_piece(lines: list[str], times: int) -> None:
     text = "\n".join([*lines, "a word"] * times)[:120_000]
     assert tokens.count(text) == whole(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    LINES,
+    st.integers(1, 400),
+    st.integers(1, 99_990),
+    st.integers(0, 8),
+    st.sampled_from(("", "<file>\n", "x\n\n")),
+)
+def test_blanks_before_numbers_are_told_without_counting(
+    lines: list[str], times: int, first: int, width: int, head: str
+) -> None:
+    whole_lines = enumerate((line for line in lines * times if "\n" not in line), first)
+    text = head + "\n".join(f"{number:{width}}\t{line}" for number, line in whole_lines)
+    listing = listing_of(text, partial=False)
+    short = narrow(text, listing)
+    if short is None or short == text:
+        return
+    blanks = blank_tokens(text, listing, short)
+    assert blanks is not None
+    assert whole(short) == whole(text) - blanks
+    tokens.take(short, fewer=blanks, than=text)
+    assert tokens.count(short) == whole(short)
+
+
+def test_other_differences_are_counted() -> None:
+    for form in ("{:4}\u2192{}", "{:04}\t{}", "{:30}\t{}", "L{}: {}"):
+        text = "\n".join(form.format(number, "a word") for number in range(1, 40))
+        listing = listing_of(text, partial=False)
+        short = narrow(text, listing)
+        assert short is None or blank_tokens(text, listing, short) is None
 
 
 def test_a_text_without_lines_is_counted_in_pieces() -> None:

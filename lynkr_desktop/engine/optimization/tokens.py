@@ -46,6 +46,9 @@ _PIECE = 16_384
 _LINE = 2_048
 """Characters before the end of a piece in which the beginning of a line is looked for."""
 
+_INDENT = 100
+"""Characters at the beginning of a line in which something must stand."""
+
 _TURN, _IMAGE = 4, 1_000
 """What a turn costs beside its text, and about what an image does."""
 
@@ -62,10 +65,24 @@ def count(text: str) -> int:
     if (known := _known.get(key)) is not None:
         return known
     tokens = sum(map(_counted, _pieces(text))) if len(text) > _PIECE else _counted(text)
-    _known[key] = tokens
-    while len(_known) > _REMEMBERED:
-        _known.popitem(last=False)
+    _remember(key, tokens)
     return tokens
+
+
+def take(text: str, *, fewer: int, than: str) -> None:
+    """Takes over how many tokens a text has from what it was made of, so that it need not be counted.
+
+    Args:
+        text: the new one.
+        fewer: tokens that it has fewer, exactly.
+        than: what it was made of.
+    """
+    _remember(hash(text), count(than) - fewer)
+
+
+def forget() -> None:
+    """Forgets all counts, so that what counting takes can be measured."""
+    _known.clear()
 
 
 def of_request(request: Request) -> int:
@@ -107,6 +124,12 @@ def _json(value: object) -> str:
         return str(value)
 
 
+def _remember(key: int, tokens: int) -> None:
+    _known[key] = tokens
+    while len(_known) > _REMEMBERED:
+        _known.popitem(last=False)
+
+
 def _counted(text: str) -> int:
     try:
         return (_tables[0] if _tables else _table()).count(text)
@@ -124,13 +147,15 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _cut(text: str, start: int) -> int:
-    """Where the piece from `start` on ends: no token goes beyond a line's end if a word follows."""
+    """Where the piece from `start` on ends: no token goes beyond a line if the next one says anything."""
     end = start + _PIECE
     floor = end - _LINE
     line = end
     while (line := text.rfind("\n", floor, line)) >= 0:
-        following = text[line + 1]
-        if not following.isspace() and following != "/":
+        following = text[line + 1 : line + _INDENT]
+        word = following.lstrip()
+        blanks = following[: len(following) - len(word)]
+        if word and following[0] != "/" and "\n" not in blanks and "\r" not in blanks:
             return line + 1
     return end
 
