@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import get_args
 
 from benchmarks.fidelity import speed
 from benchmarks.fidelity.conversations import load
 from benchmarks.fidelity.evaluate import Outcome, evaluate
 from benchmarks.fidelity.subjects import Headroom, LastTurns, Lynkr, Nothing, OldResultsCleared, Subject
+from lynkr_desktop.engine.optimization.optimizer import CACHE
 from lynkr_desktop.protocol.optimization import StageName
 
 STAGES: tuple[StageName, ...] = (
@@ -125,9 +127,14 @@ def main() -> None:
     arguments.add_argument("--json", action="store_true", help="totals as JSON")
     chosen = arguments.parse_args()
     stages: tuple[StageName, ...] = tuple(filter(None, chosen.stages.split(",")))
+    known = [name for name in get_args(StageName) if name != CACHE]  # the cache shortens nothing
+    if unknown := set(stages) - set(known):
+        sys.exit(f"Not to be judged: {', '.join(sorted(unknown))}. There are {', '.join(known)}.")
     if chosen.details and chosen.split == "test":
         sys.exit("What is lost in the test split is not shown: nobody may tune on it.")
     conversations = [one for one in load(chosen.split) if chosen.only in one.id]
+    if not conversations:
+        sys.exit(f"No conversation of the {chosen.split} split has {chosen.only!r} in its name.")
     if chosen.speed:
         print(speed.table(conversations, stages))
         return
