@@ -6,6 +6,7 @@ import http.client
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from lynkr_desktop.protocol.control import ControlError, EngineRuntime
 T = TypeVar("T")
 
 _LARGEST_ANSWER = 32 * 1024**2
+_PIECE = 64 * 1024
 
 
 class ControlFailure(Exception):
@@ -58,24 +60,49 @@ class ControlClient:
         """Sends `body` as JSON, where there is one, and decodes the answer. Raises `ControlFailure`."""
         return self._ask(method, path, type, None if body is None else msgspec.json.encode(body))
 
+    def stream(self, path: str, **query: str) -> Iterator[bytes]:
+        """GETs `path` and yields the pieces of the answer as they come.
+
+        Raises:
+            ControlFailure: the engine refused, did not answer, or broke off.
+        """
+        with self._open("GET", f"{path}?{urllib.parse.urlencode(query)}", None) as response:
+            try:
+                while piece := response.read(_PIECE):
+                    yield piece
+            except (OSError, http.client.HTTPException) as error:
+                raise ControlFailure(
+                    f"The engine on port {self._port} broke off. Its log says why."
+                ) from error
+
     def _ask(self, method: str, path: str, type: type[T], body: bytes | None) -> T:  # noqa: A002
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self._base + path, data=body, headers=headers, method=method)
+        with self._open(method, path, body) as response:
+            try:
+                answer = response.read(_LARGEST_ANSWER)
+            except (OSError, http.client.HTTPException) as error:
+                raise self._silence(error) from error
         try:
-            with self._opener.open(request, timeout=self._timeout) as response:
-                body = response.read(_LARGEST_ANSWER)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ControlFailure(self._refusal(error)) from error
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            raise ControlFailure(f"The engine on port {self._port} does not answer ({reason}).") from error
-        try:
-            return msgspec.json.decode(body, type=type)
+            return msgspec.json.decode(answer, type=type)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ControlFailure(
                 f"The answer on port {self._port} makes no sense. Are engine and command of the same version?"
             ) from error
+
+    def _open(self, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self._base + path, data=body, headers=headers, method=method)
+        try:
+            response: http.client.HTTPResponse = self._opener.open(request, timeout=self._timeout)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ControlFailure(self._refusal(error)) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._silence(error) from error
+        return response
+
+    def _silence(self, error: Exception) -> ControlFailure:
+        reason = getattr(error, "reason", error)
+        return ControlFailure(f"The engine on port {self._port} does not answer ({reason}).")
 
     def _refusal(self, error: urllib.error.HTTPError) -> str:
         try:

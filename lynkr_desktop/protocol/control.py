@@ -121,7 +121,8 @@ class LoadRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class UsageTotals(Struct, frozen=True, kw_only=True):
     """Sums over a range. `cost` covers the priced requests only; `unpriced` counts the others.
 
-    `warnings` counts answers that something went wrong with, such as a prompt that was cut.
+    `warnings` counts answers that something went wrong with, such as a prompt that was cut. `saved_tokens`
+    are those that were taken off prompts.
     """
 
     requests: int = 0
@@ -132,25 +133,7 @@ class UsageTotals(Struct, frozen=True, kw_only=True):
     cost: float = 0.0
     unpriced: int = 0
     warnings: int = 0
-
-
-class UsageRow(Struct, frozen=True, kw_only=True):
-    """One group of a usage report."""
-
-    key: str
-    totals: UsageTotals
-
-
-class UsageReport(Struct, frozen=True, kw_only=True):
-    """GET /v1/admin/usage. `hours` is the cost of each of the last 24 clock hours of today, local time."""
-
-    range: str
-    by: str
-    since: float
-    until: float
-    totals: UsageTotals
-    rows: tuple[UsageRow, ...] = ()
-    hours: tuple[UsageTotals, ...] = ()
+    saved_tokens: int = 0
 
 
 class RequestRow(Struct, frozen=True, kw_only=True):

@@ -35,11 +35,10 @@ from lynkr_desktop.protocol.control import (
     ProviderStatus,
     RequestRow,
     TierStatus,
-    UsageReport,
-    UsageRow,
     UsageTotals,
 )
 from lynkr_desktop.protocol.tiers import Tier
+from lynkr_desktop.protocol.usage import UsageReport, UsageRow
 from lynkr_desktop.running import find_engine
 
 TOKEN = "lk_test-token-of-this-engine"
@@ -136,9 +135,10 @@ def fill(paths: Paths) -> None:
             "cost": 0.0,
         }
         for number in range(3):
-            records.record(RequestRow(id=f"a{number}", **base, **local))
+            records.record(RequestRow(id=f"a{number}", **base, **local, latency_ms=10.0 * (number + 1)))
         paid = {"tier": Tier.COMPLEX, "provider": "openai", "model": "gpt-4o", "input_tokens": 2_000_000}
-        records.record(RequestRow(id="b", **base, **paid, cost=5.0, output_tokens=10))
+        took = {"latency_ms": 125_000.0, "ttft_ms": 1500.0, "saved_tokens": 30}
+        records.record(RequestRow(id="b", **base, **paid, **took, cost=5.0, output_tokens=10))
         odd = {"tier": Tier.REASONING, "provider": "lmstudio", "model": "\x1b[31mx", "input_tokens": 7}
         records.record(RequestRow(id="c", **base, **odd))
         records.close()
@@ -156,12 +156,17 @@ def test_usage_reads_the_records_when_no_engine_runs(
     assert lynkr(usage, paths, "--by", "tier") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Usage in the last 7 days"
-    rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
-    assert rows["complex"] == ["1", "0", "2.00M", "0", "10", "$5.00"]
-    assert rows["simple"] == ["3", "0", "4.50k", "0", "0", "$0.00"]
+    used, times = lines[2:7], lines[12:]
+    rows = {line.split()[0]: line.split()[1:] for line in used}
+    assert rows["complex"] == ["1", "0", "2.00M", "0", "10", "30", "$5.00"]
+    assert rows["simple"] == ["3", "0", "4.50k", "0", "0", "0", "$0.00"]
     assert rows["reasoning"][-1] == "unknown"
     assert rows["total"][-3:] == ["$5.00", "+", "unknown"]
-    assert len({len(line) for line in lines[2:]}) == 1  # the columns stand in line
+    assert len({len(line) for line in used}) == 1  # the columns stand in line
+    assert lines[8] == "Tiers: complex 20.0%, reasoning 20.0%, simple 60.0%"
+    cells = {line.split()[0]: [cell.strip() for cell in line.split("  ") if cell][1:] for line in times}
+    assert cells["simple"] == ["20 ms", "30 ms", "30 ms", "-", "-", "-"]
+    assert cells["complex"] == ["2m 5s", "2m 5s", "2m 5s", "1.5 s", "1.5 s", "1.5 s"]
 
 
 def test_usage_as_json_and_csv(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:

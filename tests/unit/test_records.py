@@ -28,8 +28,9 @@ from lynkr_desktop.engine.telemetry.database import (
     database_path,
     open_for_reading,
 )
-from lynkr_desktop.engine.telemetry.queries import GROUPS, RANGES, since_of, usage
+from lynkr_desktop.engine.telemetry.spans import RANGES, named, since_of
 from lynkr_desktop.engine.telemetry.store import Records
+from lynkr_desktop.engine.telemetry.usage import GROUPS, report
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.tiers import Tier
 
@@ -226,7 +227,7 @@ async def test_two_engines_and_a_reader_share_a_file(records: Records, path: Pat
         (records if number % 2 else other).record(row(number))
     await asyncio.gather(records.flush(), other.flush())
     with open_for_reading(path) as connection:
-        assert usage(connection, "today", "tier").totals.requests == 300
+        assert report(connection, named("today"), "tier", time.time()).totals.requests == 300
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             connection.execute("DELETE FROM requests")
     connection.close()

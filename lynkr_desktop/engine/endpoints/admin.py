@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast, get_args
 
 from aiohttp import web
 
@@ -18,8 +17,8 @@ from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
 from lynkr_desktop.engine.endpoints.prompts import PromptCalls
 from lynkr_desktop.engine.endpoints.routes import RouteCalls
+from lynkr_desktop.engine.endpoints.usage import UsageCalls
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.protocol.control import (
@@ -34,7 +33,6 @@ from lynkr_desktop.protocol.control import (
     ShutdownReply,
     ShutdownRequest,
     TierPatch,
-    UsageReport,
 )
 from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
@@ -94,13 +92,7 @@ class Admin:
                 },
             ),
             Call("GET", "/v1/admin/requests/{id}", self.request, answer=RequestRow),
-            Call(
-                "GET",
-                "/v1/admin/usage",
-                self.usage,
-                answer=UsageReport,
-                query={"range": ", ".join(get_args(UsageRange)), "by": ", ".join(get_args(UsageGroup))},
-            ),
+            *UsageCalls(self._engine).calls(),
             *ModelCalls(self._engine).calls(),
             *Keys(self._engine).calls(),
             *OptionCalls(self._engine).calls(),
@@ -217,12 +209,6 @@ class Admin:
             raise WireError("There is no request with this id.", status=404, kind="not_found")
         return reply(row)
 
-    async def usage(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/usage: sums of requests, tokens and costs over a range, in groups."""
-        span = cast("UsageRange", _choice(request, "range", "today", UsageRange))
-        by = cast("UsageGroup", _choice(request, "by", "tier", UsageGroup))
-        return reply(await self._engine.records.usage(span, by))
-
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/openapi.json: this API as an OpenAPI document."""
         return reply(document(self.calls()))
@@ -231,14 +217,6 @@ class Admin:
         """GET /metrics: the figures that Prometheus reads."""
         body, content_type = self._engine.metrics.render()
         return web.Response(body=body, headers={"content-type": content_type})
-
-
-def _choice(request: web.Request, name: str, default: str, choices: Any) -> str:
-    value = request.query.get(name, default)
-    if value not in get_args(choices):
-        message = f"{name} must be one of {', '.join(get_args(choices))}."
-        raise WireError(message, status=400, kind="invalid_request", param=name)
-    return value
 
 
 def _sse(number: int, event: EngineEvent) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lynkr_desktop.engine.telemetry import rollup
 from lynkr_desktop.protocol.control import RequestRow
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,48 @@ _MIGRATIONS = (
     """,
     """
     ALTER TABLE requests ADD COLUMN saved_tokens INTEGER NOT NULL DEFAULT 0;
+    """,
+    # Sums by quarters of an hour, which rollup.py fills and explains.
+    """
+    DROP TABLE IF EXISTS latency_steps;
+    DROP TABLE IF EXISTS usage_slots;
+    DROP TABLE IF EXISTS usage_sessions;
+    CREATE TABLE latency_steps (low REAL PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE usage_slots (
+        slot INTEGER NOT NULL,
+        tier TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        client TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        saved_tokens INTEGER NOT NULL,
+        cost REAL NOT NULL,
+        unpriced INTEGER NOT NULL,
+        warnings INTEGER NOT NULL,
+        latency TEXT NOT NULL,
+        first_token TEXT NOT NULL,
+        PRIMARY KEY (slot, tier, provider, model, client)
+    ) WITHOUT ROWID;
+    CREATE TABLE usage_sessions (
+        slot INTEGER NOT NULL,
+        session TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        saved_tokens INTEGER NOT NULL,
+        cost REAL NOT NULL,
+        unpriced INTEGER NOT NULL,
+        warnings INTEGER NOT NULL,
+        latency TEXT NOT NULL,
+        first_token TEXT NOT NULL,
+        PRIMARY KEY (slot, session)
+    ) WITHOUT ROWID;
     """,
 )
 """Script n brings a file of version n to version n + 1. Append only."""
@@ -251,6 +294,7 @@ def _open(path: Path) -> sqlite3.Connection:
             )
         columns = ", ".join((*COLUMNS, *DECISION_COLUMNS))
         connection.execute(f"SELECT {columns} FROM requests LIMIT 1").fetchall()
+        rollup.complete(connection)
     except BaseException:
         connection.close()
         raise

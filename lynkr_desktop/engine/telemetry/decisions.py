@@ -42,7 +42,8 @@ _JUDGED = "CASE mark WHEN '' THEN verdict ELSE mark END"
 
 _FROM_RECORD = ("id", "at", "client", "session", "title", "score", "provider", "model", "cost", "status")
 _STORED = ("task", "scored_tier", "chosen_tier", "propensity", "arm", "side", "outcome", "verdict", "mark")
-_READ = (*_FROM_RECORD, *_STORED, "detail")
+READ = (*_FROM_RECORD, *_STORED, "detail")
+"""The columns of `requests` that `row_of` takes."""
 
 T = TypeVar("T")
 
@@ -195,21 +196,20 @@ def recent(
     if misrouted:
         conditions.append(f"{_JUDGED} IN ('under', 'over')")
     rows = connection.execute(
-        f"SELECT {', '.join(_READ)} FROM requests WHERE {' AND '.join(conditions)} "
+        f"SELECT {', '.join(READ)} FROM requests WHERE {' AND '.join(conditions)} "
         "ORDER BY at DESC, seq DESC LIMIT ?",
         (*arguments, limit),
     )
-    return [_row(row) for row in rows]
+    return [row_of(row) for row in rows]
 
 
 def get(connection: sqlite3.Connection, request_id: str) -> DecisionRow | None:
     """The decision of the request with that id."""
     row = connection.execute(
-        f"SELECT {', '.join(_READ)} FROM requests WHERE id = ? AND task IS NOT NULL "
-        "ORDER BY seq DESC LIMIT 1",
+        f"SELECT {', '.join(READ)} FROM requests WHERE id = ? AND task IS NOT NULL ORDER BY seq DESC LIMIT 1",
         (request_id,),
     ).fetchone()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
 
 
 class Replay(NamedTuple):
@@ -270,9 +270,9 @@ class _Detail(Struct, array_like=True):
     receipts: Raw = Raw(b"[]")
 
 
-def _row(values: Sequence[Any]) -> DecisionRow:
+def row_of(values: Sequence[Any]) -> DecisionRow:
     """A row as it was decided. What cannot be read of it, since the file was damaged, is left out."""
-    data = dict(zip(_READ, values, strict=True))
+    data = dict(zip(READ, values, strict=True))
     detail = _read(data.pop("detail"), _Detail, _Detail())
     data["workspace"], data["profile"], data["reason"] = detail.workspace, detail.profile, detail.reason
     data["files"] = _read(detail.files, tuple[str, ...], ())

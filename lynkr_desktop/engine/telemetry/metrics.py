@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -167,12 +167,30 @@ class Metrics:
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics and their content type, in the format that the Accept header asks for."""
+        self._settle()
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def values(self, names: Collection[str]) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """The samples with these names as a scrape shows them, by name and sorted labels."""
+        self._settle()
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name in names
+        }
+
+    @property
+    def models(self) -> frozenset[tuple[str, str]]:
+        """The providers and models that have series of their own."""
+        return frozenset(self._models)
+
+    def _settle(self) -> None:
         for series in self._series.values():
             series.settle()
         for count in self._by_cache.values():
             count.settle()
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
 
     def _new_series(self, key: tuple[str | None, str, str, int]) -> _Series:
         tier, provider, model, status = key

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
-from lynkr_desktop.engine.telemetry import decisions, queries
+from lynkr_desktop.engine.telemetry import decisions, queries, rollup, usage
+from lynkr_desktop.engine.telemetry.check import SinceStart
 from lynkr_desktop.engine.telemetry.database import (
     COLUMNS,
     DECISION_COLUMNS,
@@ -31,10 +32,12 @@ from lynkr_desktop.engine.telemetry.database import (
     storable,
 )
 from lynkr_desktop.engine.telemetry.decisions import Amendment, Replay
-from lynkr_desktop.engine.telemetry.queries import UsageGroup, UsageRange
+from lynkr_desktop.engine.telemetry.spans import Span, UsageRange, named
 from lynkr_desktop.engine.telemetry.today import Today, TodayCounter
-from lynkr_desktop.protocol.control import RequestRow, UsageReport
+from lynkr_desktop.engine.telemetry.usage import UsageGroup
+from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.routing import DecisionRow, Verdict
+from lynkr_desktop.protocol.usage import UsageReport
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,6 @@ MAX_WAITING = 20_000
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _RETENTION_EVERY = 3600.0
 _DELETE_AT_ONCE = 2000
-_DELETE = "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE at < ? LIMIT ?)"
 _LONGEST_TEXT = 4096
 _ROW_AT_FAULT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
 _COLUMNS = (*COLUMNS, *DECISION_COLUMNS)
@@ -101,6 +103,8 @@ class Records:
         self._failures = 0
         self._retry_at = 0.0
         self._swept_at = 0.0
+        self._last_id = ""
+        self.since_start = SinceStart()
 
     @property
     def waiting(self) -> int:
@@ -127,6 +131,7 @@ class Records:
         """
         self._today.add(row)
         self._take(Entry(row, decision))
+        self._last_id = row.id
 
     def amend(self, amendment: Amendment) -> None:
         """Takes what became of an earlier decision. Never waits, and may be called from any thread."""
@@ -149,27 +154,29 @@ class Records:
 
     async def recent(self, limit: int, before: str | None = None) -> list[RequestRow]:
         """The newest requests first; with `before`, those older than the one with that id."""
-        return await self._read(lambda connection: queries.recent(connection, limit, before))
+        return await self.read(lambda connection: queries.recent(connection, limit, before))
 
     async def get(self, request_id: str) -> RequestRow | None:
         """The request with that id."""
-        return await self._read(lambda connection: queries.get(connection, request_id))
+        return await self.read(lambda connection: queries.get(connection, request_id))
 
-    async def usage(self, range: UsageRange, by: UsageGroup) -> UsageReport:  # noqa: A002 - the API's own word
-        """Sums over a range, whole and by group."""
-        return await self._read(lambda connection: queries.usage(connection, range, by, self._clock()))
+    async def usage(self, span: Span | UsageRange, by: UsageGroup) -> UsageReport:
+        """Sums and percentiles over a range, whole and by group."""
+        now = self._clock()
+        found = named(span, now) if isinstance(span, str) else span
+        return await self.read(lambda connection: usage.report(connection, found, by, now))
 
     async def decisions(
         self, limit: int, before: str | None = None, *, misrouted: bool = False
     ) -> list[DecisionRow]:
         """The newest decisions first; see `decisions.recent`."""
-        return await self._read(
+        return await self.read(
             lambda connection: decisions.recent(connection, limit, before, misrouted=misrouted)
         )
 
     async def decision(self, request_id: str) -> DecisionRow | None:
         """The decision of the request with that id."""
-        return await self._read(lambda connection: decisions.get(connection, request_id))
+        return await self.read(lambda connection: decisions.get(connection, request_id))
 
     async def mark(self, request_id: str, mark: Verdict) -> DecisionRow | None:
         """Notes what a person says of a decision; empty takes it back. None where there is no such decision.
@@ -185,7 +192,12 @@ class Records:
 
     async def replay(self, since: float) -> Replay:
         """The tasks since a time, for calibration."""
-        return await self._read(lambda connection: decisions.replay(connection, since))
+        return await self.read(lambda connection: decisions.replay(connection, since))
+
+    @property
+    def last_id(self) -> str:
+        """The id of the request that was recorded last, empty before the first."""
+        return self._last_id
 
     async def flush(self) -> None:
         """Returns when all rows taken so far are in the file, or when writing them has failed for now."""
@@ -208,7 +220,12 @@ class Records:
         if self._waiting:
             log.error("%d records could not be written to %s", len(self._waiting), self._path)
 
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """What a query finds in the records, all that were taken so far, in a thread of its own.
+
+        Raises:
+            RecordsError: they cannot be read.
+        """
         await self.flush()
 
         def read() -> T:
@@ -231,11 +248,10 @@ class Records:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = open_for_writing(self._path)
+            self.since_start.opened(rollup.newest(self._connection))
         if not self._loaded:
-            today = date.fromtimestamp(self._clock())
-            self._today.load(
-                queries.hours_of_day(self._connection, today), queries.tiers_of_day(self._connection, today)
-            )
+            now = self._clock()
+            self._today.load(*usage.day(self._connection, date.fromtimestamp(now), now))
             self._loaded = True
         return self._connection
 
@@ -280,13 +296,17 @@ class Records:
     def _write(self, connection: sqlite3.Connection, batch: list[Entry | Amendment]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
+            before = rollup.newest(connection)
             try:
                 write_entries(connection, batch)
             except _ROW_AT_FAULT:
                 connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
+                before = rollup.newest(connection)
                 self._write_singly(connection, batch)
+            rollup.roll_up(connection, before)
             connection.execute("COMMIT")
+            self.since_start.written(rollup.newest(connection))
         except sqlite3.Error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -328,9 +348,10 @@ class Records:
         now = time.monotonic()
         if self._connection is None or (self._swept_at and now - self._swept_at < _RETENTION_EVERY):
             return
-        oldest = self._clock() - self._retention
+        oldest = rollup.slot_of(self._clock() - self._retention)
         try:
-            while self._connection.execute(_DELETE, (oldest, _DELETE_AT_ONCE)).rowcount:
+            rollup.forget(self._connection, oldest)
+            while self.since_start.delete(self._connection, oldest, _DELETE_AT_ONCE):
                 if self._waiting:
                     return  # goes on after these
         except sqlite3.Error as error:

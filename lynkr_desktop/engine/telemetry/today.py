@@ -10,7 +10,8 @@ from datetime import date, timedelta
 
 from msgspec.structs import asdict
 
-from lynkr_desktop.engine.telemetry.queries import counts_as_error, counts_as_unpriced, start_of_day
+from lynkr_desktop.engine.telemetry.queries import counts_as_error, counts_as_unpriced
+from lynkr_desktop.engine.telemetry.spans import start_of_day
 from lynkr_desktop.protocol.control import RequestRow, UsageTotals
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
@@ -40,6 +41,7 @@ class _Sums:
     cost: float = 0.0
     unpriced: int = 0
     warnings: int = 0
+    saved_tokens: int = 0
 
     def add(self, row: RequestRow) -> None:
         self.requests += 1
@@ -50,6 +52,7 @@ class _Sums:
         self.cost += row.cost or 0.0
         self.unpriced += counts_as_unpriced(row)
         self.warnings += bool(row.warning)
+        self.saved_tokens += row.saved_tokens
 
     def add_totals(self, totals: UsageTotals) -> None:
         for name, value in asdict(totals).items():

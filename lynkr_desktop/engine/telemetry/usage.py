@@ -1,0 +1,284 @@
+"""Reports of usage: sums and percentiles over a range, by group. Functions of an open connection.
+
+Whole quarters of an hour come from the sums beside the records, the rest at both ends from the records, so a
+report is right to the second and reads little. Percentiles of few requests are of their own durations; those
+of many come from the histograms of `rollup`, since to sort a million durations takes a second or more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any, Literal, NamedTuple, get_args
+
+from lynkr_desktop.engine.telemetry import rollup
+from lynkr_desktop.engine.telemetry.spans import Span, start_of_day
+from lynkr_desktop.protocol.control import UsageTotals
+from lynkr_desktop.protocol.usage import Percentiles, UsageReport, UsageRow
+
+UsageGroup = Literal["tier", "provider", "model", "client", "session", "day", "hour"]
+GROUPS: tuple[UsageGroup, ...] = get_args(UsageGroup)
+
+MOST_EXACT = 20_000
+"""Requests whose durations are read one by one."""
+
+MOST_ROWS = 2500
+"""Groups in a report: the hours of a quarter of a year, and of sessions those that cost most."""
+
+_HOUR_OF_DAY = "CAST(strftime('%H', at, 'unixepoch', 'localtime') AS INTEGER)"
+_KEYS: dict[UsageGroup, str] = {
+    "tier": "tier",
+    "provider": "provider",
+    "model": "CASE provider WHEN '' THEN model ELSE provider || '/' || model END",
+    "client": "client",
+    "session": "session",
+    "day": "COALESCE(date(at, 'unixepoch', 'localtime'), '')",
+    "hour": "COALESCE(strftime('%Y-%m-%d %H:00', at, 'unixepoch', 'localtime'), '')",
+}
+_PERCENTS = (50, 95, 99)
+
+Sums = tuple[float, ...]
+"""In the order of `rollup.SUMS`."""
+
+Durations = tuple[Percentiles | None, Percentiles | None]
+"""Latency and time to the first token."""
+
+
+class Day(NamedTuple):
+    """A local day: the sums of its 24 clock hours, and requests by tier."""
+
+    hours: tuple[UsageTotals, ...]
+    tiers: dict[str, int]
+
+
+class _Bounds(NamedTuple):
+    """Where the slots of a span begin and end, and the rest before and after them."""
+
+    since: float
+    first: float
+    last: float
+    until: float
+
+
+def report(connection: sqlite3.Connection, span: Span, by: UsageGroup, now: float) -> UsageReport:
+    """Sums and percentiles over a range, whole and by group.
+
+    Raises:
+        sqlite3.Error: the records cannot be read.
+    """
+    bounds = _bounds(span, now)
+    with _one_state(connection):
+        tiers = _sums(connection, bounds, "tier", "usage_slots")
+        sums = tiers if by == "tier" else _sums(connection, bounds, _KEYS[by], _table(by))
+        whole = _added(tiers.values())
+        durations = _durations(connection, bounds, by, exact=whole[0] <= MOST_EXACT)
+        hours = _hours(connection, date.fromtimestamp(min(span.until, now)), now).hours
+    if by in ("day", "hour"):
+        keys = sorted(sums)
+        shown = keys[-MOST_ROWS:]
+    else:
+        cost, requests = rollup.SUMS.index("cost"), rollup.SUMS.index("requests")
+        keys = sorted(sums, key=lambda key: (-sums[key][cost], -sums[key][requests], key))
+        shown = keys[:MOST_ROWS]
+    latency, first_token = durations.whole
+    return UsageReport(
+        range=span.name,
+        by=by,
+        since=span.since,
+        until=min(span.until, now) if span.name else span.until,
+        totals=_totals(whole),
+        latency=latency,
+        first_token=first_token,
+        exact=whole[0] <= MOST_EXACT,
+        tiers={tier: int(found[0]) for tier, found in sorted(tiers.items()) if tier},
+        rows=tuple(_row(key, sums[key], durations.of(key)) for key in shown),
+        left_out=len(keys) - len(shown),
+        hours=hours,
+    )
+
+
+def day(connection: sqlite3.Connection, which: date, now: float) -> Day:
+    """A local day.
+
+    Raises:
+        sqlite3.Error: the records cannot be read.
+    """
+    with _one_state(connection):
+        return _hours(connection, which, now)
+
+
+# ---------------------------------------------------------------- sums
+
+
+def _bounds(span: Span, now: float) -> _Bounds:
+    since, until = span.since, span.until
+    if until >= now:
+        # What is recorded has begun by now, so that the slot of this moment can be taken whole.
+        until = max(until, rollup.slot_of(now) + rollup.SLOT)
+    first = -rollup.slot_of(-since)
+    last = rollup.slot_of(until)
+    return _Bounds(since, first, last, until) if first < last else _Bounds(since, until, until, until)
+
+
+def _table(by: UsageGroup) -> str:
+    return "usage_sessions" if by == "session" else "usage_slots"
+
+
+def _within(bounds: _Bounds, table: str, columns: tuple[str, ...]) -> tuple[str, tuple[float, ...]]:
+    """A subquery that has `at`, the dimensions of a table and `columns` for all of a span."""
+    dimensions = rollup.DIMENSIONS[table]
+    named = ", ".join((*dimensions, *columns))
+    rest = f"SELECT at, {rollup.of_requests(dimensions, columns)} FROM requests WHERE at >= ? AND at < ?"
+    query = f"(SELECT slot AS at, {named} FROM {table} WHERE slot >= ? AND slot < ? UNION ALL {rest}"
+    if bounds.last == bounds.until:
+        return f"{query})", (bounds.first, bounds.last, bounds.since, bounds.first)
+    return (
+        f"{query} UNION ALL {rest})",
+        (bounds.first, bounds.last, bounds.since, bounds.first, bounds.last, bounds.until),
+    )
+
+
+def _sums(connection: sqlite3.Connection, bounds: _Bounds, key: str, table: str) -> dict[str, Sums]:
+    source, arguments = _within(bounds, table, rollup.SUMS)
+    rows = connection.execute(f"SELECT {key}, {rollup.TOTALS} FROM {source} GROUP BY 1", arguments)
+    return {row[0]: row[1:] for row in rows}
+
+
+def _hours(connection: sqlite3.Connection, which: date, now: float) -> Day:
+    span = Span(start_of_day(which), start_of_day(which + timedelta(days=1)))
+    source, arguments = _within(_bounds(span, now), "usage_slots", rollup.SUMS)
+    rows = connection.execute(
+        f"SELECT {_HOUR_OF_DAY}, tier, {rollup.TOTALS} FROM {source} GROUP BY 1, 2", arguments
+    )
+    hours: defaultdict[int, list[Sums]] = defaultdict(list)
+    tiers: Counter[str] = Counter()
+    for hour, tier, *sums in rows:
+        hours[hour].append(tuple(sums))
+        if tier:
+            tiers[tier] += int(sums[0])
+    return Day(tuple(_totals(_added(hours[hour])) for hour in range(24)), dict(tiers))
+
+
+def _added(sums: Iterable[Sums]) -> Sums:
+    return tuple(map(sum, zip(*sums, strict=True))) or (0.0,) * len(rollup.SUMS)
+
+
+def _totals(sums: Sums) -> UsageTotals:
+    figures: dict[str, Any] = {
+        name: value if name == "cost" else int(value) for name, value in zip(rollup.SUMS, sums, strict=True)
+    }
+    return UsageTotals(**figures)
+
+
+def _row(key: str, sums: Sums, durations: Durations) -> UsageRow:
+    latency, first_token = durations
+    return UsageRow(key=str(key), totals=_totals(sums), latency=latency, first_token=first_token)
+
+
+# ---------------------------------------------------------------- durations
+
+
+class _Exact:
+    """Percentiles of durations that were read one by one."""
+
+    def __init__(self, rows: Iterable[tuple[str, float, float | None]]) -> None:
+        self._latency: defaultdict[str, list[float]] = defaultdict(list)
+        self._first_token: defaultdict[str, list[float]] = defaultdict(list)
+        for key, latency, first_token in rows:
+            self._latency[key].append(latency)
+            if first_token is not None:
+                self._first_token[key].append(first_token)
+
+    @property
+    def whole(self) -> Durations:
+        """Of all groups."""
+        latency = [value for found in self._latency.values() for value in found]
+        return _of_values(latency), _of_values([v for found in self._first_token.values() for v in found])
+
+    def of(self, key: str) -> Durations:
+        """Of one group."""
+        return _of_values(self._latency[key]), _of_values(self._first_token[key])
+
+
+class _Histograms:
+    """Percentiles of durations that were counted by their steps."""
+
+    def __init__(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        self._of: dict[str, Durations] = {}
+        whole: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        for key, *marks in rows:
+            counts = [rollup.counted(text) for text in marks]
+            for sum_, count in zip(whole, counts, strict=True):
+                sum_.update(count)
+            self._of[key] = (_of_counts(counts[0]), _of_counts(counts[1]))
+        self.whole: Durations = (_of_counts(whole[0]), _of_counts(whole[1]))
+
+    def of(self, key: str) -> Durations:
+        """Of one group."""
+        return self._of.get(key, (None, None))
+
+
+def _durations(
+    connection: sqlite3.Connection, bounds: _Bounds, by: UsageGroup, *, exact: bool
+) -> _Exact | _Histograms:
+    table = _table(by)
+    if exact:
+        named = rollup.of_requests(rollup.DIMENSIONS[table], ())
+        source = f"(SELECT at, {named}, latency_ms, ttft_ms FROM requests WHERE at >= ? AND at < ?)"
+        return _Exact(
+            connection.execute(
+                f"SELECT {_KEYS[by]}, latency_ms, ttft_ms FROM {source}", (bounds.since, bounds.until)
+            )
+        )
+    source, arguments = _within(bounds, table, rollup.MARKS)
+    joined = ", ".join(f"COALESCE(group_concat({name}, ''), '')" for name in rollup.MARKS)
+    return _Histograms(
+        connection.execute(f"SELECT {_KEYS[by]}, {joined} FROM {source} GROUP BY 1", arguments)
+    )
+
+
+def _of_values(values: list[float]) -> Percentiles | None:
+    if not values:
+        return None
+    values.sort()
+    return _percentiles(len(values), [values[_rank(len(values), percent) - 1] for percent in _PERCENTS])
+
+
+def _of_counts(counts: Counter[str]) -> Percentiles | None:
+    total = counts.total()
+    if not total:
+        return None
+    ranks = [_rank(total, percent) for percent in _PERCENTS]
+    found: list[float] = []
+    seen = 0
+    for mark in sorted(counts):
+        seen += counts[mark]
+        while len(found) < len(ranks) and seen >= ranks[len(found)]:
+            found.append(rollup.milliseconds(mark))
+    return _percentiles(total, found)
+
+
+def _percentiles(count: int, found: Sequence[float]) -> Percentiles:
+    p50, p95, p99 = found
+    return Percentiles(count=count, p50=p50, p95=p95, p99=p99)
+
+
+def _rank(count: int, percent: int) -> int:
+    """The nearest rank, from 1: no fewer than `percent` of 100 values stand at it or before."""
+    return -(-count * percent // 100)
+
+
+@contextmanager
+def _one_state(connection: sqlite3.Connection) -> Iterator[None]:
+    """Lets several queries read the file as it is now, whatever is written between them."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
