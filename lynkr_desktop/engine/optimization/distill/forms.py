@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.optimization.distill import (
     blobs,
     findings,
@@ -20,7 +21,13 @@ from lynkr_desktop.engine.optimization.distill import (
 )
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.filler import mark_filler, mark_repeated_warnings
-from lynkr_desktop.engine.optimization.distill.listing import Listing, listing_of, may_be_numbered, narrow
+from lynkr_desktop.engine.optimization.distill.listing import (
+    Listing,
+    blank_tokens,
+    listing_of,
+    may_be_numbered,
+    narrow,
+)
 from lynkr_desktop.engine.optimization.distill.logs import mark_templates
 from lynkr_desktop.engine.optimization.distill.mentions import Mentions
 from lynkr_desktop.engine.optimization.distill.outline import fold
@@ -97,6 +104,8 @@ def best_form(
         if folded is not None and len(folded.text) < _LOSSY_GAIN * len(short or text):
             forms.append(folded)
         elif short is not None:
+            if (blanks := blank_tokens(text, listing, short)) is not None:
+                tokens.take(short, fewer=blanks, than=text)
             forms.append(Form(short, "line numbers", True))
     if source.kind == "file" and not is_folder:
         forms += _of_file(text, source, note) if note is not None else ()

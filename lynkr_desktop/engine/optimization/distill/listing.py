@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import repeat
+from operator import sub
 
 from msgspec import Struct
 
@@ -22,6 +24,7 @@ _GUTTER = re.compile(r"^[ \t]{0,8}\d{1,7}(\t|→| ?\|)", re.MULTILINE)
 _NEAR = 1_000
 """Characters in which a numbered text begins to be numbered."""
 
+_MOST_BLANKS = 16
 LEGEND = "[each line begins with its number and a tab]"
 
 
@@ -93,3 +96,28 @@ def narrow(text: str, listing: Listing) -> str | None:
     # Agents tell their models of numbers that end with a tab.
     legend = [] if gutter[1] == "\t" else [LEGEND]
     return listing.head + "\n".join([*legend, *numbered(listing)]) + listing.tail
+
+
+def blank_tokens(text: str, listing: Listing, narrowed: str) -> int | None:
+    """Tokens that the blanks before the numbers of a file take, told without counting.
+
+    OpenAI's tables have one token for up to dozens of blanks in a row. The last blank before a number is one
+    of its own, for a number takes none to it as a word does.
+
+    Args:
+        text: the result of a tool that showed the file.
+        listing: the same, read.
+        narrowed: the same, narrowed.
+
+    Returns:
+        None where more than these blanks differs.
+    """
+    head, tail = listing.head, listing.tail
+    if head and not head.endswith("\n"):
+        return None
+    lines = text[len(head) : len(text) - len(tail)].split("\n")
+    bare = [line.lstrip(" ") for line in lines]
+    if f"{head}{chr(10).join(bare)}{tail}" != narrowed:
+        return None
+    blanks = list(map(sub, map(len, lines), map(len, bare)))
+    return sum(map(min, blanks, repeat(2))) if max(blanks) <= _MOST_BLANKS else None
