@@ -56,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
     """Serves until stopped; the exit code says what kept it from starting."""
     from lynkr_desktop.engine.config.loader import ConfigError
     from lynkr_desktop.engine.engine import Engine
+    from lynkr_desktop.engine.port import PortBusy
     from lynkr_desktop.engine.security.token import TokenError
-    from lynkr_desktop.engine.serve import AlreadyRunning, PortBusy, serve
+    from lynkr_desktop.engine.serve import AlreadyRunning, serve
 
     sys.setswitchinterval(TURN)
     paths = resolve_paths(args.home, args.config)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lynkr_desktop.doctor.check import Found, note, ok, problem, skipped
+from lynkr_desktop.doctor.check import NO_CONFIGURATION, Found, note, ok, problem, skipped
 from lynkr_desktop.doctor.ollama import lacking, wanted_models
 from lynkr_desktop.protocol.control import Candidate
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def tiers(look: Look) -> Found:
     """Whether each tier that takes requests has a model that can answer."""
+    if look.loaded is None and look.status is None:
+        return skipped(NO_CONFIGURATION)
     if look.status is not None:
         found = {tier.tier: tier.candidates for tier in look.status.tiers if tier.enabled}
     else:
@@ -104,6 +106,8 @@ def built_in(look: Look) -> Found:
     from lynkr_desktop.engine.providers.embedded.process import MISSING, llama_installed
     from lynkr_desktop.engine.providers.embedded.store import AUTO, ModelStore
 
+    if look.loaded is None:
+        return skipped(NO_CONFIGURATION)
     wanted = wanted_models("embedded", look)
     if not wanted:
         return skipped("No tier names it.")

@@ -43,6 +43,9 @@ def skipped(why: str) -> Found:
     return Found("skipped", why)
 
 
+NO_CONFIGURATION = "The configuration cannot be used."
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One thing to look at.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import lynkr_desktop
-from lynkr_desktop.doctor.check import Check, Found, note, ok, problem, skipped
+from lynkr_desktop.doctor.check import NO_CONFIGURATION, Check, Found, note, ok, problem, skipped
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -49,7 +49,7 @@ def keyring(look: Look) -> Found:
 def key_checks(look: Look) -> list[Check]:
     """A check for each configured provider that takes a key; one that says so where there is none."""
     if look.loaded is None:
-        return [Check("key", "Keys", lambda _: skipped("The configuration cannot be used."))]
+        return [Check("key", "Keys", lambda _: skipped(NO_CONFIGURATION))]
     names = _configured(look)
     if not names:
         return [Check("key", "Keys", lambda _: ok("No provider that takes a key is configured."))]

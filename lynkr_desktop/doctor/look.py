@@ -93,6 +93,8 @@ class Look:
 
     def keys(self) -> KeyList | str:
         """Where the keys of providers come from, or why that is not known."""
+        if self.unanswered:
+            return "The engine has them and does not answer."
         return self._keys.get(self.paths)
 
 

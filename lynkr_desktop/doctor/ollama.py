@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import msgspec
 
-from lynkr_desktop.doctor.check import Check, Found, note, ok, problem, skipped
+from lynkr_desktop.doctor.check import NO_CONFIGURATION, Check, Found, note, ok, problem, skipped
+from lynkr_desktop.doctor.environment import without_password
 
 if TYPE_CHECKING:
     from lynkr_desktop.doctor.look import Look
@@ -74,7 +75,7 @@ async def _look_at(name: str, look: Look) -> Found:
     if missing:
         what, _, todo = missing[0][1].partition(". ")
         return lacking(name, look, f"{what.rstrip('.')}.", todo, {model for model, _ in missing})
-    return ok(f"{version} answers at {_shown_url(provider.base_url)} {_described(snapshot)}.")
+    return ok(f"{version} answers at {without_password(provider.base_url)} {_described(snapshot)}.")
 
 
 def lacking(name: str, look: Look, text: str, todo: str, models: set[str] | None = None) -> Found:
@@ -133,7 +134,7 @@ class _Version(msgspec.Struct):
 
 def _context(name: str, look: Look) -> Found:
     """Whether the models that tiers name can read the prompts of agents, and call their tools."""
-    if why := _unasked(name, look):
+    if why := NO_CONFIGURATION if look.loaded is None else _unasked(name, look):
         return skipped(why)
     return asyncio.run(_look_at_context(name, look))
 
@@ -215,12 +216,6 @@ def _url(name: str, look: Look) -> str:
                 return provider.base_url
     options = look.config.providers.get(name)
     return (options.base_url if options is not None else None) or ollama_url(look.environ)
-
-
-def _shown_url(url: str) -> str:
-    from lynkr_desktop.doctor.environment import without_password
-
-    return without_password(url)
 
 
 @asynccontextmanager

@@ -73,7 +73,7 @@ def port(look: Look) -> Found:
         return _port_of_engine(look, look.runtime.port, configured)
     if configured == 0:
         return ok("The engine takes any free port (proxy.port is 0).")
-    from lynkr_desktop.engine.serve import PortBusy, listen
+    from lynkr_desktop.engine.port import PortBusy, listen
 
     try:
         listen(configured).close()
@@ -82,6 +82,11 @@ def port(look: Look) -> Found:
             return problem(
                 f"Port {configured} needs rights that you do not have.",
                 f"Set proxy.port to {error.suggested}, or to another one above 1023.",
+            )
+        if version := _lynkr_at(configured):
+            return problem(
+                f"Port {configured} is in use by another Lynkr {version}, which serves another home.",
+                f"Use that one, stop it, or set proxy.port to {error.suggested} (free now).",
             )
         return problem(
             f"Port {configured} is in use by {error.holder}.",
@@ -93,6 +98,18 @@ def port(look: Look) -> Found:
             "Check that the loopback interface is up.",
         )
     return ok(f"Port {configured} is free.")
+
+
+def _lynkr_at(port: int) -> str:
+    """The version of the Lynkr that listens on a port of this machine; empty where it is something else."""
+    from lynkr_desktop.cli.client import ControlClient, ControlFailure
+    from lynkr_desktop.protocol.control import Health
+
+    try:
+        # No token goes along: whoever holds the port must not get it.
+        return ControlClient(port, "", timeout=2.0).get("/v1/admin/health", Health).version[:40]
+    except ControlFailure:
+        return ""
 
 
 def _port_of_engine(look: Look, running: int, configured: int) -> Found:

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from lynkr_desktop.engine.serve import PortBusy, serve
+from lynkr_desktop.engine.port import PortBusy
+from lynkr_desktop.engine.serve import serve
 from tests.support.engine import (
     TOKEN,
     Engine,
