@@ -103,9 +103,9 @@ def test_a_reminder_that_is_longer_than_what_is_looked_at_goes_as_a_whole() -> N
 
 def test_hostile_text_is_read_in_bounded_time() -> None:
     for text in ("<env_x>" * 150_000, "<" * 1_000_000, "<a-b " * 200_000, "</system-reminder>" * 60_000):
-        began = time.perf_counter()
+        began = time.thread_time()
         read_ask(request(user(text)))
-        assert time.perf_counter() - began < 0.5
+        assert time.thread_time() - began < 0.5
 
 
 @given(st.text(max_size=2000))

@@ -236,9 +236,9 @@ def test_impossible_figures_are_counted_and_left_out() -> None:
 
 def test_it_is_deterministic_and_quick() -> None:
     log = simulated(100_000, (0.30, 0.70, 0.85))
-    began = time.perf_counter()
+    began = time.process_time()
     report = calibrate(log, limits(NOW))
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert report == calibrate(log, limits(NOW))
 
 

@@ -129,10 +129,10 @@ def test_all_problems_are_told_in_the_order_of_the_lines() -> None:
 
 
 def test_a_file_of_nothing_but_mistakes_is_refused_quickly() -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     assert "and 14990 more problems" in complaint("".join(f"wrong{i}: 1\n" for i in range(15_000)))
     assert "and 14990 more problems" in complaint("".join(f"{i}: 1\n" for i in range(15_000)))
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_is_no_configuration_is_refused_clearly(text: str | bytes, part: st
 def test_aliases_that_multiply_are_refused_quickly() -> None:
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
-    began = time.monotonic()
+    began = time.thread_time()
     assert "aliases" in complaint("\n".join(rows))
     chain = ["a0: &a0 {x: 1}"] + [f"a{i}: &a{i} {{x: *a{i - 1}}}" for i in range(1, 3000)]
     assert "aliases" in complaint("\n".join(chain))
@@ -180,7 +180,7 @@ def test_aliases_that_multiply_are_refused_quickly() -> None:
         f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)
     ]
     assert "aliases" in complaint("\n".join(merges))
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_merge_keys_work_and_may_be_overridden() -> None:

@@ -128,6 +128,6 @@ def test_turns_come_out_the_same_each_time_and_every_byte_can_be_had_back(texts:
 
 def test_hostile_results_take_bounded_time() -> None:
     for text in ("a\n" * 500_000, "\n".join(FILE * 3_000), " " * 2_000_000, "1\t" * 500_000):
-        began = time.perf_counter()
+        began = time.thread_time()
         DedupStage().apply(request(person("go"), *read(1, text), *read(2, text)), scene())
-        assert time.perf_counter() - began < 20
+        assert time.thread_time() - began < 20

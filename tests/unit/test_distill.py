@@ -739,9 +739,9 @@ def test_hostile_texts_take_no_long_time_and_lose_nothing(name: str, kind: str) 
     }[kind]
     # Counting is not what is looked at here.
     scene = Scene(count=lambda text: len(text) // 4, restorable=True, seconds=60)
-    began = time.perf_counter()
+    began = time.thread_time()
     (new,) = results(DistillStage().apply(conversation(call), scene))
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
     assert len(new) <= len(text)
     if new != text and scene.originals:
         assert list(scene.originals.values()) == [text]

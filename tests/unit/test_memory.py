@@ -156,11 +156,11 @@ def test_what_speaks_of_a_secret_is_not_kept() -> None:
 )
 def test_hostile_texts_take_bounded_time(piece: str) -> None:
     for text in (piece * 300_000, "\n".join([piece * 60] * 5_000)):
-        began = time.perf_counter()
+        began = time.thread_time()
         said_by_person(text)
         said_by_model(text)
         terms_of(text)
-        assert time.perf_counter() - began < 5
+        assert time.thread_time() - began < 5
 
 
 # ---------------------------------------------------------------- surprise, contradiction, recency

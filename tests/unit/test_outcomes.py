@@ -104,16 +104,16 @@ def test_other_output_is_no_run_of_tests(text: str) -> None:
 
 @given(st.text(alphabet="=\n \t19Testspadfilrunok:,.|()#-—\x1b[m", max_size=6000))
 def test_any_output_is_read_quickly(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     summary_in(text)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.parametrize("unit", ["\n", " ", "1 ", "1 a, ", "Tests ", "1 passing\n", "Ran 1 tests in 1s\n"])
 def test_hostile_output_is_read_quickly(unit: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     summary_in("pass" + unit * 100_000)
-    assert time.perf_counter() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 def test_all_that_happens_in_a_task_counts_for_its_beginning() -> None:

@@ -119,9 +119,9 @@ def test_well_known_keys_are_gone(text: str, gone: str) -> None:
     ],
 )
 def test_hostile_text_takes_bounded_time(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     cleaned = clean(piece * (2_000_000 // len(piece)))
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
     assert len(cleaned) < 10 * MAX_LENGTH
 
 

@@ -643,7 +643,7 @@ def test_files_are_found_in_words_and_calls_of_all_turns() -> None:
 
 def test_a_hostile_text_costs_little_and_names_are_bounded() -> None:
     text = "a/" * 500_000 + "." * 500_000 + " ".join(f"f{n}.py" for n in range(100_000))
-    began = time.perf_counter()
+    began = time.thread_time()
     found = mentioned(Request("m", tuple(Message("user", (Text(text),)) for _ in range(50))))
     assert len(found) <= workspace.MOST_NAMES
-    assert time.perf_counter() - began < 5.0
+    assert time.thread_time() - began < 5.0

@@ -430,9 +430,9 @@ def test_one_enormous_result_takes_no_time() -> None:
     text = "\n".join(f"line {number} with nothing to see" for number in range(200_000))
     told = request([*session(1)[:2], Message("user", (ToolResult("call_0", (Text(text),)),))])
     tokens.of_request(told)
-    began = time.perf_counter()
+    began = time.thread_time()
     assert size(WindowStage().apply(told, scene(8_000))) <= 8_000
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.parametrize(
@@ -442,7 +442,7 @@ def test_it_is_quick(rounds: int, lines: int, window: int) -> None:
     told = request(session(rounds, lines=lines))
     tokens.of_request(told)  # the pipeline has counted before
     WindowStage().apply(told, scene(window))
-    began = time.perf_counter()
+    began = time.thread_time()
     WindowStage().apply(told, scene(window))
     # About a hundredth of a second; far too long is the fault itself.
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
