@@ -123,6 +123,7 @@ def main() -> None:
     arguments.add_argument("--only", default="", help="conversations whose name has this")
     arguments.add_argument("--headroom", type=Path, help="the python of an environment with headroom-ai")
     arguments.add_argument("--details", action="store_true", help="every loss; only for the tune split")
+    arguments.add_argument("--whole", action="store_true", help="nothing that was left out is searched first")
     arguments.add_argument("--speed", action="store_true", help="measure time, and nothing else")
     arguments.add_argument("--json", action="store_true", help="totals as JSON")
     chosen = arguments.parse_args()
@@ -150,7 +151,7 @@ def main() -> None:
         if chosen.subjects == "all" and python.exists():
             judged.append(stack.enter_context(Headroom(python)))
         for subject in judged:
-            outcomes = evaluate(subject, conversations)
+            outcomes = evaluate(subject, conversations, not chosen.whole)
             if isinstance(subject, Lynkr) and not listed:
                 listed = outcomes
             print(line(subject.name, outcomes), flush=True)

@@ -72,12 +72,18 @@ class Outcome(Struct):
     openai: Bill | None = None
 
 
-def evaluate(subject: Subject, conversations: Iterable[Conversation]) -> list[Outcome]:
-    """What becomes of each conversation."""
-    return [_one(subject, conversation) for conversation in conversations]
+def evaluate(subject: Subject, conversations: Iterable[Conversation], searches: bool = True) -> list[Outcome]:
+    """What becomes of each conversation.
+
+    Args:
+        subject: to be judged.
+        conversations: that it is taken through.
+        searches: the scripted model searches what was left out before it reads all of it.
+    """
+    return [_one(subject, conversation, searches) for conversation in conversations]
 
 
-def _one(subject: Subject, conversation: Conversation) -> Outcome:
+def _one(subject: Subject, conversation: Conversation, searches: bool) -> Outcome:
     requests = list(requests_of(conversation))
     outcome = Outcome(conversation.id, conversation.kind, len(requests))
     subject.fresh()
@@ -95,7 +101,7 @@ def _one(subject: Subject, conversation: Conversation) -> Outcome:
     outcome.before, outcome.after = total(direct[-1]), total(rows[-1])
     outcome.sent_before, outcome.sent_after = sum(map(total, direct)), sum(map(total, rows))
     outcome.kinds = _kinds(conversation, requests[-1], made[-1].request)
-    _needles(outcome, conversation, Reader(made[-1]))
+    _needles(outcome, conversation, Reader(made[-1], searches))
     readers = {}
     asked: dict[int, list[Row]] = defaultdict(list)
     every: dict[int, list[Row]] = defaultdict(list)
@@ -104,7 +110,7 @@ def _one(subject: Subject, conversation: Conversation) -> Outcome:
         if needle.turn < 0:
             continue
         place = places[needle.turn]
-        reader = readers.setdefault(place, Reader(made[place]))
+        reader = readers.setdefault(place, Reader(made[place], searches))
         rounds = [row_of(request) for request in reader.find(needle).rounds]
         # A handle that was fetched for one question serves the others of that turn.
         every[place] += [row for row in rounds if row[-1] not in {known[-1] for known in every[place]}]

@@ -63,8 +63,9 @@ class Reader:
     for that before it reads all, as agents do with long files.
     """
 
-    def __init__(self, made: Made) -> None:
+    def __init__(self, made: Made, searches: bool = True) -> None:
         self._made = made
+        self._searches = searches
         self._texts = text_of(made.request)
         self._handles = list(dict.fromkeys(_HANDLE.findall("\n".join(self._texts))))
         self._own = {
@@ -85,7 +86,8 @@ class Reader:
         rounds: list[Request] = []
         near = dict.fromkeys(self._own.get(needle.source, []))
         others = [handle for handle in reversed(self._handles) if handle not in near]
-        word = found[1] if (found := _WORD.search(needle.question)) is not None else ""
+        asks = _WORD.search(needle.question) if self._searches else None
+        word = asks[1] if asks is not None else ""
         waiting = [Look(handle, word=word) for handle in near] if word else []
         waiting += [*map(Look, near), *self._fitting(needle.question), *map(Look, others)]
         while waiting and len(tried) < MOST_CALLS:
