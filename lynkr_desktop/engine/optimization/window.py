@@ -6,7 +6,8 @@ down at once to a part of it, and what was cut stayed cut. So the stage needs no
 each turn sends the same bytes as the one before, which a provider's prompt cache serves. What goes:
 
 1. results of tools, first the oldest that have least to do with the newest ask, each for a line;
-2. then whole turns of the model with their results, a run of them for one line, and results that matter more;
+2. then whole turns of the model with their results, a run of them for a few lines that name their calls, and
+   results that matter more;
 3. only where that is not enough: parts of recent results, of those of the last turn, and of earlier asks.
 
 The system prompt, tools, the words of the last turn, and pairs of call and result stay as they are.
