@@ -16,8 +16,8 @@ from lynkr_desktop.engine.config.schema import HeadroomOptions
 from lynkr_desktop.engine.optimization.block_cache import block_key
 from lynkr_desktop.engine.optimization.headroom.client import Result, Unanswered
 from lynkr_desktop.engine.optimization.headroom.sidecar import shared_sidecar
-from lynkr_desktop.engine.optimization.stage import Scene, Stage, left_out
 from lynkr_desktop.engine.optimization.marks import arguments
+from lynkr_desktop.engine.optimization.stage import Scene, Stage, left_out
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.wire.canonical import Block, Message, Request, Text, ToolResult, ToolUse
 
