@@ -118,6 +118,10 @@ def test_a_search_goes_on_in_what_was_left_out_of_what_was_left_out() -> None:
     assert said == f"{AT}:21:ERROR: disk sda1 is full"
 
 
+def test_a_path_of_turns_that_are_gone_is_told_to_be() -> None:
+    assert "no part of the conversation" in answered("Read", {"file_path": f"{PATH}r_000000000000"}).text
+
+
 def test_several_may_be_read_at_once() -> None:
     said = answered("Bash", {"command": f"cat {AT} {PATH}{OTHER}"}).text
     assert ORIGINAL in said
@@ -128,7 +132,7 @@ def test_several_may_be_read_at_once() -> None:
     ("name", "arguments"),
     [
         ("Read", {"file_path": "src/app.py"}),
-        ("Read", {"file_path": f"{PATH}r_000000000000"}),
+        ("Bash", {"command": f"echo {PATH}r_000000000000"}),
         ("Read", {}),
         ("Read", {"raw": '{"file_path": "lynkr:r_0123'}),
         ("Bash", {"command": "ls"}),

@@ -69,9 +69,13 @@ def _takes_path(tool: Tool) -> bool:
 
 def _reader(name: str, kept: Restorer) -> InnerTool:
     def read(arguments: Json) -> Inner:
-        command = _text(arguments, _COMMANDS)
-        places = f"{_text(arguments, _PATHS)} {command}"
-        handles = [handle for handle in dict.fromkeys(_HANDLE.findall(places)) if handle in kept]
+        path, command = _text(arguments, _PATHS), _text(arguments, _COMMANDS)
+        handles = [one for one in dict.fromkeys(_HANDLE.findall(f"{path} {command}")) if one in kept]
+        if not handles and _HANDLE.search(path) is not None:
+            # From a summary of turns that are gone, for instance; no client has such a file.
+            return Inner(
+                text="This is no part of the conversation any more. Make the call again that gave it."
+            )
         if not handles:
             return Inner(call=(name, arguments))
         parts = [_part(handle, arguments, command, kept) for handle in handles]
