@@ -14,6 +14,7 @@ import pytest
 
 from lynkr_desktop.engine.analysis.indexing import Indexing
 from lynkr_desktop.engine.cache import responses
+from lynkr_desktop.engine.cache.workspace import state_of
 from tests.support.engine import Running, engine_in_process
 from tests.support.openai_server import OpenAIServer, openai_server
 from tests.support.workspace import git, write
@@ -215,6 +216,19 @@ async def test_a_folder_that_does_not_answer_costs_a_moment_once(
         assert time.monotonic() - began < 20 * 0.2, "no request waits for it any more"
     finally:
         answers.set()
+
+
+async def test_a_loop_that_is_held_up_is_no_folder_that_does_not_answer(
+    lynkr: Running, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def meanwhile(*arguments: Any) -> Any:
+        loop.call_soon_threadsafe(time.sleep, 2 * responses._LOOK_SECONDS)
+        return state_of(*arguments)
+
+    monkeypatch.setattr(responses, "state_of", meanwhile)
+    await known(lynkr, workspace, CORE)
 
 
 async def test_a_fault_of_the_cache_costs_no_answer(

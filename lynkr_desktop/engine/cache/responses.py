@@ -154,13 +154,17 @@ class ResponseCache:
             return body, state, key, None if directive == "refresh" else self._get(key)
 
         age = self._age
+        looking = asyncio.get_running_loop().run_in_executor(self._readers, look)
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                looked = await asyncio.get_running_loop().run_in_executor(self._readers, look)
-        except TimeoutError:
+            await asyncio.wait({looking}, timeout=_LOOK_SECONDS)
+        finally:
+            late = looking.cancel()  # not where it is through, even if the loop was held up for so long
+        if late:
             self._rests_until = time.monotonic() + _REST
             log.warning("looking a request up took too long; the response cache is left out for %d s", _REST)
             return None
+        try:
+            looked = looking.result()
         except Exception:  # whatever a strange request or workspace brings about: a model is asked
             log.exception("%s could not be looked up", exchange.id)
             return None
