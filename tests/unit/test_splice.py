@@ -138,9 +138,10 @@ def blocks(request: Request) -> list[Block]:
     return found
 
 
+@pytest.mark.parametrize("window", [2_500, 6_000, 12_000])
 @dialects
-def test_turns_go_and_all_else_stays_as_it_was(dialect: Dialect) -> None:
-    raw, request, after = cut_down(dialect)
+def test_turns_go_and_all_else_stays_as_it_was(dialect: Dialect, window: int) -> None:
+    raw, request, after = cut_down(dialect, window)
     patched = patched_body(raw, dialect, request, after)
     assert patched is not None
     fields, whole, turns = json.loads(patched), BODIES[dialect], TURNS[dialect]
@@ -152,7 +153,7 @@ def test_turns_go_and_all_else_stays_as_it_was(dialect: Dialect) -> None:
     old = [json.dumps(turn) for turn in whole[turns]]
     same = [turn for turn in fields[turns] if json.dumps(turn) in old]
     others = [turn for turn in fields[turns] if json.dumps(turn) not in old]
-    assert len(same) > 10
+    assert len(same) > 5
     assert all(PATH in json.dumps(turn) for turn in others)
     places = [old.index(json.dumps(turn)) for turn in same]
     assert places == sorted(places)
