@@ -130,11 +130,11 @@ def _names(options: Any, provider: str) -> bool:
 
 
 def _tested(info: KeyInfo, look: Look) -> Found:
-    from lynkr_desktop.cli.key_access import KeyFailure, open_keys
+    from lynkr_desktop.cli.key_access import KeyFailure
 
     name = info.provider
     try:
-        check = open_keys(look.paths).test(name)
+        check = look.key_access().test(name)
     except KeyFailure as error:
         return problem(str(error), f"Try it by itself: lynkr keys test {name}")
     what, _, todo = check.message.partition(". ")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from lynkr_desktop.paths import Paths
 
 if TYPE_CHECKING:
+    from lynkr_desktop.cli.client import ControlClient
+    from lynkr_desktop.cli.key_access import Keys as KeyAccess
     from lynkr_desktop.engine.config.loader import LoadedConfig
     from lynkr_desktop.engine.config.schema import Config
     from lynkr_desktop.protocol.control import EngineRuntime, EngineStatus
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _STATUS_S = 5.0
 """Seconds that an engine gets to tell its status."""
+
+_KEYS_S = 20.0
 
 
 class _Keys:
@@ -29,14 +33,14 @@ class _Keys:
         self._lock = threading.Lock()
         self._answer: KeyList | str | None = None
 
-    def get(self, paths: Paths) -> KeyList | str:
+    def get(self, look: Look) -> KeyList | str:
         """The list, or why there is none."""
-        from lynkr_desktop.cli.key_access import KeyFailure, open_keys
+        from lynkr_desktop.cli.key_access import KeyFailure
 
         with self._lock:
             if self._answer is None:
                 try:
-                    self._answer = open_keys(paths).listing()
+                    self._answer = look.key_access().listing()
                 except KeyFailure as error:
                     self._answer = str(error)
             return self._answer
@@ -95,7 +99,15 @@ class Look:
         """Where the keys of providers come from, or why that is not known."""
         if self.unanswered:
             return "The engine has them and does not answer."
-        return self._keys.get(self.paths)
+        return self._keys.get(self)
+
+    def key_access(self) -> KeyAccess:
+        """The keys as the engine that runs has them, else as one that is started here would."""
+        from lynkr_desktop.cli.key_access import EngineKeys, LocalKeys
+
+        if self.runtime is not None:
+            return EngineKeys(_client(self.paths, self.runtime, _KEYS_S))
+        return LocalKeys(self.paths, self.config)
 
 
 def look_around(paths: Paths, environ: Mapping[str, str], *, online: bool) -> Look:
@@ -119,15 +131,21 @@ def look_around(paths: Paths, environ: Mapping[str, str], *, online: bool) -> Lo
 
 
 def _ask_engine(look: Look, runtime: EngineRuntime) -> Look:
-    from lynkr_desktop.cli.client import ControlFailure, connect
+    from lynkr_desktop.cli.client import ControlFailure
     from lynkr_desktop.protocol.control import EngineStatus
 
     try:
-        client = connect(look.paths, runtime, timeout=_STATUS_S)
-        status = client.get("/v1/admin/status", EngineStatus)
+        status = _client(look.paths, runtime, _STATUS_S).get("/v1/admin/status", EngineStatus)
     except ControlFailure as error:
         return replace(look, unanswered=str(error))
     return replace(look, status=status, paths=replace(look.paths, config=Path(status.config.path)))
+
+
+def _client(paths: Paths, runtime: EngineRuntime, seconds: float) -> ControlClient:
+    """`cli.client.connect` would close the token's file to others on its way, and a look changes nothing."""
+    from lynkr_desktop.cli.client import ControlClient
+
+    return ControlClient(runtime.port, _token(paths.token), timeout=seconds)
 
 
 def _mode(file: Path) -> int | None:
@@ -151,13 +169,16 @@ def _learn_secrets(look: Look) -> None:
         KNOWN.add(look.environ.get(variable, "").strip())
     KNOWN.add(look.config.proxy.auth.token)
     if look.token_mode is not None and os.path.isfile(look.paths.token):
-        KNOWN.add(_peek(look.paths.token))
+        KNOWN.add(_token(look.paths.token))
 
 
-def _peek(file: Path) -> str:
-    """The token as it stands. `read_token` would close the file to others, and a check changes nothing."""
+def _token(file: Path) -> str:
+    """What stands in the token's file; empty where that cannot be read, or could be no header."""
+    from lynkr_desktop.engine.security.token import USABLE
+
     try:
         with file.open("rb") as opened:
-            return opened.read(1024).decode("ascii", "replace").strip()
+            content = opened.read(1024).decode("ascii", "replace").strip()
     except OSError:
         return ""
+    return content if USABLE.fullmatch(content) else ""

@@ -218,4 +218,6 @@ def _fault(file: Path, seconds: float) -> str:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(file.as_posix())}?mode=ro", uri=True, timeout=2.0)
+    # Read-only alone would leave new journals beside a file that nobody has open.
+    way = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"file:{quote(file.as_posix())}?{way}", uri=True, timeout=2.0)

@@ -198,6 +198,10 @@ async def test_a_machine_in_order_has_no_problem_with_and_without_an_engine(tmp_
             assert report["port"].result == report["token"].result == report["records"].result == "ok"
             assert report["tiers"].result == "ok"
             assert TOKEN not in report.text
+            (home / "token").chmod(0o644)
+            report = await doctor(home)
+            assert report.problems == ["token"], report.text
+            assert (home / "token").stat().st_mode & 0o777 == 0o644, "a look changes nothing"
     assert "!" not in report.text
 
 
@@ -247,6 +251,9 @@ async def test_an_engine_that_hangs_is_told_and_holds_nothing_up(tmp_path: Path)
     assert "does not answer (timed out)" in report["engine"].found
     assert f"end process {me.pid}" in report["engine"].todo
     assert report["home"].result == report["disk"].result == "ok"
+    assert report["keyring"].found == (
+        "The keys could not be listed: The engine has them and does not answer."
+    )
 
 
 async def test_an_ollama_that_hangs_or_is_something_else_is_told(tmp_path: Path) -> None:

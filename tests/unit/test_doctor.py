@@ -250,6 +250,7 @@ def test_damaged_records_are_found_and_left_alone(paths: Paths) -> None:
         connection.execute("CREATE TABLE filler (text TEXT)")
         connection.executemany("INSERT INTO filler VALUES (?)", [("x" * 500,)] * 2000)
     assert told(storage.records(look_at(paths))).startswith(f"ok: {file} is sound")
+    assert os.listdir(paths.home) == [file.name], "a look leaves nothing beside it"
     whole = file.read_bytes()
     torn = whole[:4096] + os.urandom(4096 * 20) + whole[4096 * 21 :]
     file.write_bytes(torn)
