@@ -45,6 +45,8 @@ _SESSION_IN_USER = re.compile(r"session_(?:id\W+)?([0-9a-fA-F-]{8,64})")
 _AGENT = 500
 _TITLE = 100
 _SHORT = 200
+_LONG = 1_000
+"""Characters of a text in the record."""
 
 
 def new_id() -> str:
@@ -204,9 +206,9 @@ class Exchange(Struct, kw_only=True, eq=False):
             title=self.title,
             tier=(target.tier if target is not None else None) or (decision.tier if decision else None),
             score=decision.score.value if decision and decision.score else None,
-            reason=self.reason,
+            reason=self.reason[:_LONG],
             provider=target.provider if target else "",
-            model=target.model if target else "",
+            model=target.model[:_LONG] if target else "",
             requested_model=request.model[:_SHORT] if request else "",
             stream=request.stream if request else False,
             input_tokens=usage.input_tokens,
@@ -217,8 +219,8 @@ class Exchange(Struct, kw_only=True, eq=False):
             latency_ms=(now - self.began) * 1e3,
             ttft_ms=(self.first_token_at - self.began) * 1e3 if self.first_token_at else None,
             status=self.status,
-            error=self.error[:1000],
-            warning=self.warning[:1000],
+            error=self.error[:_LONG],
+            warning=self.warning[:_LONG],
             saved_tokens=self.saved_tokens,
         )
 

@@ -91,13 +91,14 @@ class DecisionLog:
 
 def columns(decision: DecisionRow) -> list[Any]:
     """What is stored of a decision, as `DECISION_COLUMNS` names it; the rest stands in the record."""
+    scored, tier = decision.scored_tier, decision.tier
     return [
-        _text(decision.task),
-        decision.scored_tier,
-        decision.tier,
-        storable(decision.propensity, _LONGEST_TEXT),
+        decision.task,
+        str(scored) if scored is not None else None,
+        str(tier) if tier is not None else None,
+        decision.propensity,
         decision.arm,
-        decision.side,
+        int(decision.side),
         _detail(decision),
         _outcome(decision.outcome),
         decision.verdict,

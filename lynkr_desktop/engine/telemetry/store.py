@@ -52,7 +52,10 @@ _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _RETENTION_EVERY = 3600.0
 _DELETE_AT_ONCE = 2000
 _LONGEST_TEXT = 4096
-_ROW_AT_FAULT = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+_ROW_AT_FAULT = (
+    *(sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError),
+    *(OverflowError, UnicodeEncodeError),  # an integer of more than 64 bits, a lone surrogate
+)
 _COLUMNS = (*COLUMNS, *DECISION_COLUMNS)
 _PLACES = f"({', '.join('?' * len(_COLUMNS))})"
 _INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES {_PLACES}"
@@ -60,6 +63,9 @@ _MANY = 50
 _INSERT_MANY = _INSERT + f", {_PLACES}" * (_MANY - 1)
 """Many rows in one statement: SQLite then works without the interpreter's lock, which requests need."""
 
+_TIER = COLUMNS.index("tier")
+_FLAGS = (COLUMNS.index("stream"), COLUMNS.index("estimated"))
+_DETAIL = _COLUMNS.index("detail")
 _UNDECIDED: tuple[None, ...] = (None,) * len(DECISION_COLUMNS)
 
 T = TypeVar("T")
@@ -313,10 +319,10 @@ class Records:
             raise
 
     def _write_singly(self, connection: sqlite3.Connection, batch: list[Entry | Amendment]) -> None:
-        """One row that cannot be stored must not hold up the others for ever."""
+        """One row that cannot be stored as it is must not hold up the others for ever."""
         for entry in batch:
             try:
-                write_entries(connection, (entry,))
+                write_entries(connection, (entry,), mend=True)
             except _ROW_AT_FAULT as error:
                 self._lost += 1
                 log.error("the record of request %r cannot be stored: %s", entry.id, error)
@@ -366,11 +372,20 @@ def _finish(flushes: Iterable[Future[None]]) -> None:
             done.set_result(None)
 
 
-def write_entries(connection: sqlite3.Connection, entries: Iterable[Entry | Amendment]) -> None:
+def write_entries(
+    connection: sqlite3.Connection, entries: Iterable[Entry | Amendment], *, mend: bool = False
+) -> None:
     """Writes within the transaction that is open: requests, then what amends earlier ones, in its order.
 
+    Args:
+        connection: to the records.
+        entries: to be written.
+        mend: whether values that SQLite cannot hold are made such that it can. Hardly any need it, and to
+            look at each value costs more than to write it.
+
     Raises:
-        sqlite3.Error: an entry cannot be stored, or the file cannot be written.
+        sqlite3.Error, OverflowError, UnicodeEncodeError: an entry cannot be stored.
+        sqlite3.Error: the file cannot be written.
     """
     rows: list[list[Any]] = []
     by_id: dict[str, list[Any]] = {}
@@ -379,6 +394,10 @@ def write_entries(connection: sqlite3.Connection, entries: Iterable[Entry | Amen
         if isinstance(entry, Entry):
             decided = _UNDECIDED if entry.decision is None else decisions.columns(entry.decision)
             row = [*_columns(entry.row), *decided]
+            if mend:
+                detail = row[_DETAIL]  # is bounded as a whole, or it would be no JSON
+                row = [storable(value, _LONGEST_TEXT) for value in row]
+                row[_DETAIL] = detail
             rows.append(row)
             by_id[entry.id] = row
         elif (row_of := by_id.get(entry.id)) is not None:
@@ -394,10 +413,10 @@ def write_entries(connection: sqlite3.Connection, entries: Iterable[Entry | Amen
 
 
 def _columns(row: RequestRow) -> list[Any]:
-    # Most values are short plain text or absent: a call for each would cost more than all that it does.
-    return [
-        value
-        if value is None or (type(value) is str and value.isascii() and len(value) <= _LONGEST_TEXT)
-        else storable(value, _LONGEST_TEXT)
-        for value in astuple(row)
-    ]
+    values = [*astuple(row)]
+    # sqlite3 looks for an adapter for each value of another type than its own.
+    for place in _FLAGS:
+        values[place] = int(values[place])
+    if row.tier is not None:
+        values[_TIER] = str(row.tier)
+    return values
