@@ -117,14 +117,30 @@ _MIGRATIONS = (
     # Sums by quarters of an hour, which rollup.py fills and explains.
     """
     DROP TABLE IF EXISTS latency_steps;
-    DROP TABLE IF EXISTS usage_slots;
+    DROP TABLE IF EXISTS usage_models;
+    DROP TABLE IF EXISTS usage_clients;
     DROP TABLE IF EXISTS usage_sessions;
     CREATE TABLE latency_steps (low REAL PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE usage_slots (
+    CREATE TABLE usage_models (
         slot INTEGER NOT NULL,
         tier TEXT NOT NULL,
         provider TEXT NOT NULL,
         model TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        saved_tokens INTEGER NOT NULL,
+        cost REAL NOT NULL,
+        unpriced INTEGER NOT NULL,
+        warnings INTEGER NOT NULL,
+        latency TEXT NOT NULL,
+        first_token TEXT NOT NULL,
+        PRIMARY KEY (slot, tier, provider, model)
+    ) WITHOUT ROWID;
+    CREATE TABLE usage_clients (
+        slot INTEGER NOT NULL,
         client TEXT NOT NULL,
         requests INTEGER NOT NULL,
         errors INTEGER NOT NULL,
@@ -137,7 +153,7 @@ _MIGRATIONS = (
         warnings INTEGER NOT NULL,
         latency TEXT NOT NULL,
         first_token TEXT NOT NULL,
-        PRIMARY KEY (slot, tier, provider, model, client)
+        PRIMARY KEY (slot, client)
     ) WITHOUT ROWID;
     CREATE TABLE usage_sessions (
         slot INTEGER NOT NULL,

@@ -40,9 +40,13 @@ MARKS = tuple(_MARKS)
 TOTALS = ", ".join(f"TOTAL({name})" for name in SUMS)
 """Of a table or a subquery with the columns `SUMS`. TOTAL, since SUM fails where whole numbers overflow."""
 
-DIMENSIONS = {"usage_slots": ("tier", "provider", "model", "client"), "usage_sessions": ("session",)}
-"""The tables with what each tells apart beside the time. Sessions are many: with the others they would be as
-many rows as there are requests."""
+DIMENSIONS = {
+    "usage_models": ("tier", "provider", "model"),
+    "usage_clients": ("client",),
+    "usage_sessions": ("session",),
+}
+"""The tables with what each tells apart beside the time. One for all would have nearly as many rows as there
+are requests."""
 
 
 def of_requests(dimensions: tuple[str, ...], columns: tuple[str, ...]) -> str:
@@ -142,5 +146,5 @@ def milliseconds(mark: str) -> float:
 
 
 def _unsummed(connection: sqlite3.Connection) -> bool:
-    sums = connection.execute("SELECT 1 FROM usage_slots LIMIT 1").fetchone()
+    sums = connection.execute("SELECT 1 FROM usage_models LIMIT 1").fetchone()
     return sums is None and connection.execute("SELECT 1 FROM requests LIMIT 1").fetchone() is not None

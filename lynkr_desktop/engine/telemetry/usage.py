@@ -7,6 +7,7 @@ of many come from the histograms of `rollup`, since to sort a million durations 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,8 +26,11 @@ GROUPS: tuple[UsageGroup, ...] = get_args(UsageGroup)
 MOST_EXACT = 20_000
 """Requests whose durations are read one by one."""
 
-MOST_ROWS = 2500
-"""Groups in a report: the hours of a quarter of a year, and of sessions those that cost most."""
+MOST_TIMES = 2500
+"""Days or hours in a report, the latest ones: the hours of a quarter of a year fit."""
+
+MOST_ROWS = 1000
+"""Other groups in a report, those that cost most; sessions can be many."""
 
 _HOUR_OF_DAY = "CAST(strftime('%H', at, 'unixepoch', 'localtime') AS INTEGER)"
 _KEYS: dict[UsageGroup, str] = {
@@ -43,8 +47,13 @@ _PERCENTS = (50, 95, 99)
 Sums = tuple[float, ...]
 """In the order of `rollup.SUMS`."""
 
+_COST, _REQUESTS = (rollup.SUMS.index(name) + 2 for name in ("cost", "requests"))
+"""Their places in rows that begin with a key, as ORDER BY counts them."""
+
 Durations = tuple[Percentiles | None, Percentiles | None]
 """Latency and time to the first token."""
+
+_NONE: Durations = (None, None)
 
 
 class Day(NamedTuple):
@@ -52,6 +61,13 @@ class Day(NamedTuple):
 
     hours: tuple[UsageTotals, ...]
     tiers: dict[str, int]
+
+
+class _Groups(NamedTuple):
+    """The sums of the groups that are shown, in order, and how many groups there are."""
+
+    sums: dict[str, Sums]
+    number: int
 
 
 class _Bounds(NamedTuple):
@@ -71,18 +87,12 @@ def report(connection: sqlite3.Connection, span: Span, by: UsageGroup, now: floa
     """
     bounds = _bounds(span, now)
     with _one_state(connection):
-        tiers = _sums(connection, bounds, "tier", "usage_slots")
-        sums = tiers if by == "tier" else _sums(connection, bounds, _KEYS[by], _table(by))
-        whole = _added(tiers.values())
-        durations = _durations(connection, bounds, by, exact=whole[0] <= MOST_EXACT)
+        tiers = _sums(connection, bounds, "tier")
+        groups = tiers if by == "tier" else _sums(connection, bounds, by)
+        whole = _added(tiers.sums.values())
+        exact = whole[0] <= MOST_EXACT
+        durations = (_exact if exact else _approximate)(connection, bounds, by, groups)
         hours = _hours(connection, date.fromtimestamp(min(span.until, now)), now).hours
-    if by in ("day", "hour"):
-        keys = sorted(sums)
-        shown = keys[-MOST_ROWS:]
-    else:
-        cost, requests = rollup.SUMS.index("cost"), rollup.SUMS.index("requests")
-        keys = sorted(sums, key=lambda key: (-sums[key][cost], -sums[key][requests], key))
-        shown = keys[:MOST_ROWS]
     latency, first_token = durations.whole
     return UsageReport(
         range=span.name,
@@ -92,10 +102,10 @@ def report(connection: sqlite3.Connection, span: Span, by: UsageGroup, now: floa
         totals=_totals(whole),
         latency=latency,
         first_token=first_token,
-        exact=whole[0] <= MOST_EXACT,
-        tiers={tier: int(found[0]) for tier, found in sorted(tiers.items()) if tier},
-        rows=tuple(_row(key, sums[key], durations.of(key)) for key in shown),
-        left_out=len(keys) - len(shown),
+        exact=exact,
+        tiers={tier: int(found[0]) for tier, found in sorted(tiers.sums.items()) if tier},
+        rows=tuple(_row(key, sums, durations.of.get(key, _NONE)) for key, sums in groups.sums.items()),
+        left_out=groups.number - len(groups.sums),
         hours=hours,
     )
 
@@ -124,10 +134,10 @@ def _bounds(span: Span, now: float) -> _Bounds:
 
 
 def _table(by: UsageGroup) -> str:
-    return "usage_sessions" if by == "session" else "usage_slots"
+    return {"client": "usage_clients", "session": "usage_sessions"}.get(by, "usage_models")
 
 
-def _within(bounds: _Bounds, table: str, columns: tuple[str, ...]) -> tuple[str, tuple[float, ...]]:
+def _within(bounds: _Bounds, table: str, columns: tuple[str, ...]) -> tuple[str, tuple[float | str, ...]]:
     """A subquery that has `at`, the dimensions of a table and `columns` for all of a span."""
     dimensions = rollup.DIMENSIONS[table]
     named = ", ".join((*dimensions, *columns))
@@ -141,15 +151,25 @@ def _within(bounds: _Bounds, table: str, columns: tuple[str, ...]) -> tuple[str,
     )
 
 
-def _sums(connection: sqlite3.Connection, bounds: _Bounds, key: str, table: str) -> dict[str, Sums]:
-    source, arguments = _within(bounds, table, rollup.SUMS)
-    rows = connection.execute(f"SELECT {key}, {rollup.TOTALS} FROM {source} GROUP BY 1", arguments)
-    return {row[0]: row[1:] for row in rows}
+def _sums(connection: sqlite3.Connection, bounds: _Bounds, by: UsageGroup) -> _Groups:
+    source, arguments = _within(bounds, _table(by), rollup.SUMS)
+    if by in ("day", "hour"):
+        order, most = "1 DESC", MOST_TIMES
+    else:
+        order, most = f"{_COST} DESC, {_REQUESTS} DESC, 1", MOST_ROWS
+    rows = connection.execute(
+        f"SELECT {_KEYS[by]}, {rollup.TOTALS}, COUNT(*) OVER () FROM {source} "
+        f"GROUP BY 1 ORDER BY {order} LIMIT ?",
+        (*arguments, most),
+    ).fetchall()
+    if by in ("day", "hour"):
+        rows.reverse()
+    return _Groups({row[0]: row[1:-1] for row in rows}, rows[0][-1] if rows else 0)
 
 
 def _hours(connection: sqlite3.Connection, which: date, now: float) -> Day:
     span = Span(start_of_day(which), start_of_day(which + timedelta(days=1)))
-    source, arguments = _within(_bounds(span, now), "usage_slots", rollup.SUMS)
+    source, arguments = _within(_bounds(span, now), "usage_models", rollup.SUMS)
     rows = connection.execute(
         f"SELECT {_HOUR_OF_DAY}, tier, {rollup.TOTALS} FROM {source} GROUP BY 1, 2", arguments
     )
@@ -181,63 +201,66 @@ def _row(key: str, sums: Sums, durations: Durations) -> UsageRow:
 # ---------------------------------------------------------------- durations
 
 
-class _Exact:
-    """Percentiles of durations that were read one by one."""
+class _Durations(NamedTuple):
+    """Those of all requests, and of each group that is shown."""
 
-    def __init__(self, rows: Iterable[tuple[str, float, float | None]]) -> None:
-        self._latency: defaultdict[str, list[float]] = defaultdict(list)
-        self._first_token: defaultdict[str, list[float]] = defaultdict(list)
-        for key, latency, first_token in rows:
-            self._latency[key].append(latency)
-            if first_token is not None:
-                self._first_token[key].append(first_token)
-
-    @property
-    def whole(self) -> Durations:
-        """Of all groups."""
-        latency = [value for found in self._latency.values() for value in found]
-        return _of_values(latency), _of_values([v for found in self._first_token.values() for v in found])
-
-    def of(self, key: str) -> Durations:
-        """Of one group."""
-        return _of_values(self._latency[key]), _of_values(self._first_token[key])
+    whole: Durations
+    of: dict[str, Durations]
 
 
-class _Histograms:
-    """Percentiles of durations that were counted by their steps."""
+def _exact(connection: sqlite3.Connection, bounds: _Bounds, by: UsageGroup, groups: _Groups) -> _Durations:
+    """By reading the durations one by one."""
+    named = rollup.of_requests(rollup.DIMENSIONS[_table(by)], ())
+    rows = connection.execute(
+        f"SELECT {_KEYS[by]}, latency_ms, ttft_ms FROM "
+        f"(SELECT at, {named}, latency_ms, ttft_ms FROM requests WHERE at >= ? AND at < ?)",
+        (bounds.since, bounds.until),
+    ).fetchall()
+    of: defaultdict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    for key, latency, first_token in rows:
+        latencies, first_tokens = of[key]
+        latencies.append(latency)
+        if first_token is not None:
+            first_tokens.append(first_token)
+    whole = [row[1] for row in rows], [row[2] for row in rows if row[2] is not None]
+    return _Durations(
+        (_of_values(whole[0]), _of_values(whole[1])),
+        {key: (_of_values(of[key][0]), _of_values(of[key][1])) for key in groups.sums},
+    )
 
-    def __init__(self, rows: Iterable[tuple[str, str, str]]) -> None:
-        self._of: dict[str, Durations] = {}
-        whole: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-        for key, *marks in rows:
-            counts = [rollup.counted(text) for text in marks]
-            for sum_, count in zip(whole, counts, strict=True):
-                sum_.update(count)
-            self._of[key] = (_of_counts(counts[0]), _of_counts(counts[1]))
-        self.whole: Durations = (_of_counts(whole[0]), _of_counts(whole[1]))
 
-    def of(self, key: str) -> Durations:
-        """Of one group."""
-        return self._of.get(key, (None, None))
+def _approximate(
+    connection: sqlite3.Connection, bounds: _Bounds, by: UsageGroup, groups: _Groups
+) -> _Durations:
+    """By the counts of the steps in which durations lie."""
+    if groups.number == len(groups.sums):
+        counts = _counts(connection, bounds, _KEYS[by], _table(by))
+        parts = list(counts.values())
+    else:
+        counts = _counts(connection, bounds, _KEYS[by], _table(by), list(groups.sums))
+        parts = list(_counts(connection, bounds, "''", "usage_models").values())
+    whole: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    for latency, first_token in parts:
+        whole[0].update(latency)
+        whole[1].update(first_token)
+    return _Durations(
+        (_of_counts(whole[0]), _of_counts(whole[1])),
+        {key: (_of_counts(found[0]), _of_counts(found[1])) for key, found in counts.items()},
+    )
 
 
-def _durations(
-    connection: sqlite3.Connection, bounds: _Bounds, by: UsageGroup, *, exact: bool
-) -> _Exact | _Histograms:
-    table = _table(by)
-    if exact:
-        named = rollup.of_requests(rollup.DIMENSIONS[table], ())
-        source = f"(SELECT at, {named}, latency_ms, ttft_ms FROM requests WHERE at >= ? AND at < ?)"
-        return _Exact(
-            connection.execute(
-                f"SELECT {_KEYS[by]}, latency_ms, ttft_ms FROM {source}", (bounds.since, bounds.until)
-            )
-        )
+def _counts(
+    connection: sqlite3.Connection, bounds: _Bounds, key: str, table: str, only: list[str] | None = None
+) -> dict[str, tuple[Counter[str], Counter[str]]]:
+    """How many durations lie in which step, by group."""
     source, arguments = _within(bounds, table, rollup.MARKS)
     joined = ", ".join(f"COALESCE(group_concat({name}, ''), '')" for name in rollup.MARKS)
-    return _Histograms(
-        connection.execute(f"SELECT {_KEYS[by]}, {joined} FROM {source} GROUP BY 1", arguments)
-    )
+    where = ""
+    if only is not None:
+        where = f"WHERE {key} IN (SELECT value FROM json_each(?))"
+        arguments = (*arguments, json.dumps(only))
+    rows = connection.execute(f"SELECT {key}, {joined} FROM {source} {where} GROUP BY 1", arguments)
+    return {key: (rollup.counted(latency), rollup.counted(first)) for key, latency, first in rows}
 
 
 def _of_values(values: list[float]) -> Percentiles | None:
