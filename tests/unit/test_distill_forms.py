@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from lynkr_desktop.engine.optimization.block_cache import BlockCache, block_key
 from lynkr_desktop.engine.optimization.distill import (
     DistillStage,
+    beginnings,
     findings,
     grouping,
     json_forms,
@@ -22,6 +24,8 @@ from lynkr_desktop.engine.optimization.distill import (
 from lynkr_desktop.engine.optimization.distill.diffing import matches, unified
 from lynkr_desktop.engine.optimization.distill.envelope import split_envelope
 from lynkr_desktop.engine.optimization.distill.listing import listing_of
+from lynkr_desktop.engine.optimization.distill.mentions import Mentions
+from lynkr_desktop.engine.optimization.distill.outline import fold
 from lynkr_desktop.engine.optimization.distill.reread import applied
 from lynkr_desktop.engine.optimization.stage import PATH, Scene, handle_of
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text, ToolResult, ToolUse
@@ -229,6 +233,39 @@ def test_a_finding_is_said_once_and_all_its_places_stay() -> None:
     assert short.count("FBT001 …") == 2
 
 
+alike = st.lists(
+    st.sampled_from(
+        [
+            *(f"^94d4e36 (Dev Name 2026-11-23 19:32:38 +0000 {n:>3}) x = {n}" for n in range(8, 12)),
+            *(f"a41c9d02 (Dev Name 2026-11-24 08:02:11 +0000 {n:>3}) y = {n}" for n in range(3)),
+            "a41c9d02 (Dev Name 2026-11-24 08:02:11 +0000",
+            "",
+            "Found 3 lines that are long enough.",
+            "» quoted",
+        ]
+    ),
+    max_size=30,
+)
+
+
+@given(alike)
+def test_lines_that_begin_alike_can_be_read_back(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    if (short := beginnings.group_beginnings(text)) is not None:
+        assert beginnings.ungroup_beginnings(short) == text
+
+
+def test_the_beginnings_of_blamed_lines_are_said_once() -> None:
+    text = "\n".join(
+        f"{'^94d4e36' if n < 50 else 'a41c9d02'} (Dev 2026-11-23 19:32:38 +0000 {n:>3}) value_{n} = {n * 31}"
+        for n in range(100)
+    )
+    short = beginnings.group_beginnings(text)
+    assert short is not None
+    assert short.count("2026-11-23") == 2
+    assert all(f"{n:>3}) value_{n} = {n * 31}" in short for n in range(100))
+
+
 texts = st.lists(st.sampled_from([*"abcdefghijkl", "", "+x", "-x", "@@"]), max_size=25)
 
 
@@ -253,6 +290,64 @@ def test_numbers_of_lines_are_told_from_the_lines(form: str) -> None:
     assert (listing.first, listing.numbered) == (12, True)
     assert [line.strip() for line in listing.lines] == [line.strip() for line in lines]
     assert (listing.head, listing.tail) == ("<file>\n", "\n</file>")
+
+
+code = st.lists(
+    st.sampled_from(
+        [
+            "def load(rows):",
+            "class Part:",
+            "    def __init__(self, rows: list[int]) -> None:",
+            "    async def fetch(",
+            "        self, limit: int",
+            "    ) -> int:",
+            '        """Says what it does.',
+            '        """',
+            "        total = sum(convert(row) for row in self.rows)  # of all that there are",
+            "            return handle_everything(total, total, total)",
+            "export function load(rows) {",
+            "  async run(limit) {",
+            "    total += convert(rows, limit, limit, limit, limit);",
+            "}",
+            "  }",
+            "",
+            "\tif (a) {",
+            "x = 1",
+        ]
+    ),
+    min_size=4,
+    max_size=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    code,
+    st.sampled_from(["a.py", "a.ts"]),
+    st.booleans(),
+    st.sampled_from(["", "`convert` fails", "load(rows)"]),
+)
+def test_a_folded_file_and_what_was_kept_are_the_file(
+    lines: list[str], name: str, with_numbers: bool, ask: str
+) -> None:
+    lines = [line for part in range(8) for line in [*lines, f"part_{part} = {part}"]] * 2
+    text = "\n".join(f"{n:>6}\t{line}" if with_numbers else line for n, line in enumerate(lines, 1))
+    listing = listing_of(text, partial=False)
+    mentions = Mentions()
+    mentions.say(ask, person=True)
+    folded = fold(listing, f"/r/{name}", mentions, lambda what: f"[{what} left out]")
+    if folded is None:
+        return
+    read: list[str] = []
+    for line in folded.text.split("\n")[1:]:
+        if mark := re.fullmatch(r"\[… lines (\d+)-(\d+)(?:: [^\]]+)?\]", line):
+            read += lines[int(mark[1]) - 1 : int(mark[2])]
+        else:
+            read.append(line.split("\t", 1)[1] if with_numbers else line)
+    assert read == lines
+    shown = [line for start, end in folded.shown for line in lines[start:end]]
+    assert len(shown) < len(lines)
+    assert all(line in shown for line in lines if line.startswith(("def ", "class ", "export ", "part_")))
 
 
 # ---------------------------------------------------------------- any conversation

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from lynkr_desktop.engine.optimization import tokens
 from lynkr_desktop.engine.optimization.distill import (
+    beginnings,
     blobs,
     findings,
     grouping,
@@ -175,6 +176,7 @@ def _lossless(body: str, clean: str) -> Iterator[Form]:
         (long_listing.shorten_listing, "listings"),
         (trees.undraw_tree, "listings"),
         (trees.join_sections, "listings"),
+        (beginnings.group_beginnings, "lines that begin alike"),
     ):
         if (grouped := group(clean)) is not None:
             yield Form(grouped, kind, True)
