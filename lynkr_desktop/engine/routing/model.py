@@ -33,7 +33,7 @@ _EASY = frozenset(("define", "lookup", "spelled", "command", "boilerplate", "cha
 _RISKY_WORK = ("intermittent", "concurrency", "once", "durable", "distributed", "proof", "knot", "strict")
 _HARD = frozenset((*_RISKY_WORK, "wide", "migrate", "speed", "cause", "design", "guarded", "stored"))
 _RISK = frozenset(("guarded", "stored"))
-LIFT, DOUBT = 0.15, 0.15
+LIFT, DOUBT = 0.1, 0.15
 """What is added to the mean of the tiers, since too weak a choice costs more than too strong a one; and per
 standard deviation of them: the less is known of an ask, the more."""
 
