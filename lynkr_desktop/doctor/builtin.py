@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lynkr_desktop.doctor.check import NO_CONFIGURATION, Found, note, ok, problem, skipped
 from lynkr_desktop.doctor.ollama import lacking, wanted_models
 from lynkr_desktop.protocol.control import Candidate
+from lynkr_desktop.protocol.tiers import TIERS
 
 if TYPE_CHECKING:
     from lynkr_desktop.doctor.look import Look
@@ -27,7 +28,12 @@ def tiers(look: Look) -> Found:
         found = {tier.tier: tier.candidates for tier in look.status.tiers if tier.enabled}
     else:
         found = asyncio.run(_candidates(look))
-    empty = [tier for tier, candidates in found.items() if not any(one.usable for one in candidates)]
+    here = look.local_only
+    empty = [
+        tier
+        for tier in TIERS
+        if tier in found and not any(one.usable and (one.local or not here) for one in found[tier])
+    ]
     if not empty:
         return ok(f"Each of the {len(found)} tiers has a model that can answer.")
     which = ", ".join(empty)
@@ -36,7 +42,7 @@ def tiers(look: Look) -> Found:
             f"No model can answer {which} yet; Lynkr downloads the built-in one when it starts.",
             "Start Lynkr, or get it now: lynkr models pull",
         )
-    text = f"No model can answer {which}."
+    text = f"No model {'of this machine ' if here else ''}can answer {which}."
     if len(empty) < len(found):
         return note(
             f"{text} Other tiers answer such requests.", "See `lynkr status` for the cause of each model."

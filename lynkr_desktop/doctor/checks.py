@@ -29,6 +29,7 @@ def checks_for(look: Look) -> list[Check]:
         Check("clock", "System", keys.clock, seconds=10.0, worst="note"),
         Check("watch limits", "System", watches.watches, seconds=15.0, worst="note"),
         Check("open files", "System", system.open_files),
+        Check("headroom", "System", system.headroom, worst="note"),
         Check("autostart", "System", system.autostart, worst="note"),
         Check("docker", "System", docker.docker, worst="note"),
         Check("agents", "Environment", environment.agents),

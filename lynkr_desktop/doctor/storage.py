@@ -52,7 +52,7 @@ def _unwritable(folder: Path) -> str:
     """Why nothing can be written to a folder, or why it cannot be made; empty where it can."""
     place = existing(folder)
     if not place.is_dir():
-        return f"{place} is a file, where a folder is needed."
+        return f"{place} is not a folder, and one is needed there."
     try:
         with tempfile.TemporaryFile(prefix=".lynkr-doctor-", dir=place) as file:
             file.write(b"x")
@@ -64,7 +64,8 @@ def _unwritable(folder: Path) -> str:
 
 def existing(path: Path) -> Path:
     """The path, or the nearest folder above it that is there."""
-    return next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
+    places = (path, *path.absolute().parents)
+    return next((one for one in places if os.path.lexists(one)), places[-1])
 
 
 # ---------------------------------------------------------------- room

@@ -91,6 +91,25 @@ def open_files(look: Look) -> Found:
     return ok(f"{text} {limit:,} files.")
 
 
+def headroom(look: Look) -> Found:
+    """Whether the program is there that a listed stage needs."""
+    from lynkr_desktop.engine.optimization.stages import HEADROOM
+
+    config = look.config
+    own = [profile.pipeline for profile in config.routing.profiles.values()]
+    if not any(HEADROOM in config.pipeline_for(pipeline) for pipeline in (None, *own)):
+        return skipped(f"No pipeline lists {HEADROOM}.")
+    command = config.optimization.headroom.command
+    program = shutil.which(command, path=look.environ.get("PATH"))
+    if program is None:
+        return note(
+            f"There is no program {command}, so the stage {HEADROOM} does nothing.",
+            "Install headroom-ai[proxy] and set optimization.headroom.command to its program.",
+        )
+    state = look.status.headroom if look.status is not None else ""
+    return ok(f"{program} is there; Headroom {state}." if state else f"{program} is there.")
+
+
 # ---------------------------------------------------------------- login
 
 

@@ -256,6 +256,33 @@ async def test_an_engine_that_hangs_is_told_and_holds_nothing_up(tmp_path: Path)
     )
 
 
+async def test_what_hangs_for_good_does_not_keep_the_command(tmp_path: Path) -> None:
+    """A look-up of a name, for one, is in a thread that Python waits for at its end."""
+    script = (
+        "import concurrent.futures, sys, threading\n"
+        "from lynkr_desktop.cli.main import main\n"
+        "from lynkr_desktop.doctor import storage\n"
+        "pool = concurrent.futures.ThreadPoolExecutor()\n"
+        "storage.disk = lambda look: pool.submit(threading.Event().wait).result()\n"
+        "sys.exit(main(['doctor', '--json', '--home', sys.argv[1]]))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script, str(tmp_path / "home")),
+        env=clean_environ(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), 45)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    report = Report(process.returncode or 0, out.decode())
+    assert report.problems == ["disk"]
+    assert report["disk"].found == "There was no answer within 5 s."
+    assert report["records"].result == "ok"
+
+
 async def test_an_ollama_that_hangs_or_is_something_else_is_told(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with silent_server() as url:
@@ -439,6 +466,7 @@ async def test_nothing_leaves_the_machine_under_a_closed_profile(tmp_path: Path)
     closed = "The profile in force lets nothing leave this machine."
     assert closed in report["key fake"].found
     assert report["clock"].found == report["ollama box"].found == closed
+    assert "No model of this machine can answer simple" in report["tiers"].found
 
 
 @pytest.mark.skipif(

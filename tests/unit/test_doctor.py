@@ -150,7 +150,7 @@ def test_what_scripts_read_has_a_shape_that_lasts(paths: Paths) -> None:
         *("engine", "configuration", "port", "token", "python"),
         *("home", "logs", "disk", "records", "memories", "cache"),
         *("keyring", "key", "ollama", "ollama context", "built-in model", "tiers"),
-        *("clock", "watch limits", "open files", "autostart", "docker"),
+        *("clock", "watch limits", "open files", "headroom", "autostart", "docker"),
         *("agents", "loops", "proxies"),
     ]
     built = msgspec.to_builtins(findings[0])
@@ -230,7 +230,7 @@ def test_a_home_that_cannot_be_made_is_a_problem(paths: Paths) -> None:
     (paths.home / "a file").write_text("")
     found = storage.home(look_at(blocked))
     assert told(found).startswith("problem:")
-    assert "is a file, where a folder is needed" in found.text
+    assert f"{paths.home / 'a file'} is not a folder" in found.text
     assert "LYNKR_HOME" in found.todo
     assert storage.logs(look_at(blocked)).result == "note"
     assert storage.cache(look_at(blocked)).result == "note"
@@ -448,6 +448,16 @@ def test_an_entry_at_login_whose_program_is_gone_is_told(paths: Paths, tmp_path:
     assert f"{tmp_path}/gone/lynkr-desktop" in told(system.autostart(look_at(paths)))
     entry.write_text(f"[Desktop Entry]\nExec={sys.executable} -m lynkr_desktop\n")
     assert system.autostart(look_at(paths)).text == f"Lynkr starts at login ({entry})."
+
+
+def test_the_program_of_a_listed_stage_is_looked_for(paths: Paths) -> None:
+    assert system.headroom(look_at(paths)).result == "skipped"
+    options = {"pipeline": ["ml_headroom_sidecar"], "headroom": {"command": str(paths.home / "gone")}}
+    found = system.headroom(look_at(paths, {"optimization": options}))
+    assert told(found).startswith(f"note: There is no program {paths.home / 'gone'}")
+    own = {"optimization": {"headroom": {"command": sys.executable}}}
+    own["routing"] = {"profiles": {"lean": {"pipeline": ["ml_headroom_sidecar"]}}}
+    assert told(system.headroom(look_at(paths, own))) == f"ok: {sys.executable} is there."
 
 
 @contextmanager
