@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -45,7 +44,7 @@ def add_parser(
     output.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(metavar="ACTION")
-    inherited = [_inherited(common)]
+    inherited = [_inherited()]
 
     export = actions.add_parser(
         "export",
@@ -76,10 +75,11 @@ def add_parser(
     check.set_defaults(run=usage_check.run)
 
 
-def _inherited(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The options of all commands for an action, which must not forget what stood before its name."""
-    parser = copy.deepcopy(common)
-    parser.set_defaults(home=argparse.SUPPRESS, config=argparse.SUPPRESS)
+def _inherited() -> argparse.ArgumentParser:
+    """The options of all commands for an action: not given there, they stay as they were given before it."""
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--home", metavar="DIR", help="keep everything below this folder (or set LYNKR_HOME)")
+    parser.add_argument("--config", metavar="FILE", help="configuration file (or set LYNKR_CONFIG)")
     return parser
 
 
