@@ -98,6 +98,11 @@ def test_asks_in_other_languages_are_told_apart(texts: tuple[str, str]) -> None:
         "src/{} を説明してください",
         "Refaktoriere src/{} bitte",
         "add a parameter to the main function of src/{}",
+        "what does src/{} do?",
+        "Was macht src/{}?",
+        "debug src/{}",
+        "which parts of src/{} are risky to change?",
+        "add docstrings to every function in src/{}",
     ],
 )
 def test_the_same_words_cost_more_on_tangled_code_than_on_a_leaf(text: str) -> None:
@@ -108,6 +113,22 @@ def test_the_same_words_cost_more_on_tangled_code_than_on_a_leaf(text: str) -> N
 def test_a_typo_is_a_typo_wherever_it_stands() -> None:
     ask = "fix the typo in the comment on top of src/orders.py"
     assert rank(ask, Touched(files=(GOD,))) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'translate into German: "Split-brain detected, the replica was fenced off and consensus is lost"',
+        "In the comment it says 'takes back runs whose worker is silent', make it 'reclaims deadlocked runs'",
+        "¿cómo se dice en inglés «condición de carrera en el registro de pagos»?",
+    ],
+)
+def test_what_is_quoted_is_not_what_is_asked(text: str) -> None:
+    assert rank(text) == 0
+
+
+def test_a_quote_alone_is_what_is_asked() -> None:
+    assert features('"prove that the queue is fair"').words == features("prove that the queue is fair").words
 
 
 worse = st.fixed_dictionaries(

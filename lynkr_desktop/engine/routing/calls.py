@@ -74,7 +74,7 @@ _TESTS_RUN = re.compile(
     r"[\w-]*tests?\.(?:sh|py|[cm]?[jt]s)|test_\w+\.py)\b"
 )
 _SLIP = re.compile(
-    r"\s*(?:<tool_use_error>|Error: )?[^\n]{0,200}(?:command not found|[Nn]o such file|"
+    r"[^\n]{0,200}(?:command not found|[Nn]o such file|"
     r"[Uu]nknown (?:option|command)|(?:[Ff]ile|[Pp]ath|[Dd]irectory) (?:does not exist|not found)|"
     r"is not recognized|[Uu]sage:|[Pp]ermission denied)"
 )
@@ -142,7 +142,7 @@ class Work:
             elif result.is_error or (ran and _has_error(text)):
                 self.errors += 1
                 again[_signature(text)] += 1
-                if ran and after and not _SLIP.match(text):
+                if ran and after and not _SLIP.match(text[:600].lstrip()):
                     self.red = True
                     tried.add(after)
             elif tested:

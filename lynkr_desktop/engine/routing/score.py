@@ -39,7 +39,7 @@ _PROTECTED = re.compile(
 )
 _WRITES = frozenset(("add", "fault", "refactor", "migrate", "speed", "spelled"))
 _PROTECTED_EFFECT, _REVIEWED_EFFECT = 0.35, 0.8
-_PASSING = 0.4
+_PASSING, _AT_LEAST = 0.4, 0.65
 _HEAD = 500
 _ABOUT_CODE = frozenset(("explain", "tests", "review", "refactor", "speed"))
 _NOT_ABOUT_CODE = frozenset(("define", "lookup", "spelled", "boilerplate", "chat"))
@@ -133,13 +133,15 @@ def _weigh(text: str, model: Model) -> tuple[float, float]:
 def _sensitivity(text: str, fixed: float, concepts: dict[str, str]) -> float:
     """How much of the code's structure counts: all of it up to 0.7, none from 0.85 on.
 
+    Where no known word says that an ask does not depend on code, leaf and tangled code stay a tier apart.
     To explain, test, review or restructure something is as hard as the thing, however the ask is worded.
     """
     if concepts.keys() & _ABOUT_CODE and not concepts.keys() & _NOT_ABOUT_CODE:
         return 1.0
     if _WHAT_IT_DOES.search(text[:_HEAD]):
         return 1.0
-    return 1.0 - min(1.0, max(0.0, (fixed - 0.7) / 0.15))
+    sensitive = 1.0 - min(1.0, max(0.0, (fixed - 0.7) / 0.15))
+    return sensitive if concepts.keys() & _NOT_ABOUT_CODE else max(sensitive, _AT_LEAST)
 
 
 def _protected(ask: Ask, touched: Touched, found: Features, fixed: float) -> float:
