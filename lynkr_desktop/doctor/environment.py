@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lynkr_desktop.doctor.check import Found, note, ok, problem
+from lynkr_desktop.doctor.check import Found, note, ok, problem, skipped
 
 if TYPE_CHECKING:
     from lynkr_desktop.doctor.look import Look
@@ -32,6 +32,8 @@ _OFF = ("", "0", "false", "no", "off")
 
 def agents(look: Look) -> Found:
     """Whether agents that are started here would reach Lynkr."""
+    if look.port == 0:
+        return skipped("The engine takes another port at each start (proxy.port is 0).")
     notes = [*_misdirected(look), *_own_ways(look.environ)]
     if notes:
         return note(

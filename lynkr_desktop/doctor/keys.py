@@ -203,10 +203,18 @@ def clock(look: Look) -> Found:
 
 def _clock_of(look: Look) -> str | None:
     """The address of the first configured provider that has a clock of its own."""
-    from lynkr_desktop.engine.providers import anthropic, openai_compatible, vertex
+    from lynkr_desktop.engine.providers import anthropic, bedrock, openai_compatible, vertex
     from lynkr_desktop.engine.providers.registry import kind_of
 
-    usual = {**openai_compatible.BASE_URLS, "anthropic": anthropic.BASE_URL, "vertex": vertex.GEMINI_API}
+    environ = look.environ
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    usual = {
+        **openai_compatible.BASE_URLS,
+        "anthropic": anthropic.BASE_URL,
+        "azure": environ.get("AZURE_OPENAI_ENDPOINT"),
+        "bedrock": bedrock.endpoint(region),
+        "vertex": vertex.GEMINI_API,
+    }
     for name in _configured(look):
         options = look.config.providers.get(name)
         url = options.base_url if options is not None else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import os
 import threading
@@ -116,6 +118,7 @@ def look_around(paths: Paths, environ: Mapping[str, str], *, online: bool) -> Lo
     from lynkr_desktop.engine.config.schema import Config
     from lynkr_desktop.running import find_engine
 
+    _load_modules()
     # What would be logged, the findings say.
     logging.getLogger("lynkr_desktop").addHandler(logging.NullHandler())
     look = Look(paths, environ, online, Config(), runtime=find_engine(paths), token_mode=_mode(paths.token))
@@ -128,6 +131,12 @@ def look_around(paths: Paths, environ: Mapping[str, str], *, online: bool) -> Lo
         look = replace(look, config_error=str(error))
     _learn_secrets(look)
     return look
+
+
+def _load_modules() -> None:
+    """Loads what most checks need before their time begins. One that cannot be loaded is told by each."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("lynkr_desktop.cli.key_access")
 
 
 def _ask_engine(look: Look, runtime: EngineRuntime) -> Look:

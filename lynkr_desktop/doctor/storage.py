@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -82,7 +82,11 @@ def disk(look: Look) -> Found:
     disks: dict[int, Path] = {}
     for folder in (paths.home, records.parent, paths.models, paths.logs, paths.cache):
         place = existing(folder)
-        disks.setdefault(place.stat().st_dev, place)
+        # A link that leads nowhere is no place on a disk; the checks of folders tell of it.
+        with contextlib.suppress(OSError):
+            disks.setdefault(place.stat().st_dev, place)
+    if not disks:
+        return skipped("None of the folders can be looked at.")
     least, place = min((shutil.disk_usage(place).free, place) for place in disks.values())
     text = f"{size(least)} are free at {place}."
     if least < _LEAST_FREE:
@@ -115,7 +119,7 @@ def records(look: Look) -> Found:
     if found.result != "ok" or not file.exists():
         return found
     try:
-        with closing(_opened(file)) as connection:
+        with contextlib.closing(_opened(file)) as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error as error:
         return problem(f"{file} cannot be read ({error}).", "Check who owns it and its folder.")
@@ -205,7 +209,7 @@ def _fault(file: Path, seconds: float) -> str:
 
     ends = time.monotonic() + seconds
     try:
-        with closing(_opened(file)) as connection:
+        with contextlib.closing(_opened(file)) as connection:
             connection.set_progress_handler(lambda: time.monotonic() > ends, 10_000)
             said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:

@@ -243,6 +243,15 @@ def test_room_on_the_disk_is_told(paths: Paths) -> None:
     assert "are free at" in told(storage.disk(look_at(paths)))
 
 
+@posix
+def test_a_home_that_is_a_link_to_nowhere_is_told(paths: Paths) -> None:
+    link = paths.home / "link"
+    link.symlink_to(paths.home / "gone")
+    look = look_at(resolve_paths(link))
+    assert told(storage.home(look)).startswith(f"problem: {link} is not a folder")
+    assert storage.disk(look).result == "skipped"
+
+
 def test_damaged_records_are_found_and_left_alone(paths: Paths) -> None:
     file = paths.home / "lynkr.db"
     assert "no records yet" in told(storage.records(look_at(paths)))
@@ -520,6 +529,8 @@ def test_variables_that_lead_agents_elsewhere_are_named(paths: Paths) -> None:
     assert "has the path / where it needs /v1" in told(found(OPENAI_BASE_URL="http://127.0.0.1:9123"))
     assert "Amazon Bedrock" in told(found(CLAUDE_CODE_USE_BEDROCK="1"))
     assert found(CLAUDE_CODE_USE_BEDROCK="0").result == "ok"
+    assert environment.agents(look_at(paths, {"proxy": {"port": 0}})).result == "skipped"
+    look_at(paths, config)
     assert "no URL" in told(found(ANTHROPIC_BASE_URL="http://[half:99999999"))
 
 

@@ -232,7 +232,7 @@ class BedrockProvider(Provider):
                 )
         if not region and (key is None or not self.base_url):
             raise self._unavailable(f"it has no region. Set providers.{self.name}.region or AWS_REGION.")
-        return _Way(self.base_url or _endpoint(region), region, key)
+        return _Way(self.base_url or endpoint(region), region, key)
 
     async def _headers(self, way: _Way, url: str, body: bytes, *, stream: bool) -> dict[str, str]:
         headers = await self._authorized("POST", way, url, body)
@@ -271,7 +271,8 @@ def _advice(error: WireError, way: _Way, model: str) -> str:
     return ""
 
 
-def _endpoint(region: str) -> str:
+def endpoint(region: str) -> str:
+    """Where the models of a region answer."""
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"https://bedrock-runtime.{region}.{suffix}"
 
