@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from posixpath import commonprefix
 
 _LEAST = 20
 """Characters that lines must have in common."""
+
+_MOST = 300
+"""Characters of a beginning."""
 
 _LINES = 4
 """Lines that must begin alike, one after the other."""
@@ -66,6 +68,9 @@ def _beginning(one: str, other: str) -> str:
     """Whole words that two lines begin with; empty where they are too short to be worth it."""
     if one[:_LEAST] != other[:_LEAST] or len(one) < _LEAST:
         return ""
-    common = commonprefix([one[:300], other[:300]])
-    words = common[: common.rfind(" ") + 1].rstrip()
+    least, most = _LEAST, min(len(one), len(other), _MOST)
+    while least < most:
+        half = (least + most + 1) // 2
+        least, most = (half, most) if one[:half] == other[:half] else (least, half - 1)
+    words = one[: one.rfind(" ", 0, least) + 1].rstrip()
     return words if len(words) >= _LEAST else ""

@@ -59,11 +59,10 @@ def listing_of(text: str, *, partial: bool) -> Listing:
     if begin < len(lines) and (found := _NUMBERED.match(lines[begin])):
         mark, first, sign = found[1], int(found[2]), found[3]
         width = len(found[2]) if found[2].startswith("0") else 0
-        for number, line in enumerate(lines[begin:], first):
-            before, between, behind = line.partition(sign)
-            if not between or before.lstrip(" \t") != f"{mark}{number:0{width}}":
-                break
-            numbered.append(behind)
+        bare = [line.lstrip(" \t") for line in lines[begin:]]
+        starts = [f"{mark}{number:0{width}}{sign}" for number in range(first, first + len(bare))]
+        begun = [*map(str.startswith, bare, starts), False]
+        numbered = list(map(str.removeprefix, bare[: begun.index(False)], starts))
     if len(numbered) < MIN_LINES:
         return Listing(head, tail, tuple(lines), 0 if partial else 1, numbered=False)
     above = "".join(f"{line}\n" for line in lines[:begin])
