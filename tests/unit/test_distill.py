@@ -474,6 +474,19 @@ def test_what_was_asked_for_in_so_many_words_comes_whole(call: Call, ask: str) -
     assert not scene.originals
 
 
+def test_what_is_said_behind_a_file_does_not_change_it() -> None:
+    turns = conversation(read(MODULE)).messages
+    said = Text("Now look at `convert_row_9`, please.")
+    more = Message("user", (*turns[2].content, said))
+    texts = [
+        results(DistillStage().apply(Request("m", (*turns[:2], last), tools=(Tool("Bash"),)), scene))[0]
+        for last in (turns[2], more)
+        for scene in (Scene(count=tokens.count, restorable=True),)
+    ]
+    assert texts[0] == texts[1]
+    assert "convert_row_9(row)" not in texts[0]
+
+
 def test_without_a_way_back_a_long_file_stays_whole() -> None:
     (text,), _ = distilled(read(MODULE), restorable=False)
     assert text == narrow(read(MODULE)[2])

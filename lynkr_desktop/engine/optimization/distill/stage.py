@@ -85,15 +85,15 @@ class _Walk:
         self._read: set[bytes] = set()
 
     def message(self, message: Message) -> Message:
-        for block in message.content:
-            if isinstance(block, Text):
-                self._mentions.say(block.text, person=message.role == "user")
-        content = tuple(map(self._block, message.content))
+        content = tuple(self._block(block, person=message.role == "user") for block in message.content)
         if all(new is old for new, old in zip(content, message.content, strict=True)):
             return message
         return replace(message, content=content)
 
-    def _block(self, block: Block) -> Block:
+    def _block(self, block: Block, *, person: bool) -> Block:
+        if isinstance(block, Text):
+            self._mentions.say(block.text, person=person)
+            return block
         if isinstance(block, ToolUse):
             source = self._sources[block.id] = source_of(block)
             self._mentions.call(block, source.looks_for if source else "")
