@@ -95,10 +95,16 @@ async def post(
         return dict(response.headers), text
 
 
+async def begun(lynkr: Running, body: dict[str, Any]) -> None:
+    """Sends the first turn of a conversation, as agents do before there is any result."""
+    await post(lynkr, {**body, "messages": body["messages"][:1]})
+
+
 async def test_the_result_goes_out_shorter_and_all_else_as_it_came(
     lynkr: Running, anthropic: AnthropicFake
 ) -> None:
     body = messages_body(model="anthropic/claude-haiku-4-5")
+    await begun(lynkr, body)
     headers, _ = await post(lynkr, body)
     sent = anthropic.asked[-1].json
     result = sent["messages"][2]["content"][0]
@@ -111,8 +117,26 @@ async def test_the_result_goes_out_shorter_and_all_else_as_it_came(
     assert sent["service_tier"] == "auto"
     assert sent["tools"] == body["tools"]
     assert int(headers["x-lynkr-tokens-saved"]) > 1000
-    [row] = await lynkr.rows()
+    row, _ = await lynkr.rows()
     assert row["saved_tokens"] == int(headers["x-lynkr-tokens-saved"])
+
+
+async def test_a_conversation_that_comes_with_its_past_is_given_a_tool_and_keeps_it(
+    lynkr: Running, anthropic: AnthropicFake
+) -> None:
+    """No provider has the beginning of its prompt in a cache, so that a tool in front of it costs little."""
+    body = messages_body(model="anthropic/claude-haiku-4-5")
+    await post(lynkr, body)
+    later = [{"role": "assistant", "content": "One test fails."}, {"role": "user", "content": "which?"}]
+    await post(lynkr, {**body, "messages": [*body["messages"], *later]})
+    first, second = (asked.json for asked in anthropic.asked)
+    assert [tool["name"] for tool in first["tools"]] == ["Bash", "lynkr_restore"]
+    assert second["tools"] == first["tools"]
+    assert second["messages"][:3] == first["messages"]
+    [path] = re.findall(r"lynkr:r_[0-9a-f]{12}", json.dumps(second["messages"]))
+    anthropic.replies += [Reply((Call("lynkr_restore", {"id": path}),)), Reply((Say("test_sum."),))]
+    await post(lynkr, {**body, "messages": [*body["messages"], *later, *later]})
+    assert LOG in json.dumps(anthropic.asked[-1].json).encode().decode("unicode_escape")
 
 
 async def test_a_request_may_switch_it_off_or_choose_other_stages(
@@ -166,8 +190,10 @@ async def test_the_same_prompt_comes_out_the_same_in_later_turns(
 
 
 async def test_it_is_told_what_was_done(lynkr: Running, anthropic: AnthropicFake, tmp_path: Path) -> None:
-    await post(lynkr, messages_body(model="anthropic/claude-haiku-4-5"))
-    [row] = await lynkr.rows()
+    body = messages_body(model="anthropic/claude-haiku-4-5")
+    await begun(lynkr, body)
+    await post(lynkr, body)
+    row, _ = await lynkr.rows()
     view = await lynkr.admin("GET", f"requests/{row['id']}/prompt")
     assert view["kept"]
     [receipt] = view["receipts"]

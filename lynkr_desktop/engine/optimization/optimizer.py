@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
+from hashlib import blake2b
 from threading import Lock
-from typing import ParamSpec, TypeVar, get_args
+from typing import NamedTuple, ParamSpec, TypeVar, get_args
 
 from lynkr_desktop.engine.optimization.pipeline import Optimized, Pipeline
-from lynkr_desktop.engine.optimization.stage import Stage
+from lynkr_desktop.engine.optimization.stage import RESTORE, Stage
 from lynkr_desktop.engine.optimization.stages import HEADROOM
+from lynkr_desktop.engine.routing.sessions import CACHE_SECONDS
 from lynkr_desktop.engine.wire.canonical import Message, Request, Text
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.optimization import StageName
@@ -30,8 +34,18 @@ CACHE: StageName = "sha256_lru_cache"
 _LONG = 12_000
 """Bytes of a request from which on its stages run in a thread, so that no other request waits."""
 
+_CONVERSATIONS = 4_096
+"""That are remembered; the ones that were silent for longest are forgotten."""
+
 _workers = ThreadPoolExecutor(2, "stages")
 """More would gain nothing, for they share one interpreter, and each would take turns from the event loop."""
+
+
+class _Conversation(NamedTuple):
+    """Whether our tool goes along, and when it was last heard of."""
+
+    tool: bool
+    at: float
 
 
 class Optimizer:
@@ -46,6 +60,7 @@ class Optimizer:
         self._stages: dict[StageName, Stage] = {}
         self._pipelines: dict[tuple[StageName, ...], Pipeline] = {}
         self._making = Lock()
+        self._known: OrderedDict[bytes, _Conversation] = OrderedDict()
 
     async def warm(self, pipelines: Iterable[Sequence[StageName]]) -> None:
         """Loads what these pipelines need, so that no request waits for it."""
@@ -70,11 +85,30 @@ class Optimizer:
             pipeline = await _in_thread(self._pipeline, names)
         if not pipeline:
             return Optimized(request)
+        key, tool = self._conversation(request)
+        run = partial(pipeline.run, request, window, tool=tool)
         if HEADROOM in names:  # it waits most of its time, and others need not wait with it
-            return await asyncio.to_thread(pipeline.run, request, window)
-        if size < _LONG:
-            return pipeline.run(request, window)
-        return await _in_thread(pipeline.run, request, window)
+            made = await asyncio.to_thread(run)
+        elif size < _LONG:
+            made = run()
+        else:
+            made = await _in_thread(run)
+        self._known[key] = _Conversation(tool and RESTORE in made.inner, time.monotonic())
+        self._known.move_to_end(key)
+        if len(self._known) > _CONVERSATIONS:
+            self._known.popitem(last=False)
+        return made
+
+    def _conversation(self, request: Request) -> tuple[bytes, bool]:
+        """What names its conversation, and whether our tool may go along.
+
+        A tool that comes later changes the beginning of the prompt, so it comes only where no provider has
+        that beginning in its cache: with a conversation that is new here, or that was silent for long.
+        """
+        begins = "\0".join((request.system_text, *(message.text for message in request.messages[:1])))
+        key = blake2b(begins.encode("utf-8", "replace"), digest_size=16).digest()
+        known = self._known.get(key)
+        return key, known is None or known.tool or time.monotonic() - known.at > CACHE_SECONDS
 
     def _warmed(self, names: tuple[StageName, ...]) -> None:
         self._pipeline(names).run(Request("", (Message("user", (Text(""),)),)))

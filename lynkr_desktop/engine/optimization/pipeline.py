@@ -70,12 +70,14 @@ class Pipeline:
     def __bool__(self) -> bool:
         return bool(self._stages)
 
-    def run(self, request: Request, window: int | None = None) -> Optimized:
+    def run(self, request: Request, window: int | None = None, *, tool: bool = False) -> Optimized:
         """Runs the stages; takes milliseconds for usual sizes, so long requests belong into a thread.
 
         Args:
             request: as the client sent it.
             window: tokens that the target takes for prompt and answer, None where that is not known.
+            tool: whether, where something was left out, `lynkr_restore` goes along although the model could
+                read it by the client's own tools. The same for all turns of a conversation.
         """
         if not self._stages:
             return Optimized(request)
@@ -88,8 +90,8 @@ class Pipeline:
             changed, receipt = self._apply(stage, changed, scene, before)
             before = receipt.after
             receipts.append(receipt)
-        if restorable and not can_read(changed.tools):
-            # From the first turn on: tools stand before all turns in a prompt.
+        if restorable and (not can_read(changed.tools) or (tool and scene.originals)):
+            # Without tools of the client's for it from the first turn on: tools stand before all turns.
             scene.offer(RESTORE_TOOL, restorer(scene.originals, window))
         added = tuple(tool for tool, _ in scene.inner.values())
         if taken := {tool.name for tool in added} & {tool.name for tool in request.tools}:
