@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,8 @@ def _workspaces(look: Look) -> Iterator[tuple[Path, bool]]:
     for index in look.status.workspaces if look.status is not None else ():
         known[index.root] = not index.polling and index.state not in ("waiting", "failed")
     if look.config.routing.workspace and graphify.enabled:
-        known.setdefault(os.path.realpath(os.path.expanduser(look.config.routing.workspace)), False)
+        with contextlib.suppress(ValueError):  # no path may hold a NUL
+            known.setdefault(os.path.realpath(os.path.expanduser(look.config.routing.workspace)), False)
     for root, watched in known.items():
         if os.path.isdir(root):
             yield Path(root), watched

@@ -77,6 +77,8 @@ def test_a_misspelt_option_is_named_with_its_place_and_a_suggestion() -> None:
         ("proxy: []", ["proxy", "mapping"]),
         ("proxy: {allowed_hosts: a}", ["proxy.allowed_hosts", "list"]),
         ("providers: {ollama: {base_url: localhost}}", ["providers.ollama.base_url", "http://"]),
+        ("providers: {ollama: {base_url: 'http://[half'}}", ["providers.ollama.base_url", "a host"]),
+        ("providers: {ollama: {base_url: 'http://me:hunter2@h:99999'}}", ["base_url", "port up to 65535"]),
         ("telemetry: {storage: lynkr.db}", ["telemetry.storage", "sqlite://"]),
         ("embedded: {model: 5}", ["embedded.model", "quotes"]),
         ("routing: {tiers: {}}", ["routing.tiers", "at least one"]),

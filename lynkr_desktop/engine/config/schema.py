@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -419,6 +420,21 @@ class ProviderOptions(Options):
     max_context: int = Field(
         32768, ge=512, description="ollama: upper bound of num_ctx; the memory that it takes grows with it."
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _names_a_host(cls, value: str | None) -> str | None:
+        """The pattern above sees to its beginning alone."""
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host:
+            raise ValueError("must be a URL with a host and, where there is one, a port up to 65535")
+        return value
 
 
 class EmbeddedOptions(Options):
