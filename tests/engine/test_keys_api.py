@@ -153,11 +153,15 @@ async def test_a_keyring_that_cannot_take_a_key_is_explained(lynkr: Running, mem
 async def test_a_silent_keyring_holds_up_nothing_else(
     lynkr: Running, memory: MemoryRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ring, "WRITE_TIMEOUT", 0.5)
+    monkeypatch.setattr(ring, "WRITE_TIMEOUT", 2.0)
     memory.hang = threading.Event()
+    asked = memory.asked
     put = asyncio.create_task(call(lynkr, "PUT", "/fake", {"key": KEY}))
-    async with asyncio.timeout(0.4):
-        assert (await lynkr.admin("GET", "health"))["status"] == "ok"
+    async with asyncio.timeout(10):
+        while memory.asked == asked:
+            await asyncio.sleep(0.01)
+    assert (await lynkr.admin("GET", "health"))["status"] == "ok"
+    assert not put.done()
     status, error = await put
     assert (status, error["code"]) == (503, "timeout")
     memory.hang.set()

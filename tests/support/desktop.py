@@ -245,14 +245,6 @@ class Desktop:
                 process.wait(5)
 
 
-def waited(pid: int) -> float:
-    """Seconds for which the first thread of a process could run and no core was free for it; 0 if unknown."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
-
-
 def missing_programs(*names: str) -> list[str]:
     """Which of these are not installed."""
     return [name for name in names if shutil.which(name) is None]

@@ -102,7 +102,7 @@ class Running:
 
     async def idle(self) -> None:
         """Waits until no request is in flight."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while (await self.engine.status()).active:
                 await asyncio.sleep(0.01)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,11 +93,10 @@ class Received:
     prompt_tokens: int = 0
     evaluated: int = 0
     outcome: str = ""
-    ended_at: float = 0.0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self, outcome: str) -> None:
         """Notes the outcome, once."""
         if not self.outcome:
-            self.outcome, self.ended_at = outcome, time.monotonic()
+            self.outcome = outcome
             self.ended.set()

@@ -166,7 +166,7 @@ class Stage:
         before = _tasks()
         yield
         await self.running.idle()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             while connections_in_use(self.running) or not _tasks() <= before:
                 await asyncio.sleep(0.005)
 

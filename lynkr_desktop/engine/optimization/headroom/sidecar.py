@@ -196,6 +196,7 @@ class Sidecar:
                     return ""
             return f"ended with code {process.returncode}"
         finally:
+            self._state = "is not started"  # not what it was, while it is being ended
             self._port = None
             _end(process)
 
