@@ -115,6 +115,8 @@ def describe(status: EngineStatus, now: float) -> str:
             ("Tokens", f"{count(totals.input_tokens)} in{cached}, {count(totals.output_tokens)} out"),
             ("Cost", f"{cost(totals)}{unknown}"),
         ]
+        if totals.saved_tokens:
+            today.append(("Saved", f"{count(totals.saved_tokens)} tokens that were taken off prompts"))
         parts.append("Today\n" + table(today, indent="  "))
     else:
         parts.append("Today\n  No requests yet.")

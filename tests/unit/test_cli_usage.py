@@ -261,7 +261,13 @@ def engine_status(**changes: Any) -> EngineStatus:
             ProviderStatus(name="work", kind="azure", local=False, available=False, reason="there is no key"),
         ),
         "totals": UsageTotals(
-            requests=5, errors=1, input_tokens=12_345, cached_tokens=400, cost=0.5, unpriced=2
+            requests=5,
+            errors=1,
+            input_tokens=12_345,
+            cached_tokens=400,
+            cost=0.5,
+            unpriced=2,
+            saved_tokens=7000,
         ),
         "config": ConfigStatus(
             path="/x/lynkr-routing.yaml", exists=True, loaded_at=0.0, inactive=("memory.scoring",)
@@ -284,6 +290,7 @@ def test_status_shows_what_can_be_used_and_why_not(
         "12.3k in (400 cached)",
         "5, 1 failed",
         "$0.5000 + unknown (2 requests of unknown price)",
+        "7.00k tokens that were taken off prompts",
     ):
         assert part in out
     assert TOKEN not in out

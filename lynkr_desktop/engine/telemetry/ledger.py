@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -40,4 +43,8 @@ class Ledger(Generic[T]):
             self._timer = None
         waiting, self._waiting = self._waiting, []
         for finished in waiting:
-            self._enter(finished)
+            try:
+                self._enter(finished)
+            except Exception:
+                # The others must not be lost with it.
+                log.exception("a request could not be recorded")
