@@ -43,7 +43,7 @@ def add_parser(
     output.add_argument("--json", action="store_true", help="as JSON, for scripts")
     output.add_argument("--csv", action="store_true", help="as CSV, for spreadsheets")
     parser.set_defaults(run=run)
-    actions = parser.add_subparsers(metavar="ACTION")
+    actions = parser.add_subparsers(metavar="[ACTION]")
     inherited = [_inherited()]
 
     export = actions.add_parser(

@@ -10,6 +10,7 @@ import math
 import random
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -174,6 +175,34 @@ def test_a_report_says_what_the_records_say(
                     assert getattr(told, f"p{percent}") == pytest.approx(real, rel=within_3_percent)
 
 
+@pytest.fixture
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield request.param
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be changed here")
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"], indirect=True)
+def test_days_and_hours_are_those_of_the_zone(zone: str, tmp_path: Path) -> None:
+    chance = random.Random(5)
+    now = datetime(2026, 11, 3, 12).timestamp()  # St. John's left summer time on the 1st
+    rows = [made(number, chance, now - chance.random() * 4 * DAY) for number in range(2000)]
+    write(tmp_path / "lynkr.db", rows)
+    with closing(open_for_reading(tmp_path / "lynkr.db")) as connection:
+        for by in ("day", "hour"):
+            report = usage.report(connection, named("all", now), by, now)
+            counts = Counter(key_of(row, by) for row in rows)
+            assert {row.key: row.totals.requests for row in report.rows} == counts
+        today = usage.report(connection, named("today", now), "tier", now)
+        midnight = datetime(2026, 11, 3).timestamp()
+        assert today.totals.requests == sum(row.at >= midnight for row in rows)
+        hours = Counter(datetime.fromtimestamp(row.at).hour for row in rows if row.at >= midnight)
+        assert [hour.requests for hour in today.hours] == [hours[hour] for hour in range(24)]
+
+
 def test_groups_beyond_the_most_are_counted(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +280,7 @@ def test_times_as_people_write_them() -> None:
     assert moment("2026-11-23T14:30:00+00:00", NOW) == 1_795_444_200.0
     assert moment("90m", NOW) == NOW - 5400
     assert moment("1795444200.5", NOW) == 1_795_444_200.5
+    assert moment("86400.000000", NOW) == 86400
     assert moment("99999d", NOW) == 0.0
     assert between("", "", NOW).since == 0.0
     assert between("2d", "1d", NOW) == Span(NOW - 2 * DAY, NOW - DAY)

@@ -14,7 +14,7 @@ UsageRange = Literal["today", "24h", "7d", "30d", "all"]
 RANGES: tuple[UsageRange, ...] = get_args(UsageRange)
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_SECONDS = re.compile(r"\d{9,11}(\.\d{1,9})?", re.ASCII)
+_SECONDS = re.compile(r"\d{9,11}|\d{1,11}\.\d{1,9}", re.ASCII)
 _LATEST = 253_402_300_800.0
 """The end of the year 9999, up to which dates can be written."""
 
