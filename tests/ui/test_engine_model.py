@@ -28,7 +28,7 @@ def test_a_thousand_events_are_drawn_a_few_times(
     qtbot: QtBot, model: EngineModel, status: EngineStatus
 ) -> None:
     model.set_status(status)
-    qtbot.waitSignal(model.changed, timeout=1000).wait()
+    qtbot.waitSignal(model.changed, timeout=10_000).wait()
     spy = QSignalSpy(model.changed)
     row = demo.requests()[0]
     for number in range(1000):
