@@ -228,6 +228,10 @@ async def test_a_client_that_gives_up_does_not_stop_the_loading(make: MakeSetup,
 
 async def test_a_client_that_leaves_frees_the_model_at_once(make: MakeSetup, gemma: Path) -> None:
     provider = make().provider
+    good(await answer(provider, ask(max_tokens=2)))
+    since = time.monotonic()
+    good(await answer(provider, ask(max_tokens=2)))
+    alone = time.monotonic() - since
     reply = await provider.send(ask(max_tokens=3000))
     async for _, events in reply:
         if any(isinstance(event, TextDelta) for event in events):
@@ -235,7 +239,8 @@ async def test_a_client_that_leaves_frees_the_model_at_once(make: MakeSetup, gem
     await reply.close()
     since = time.monotonic()
     good(await answer(provider, ask(max_tokens=2)))
-    assert time.monotonic() - since < 5  # 3,000 tokens would take a minute
+    # 3,000 tokens would take a minute, and on a busy machine as much longer as this does.
+    assert time.monotonic() - since < 5 * max(1, alone)
 
 
 async def test_another_model_waits_for_requests_in_flight(
