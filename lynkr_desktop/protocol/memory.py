@@ -84,7 +84,8 @@ class ForgetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Forgotten(Struct, frozen=True, kw_only=True):
     """What was forgotten. Nothing of it is left in the file.
 
-    `replies` are stored replies that were deleted with it, since any of them may repeat it. `copies` are files beside it that were set aside when they were damaged; they may hold memories still.
+    `replies` are stored replies that were deleted with it, since any of them may repeat it. `copies`
+    are files beside it that were set aside when they were damaged; they may hold memories still.
     """
 
     forgotten: int
