@@ -154,9 +154,9 @@ class _Turn:
 
     def take(self, events: list[Event]) -> list[Event]:
         """Takes events of the model; gives those that the client gets."""
+        self._fold.feed(events)
         told: list[Event] = []
         for event in events:
-            self._fold.add(event)
             told += self._told(event)
         return told
 

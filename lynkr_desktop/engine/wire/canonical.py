@@ -362,10 +362,6 @@ class ReplyFold:
         self._open: dict[int, tuple[Text | Thinking | RedactedThinking | ToolUse, list[str], list[str]]] = {}
         self._end: Stopped | Failed | None = None
 
-    def add(self, event: Event) -> None:
-        """Takes the next event."""
-        self.feed((event,))
-
     def feed(self, events: Iterable[Event]) -> None:
         """Takes the next events."""
         for event in events:
