@@ -77,9 +77,16 @@ class Router:
     workspaces: Workspaces | None = None
     _plans: dict[tuple[object, ...], _Plan] = field(default_factory=dict, init=False)
     _profiles: dict[str, Profile] = field(init=False)
+    _limits: tuple[tuple[Tier, float], ...] = field(init=False)
+    """The highest score of each configured tier, the weakest first."""
+    _workspace: Path | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._profiles = profiles_of(self.options)
+        options = self.options
+        self._profiles = profiles_of(options)
+        tiers = [tier for tier in TIERS if tier in options.tiers]
+        self._limits = tuple((tier, options.tiers[tier].max_complexity) for tier in tiers)
+        self._workspace = Path(options.workspace).expanduser() if options.workspace else None
 
     @property
     def profile(self) -> Profile:
@@ -177,8 +184,7 @@ class Router:
 
     def _touched(self, asking: Asking, ask: Ask) -> tuple[str, Touched | None]:
         """The workspace of a request, and the code of it that the request names."""
-        configured = Path(self.options.workspace).expanduser() if self.options.workspace else None
-        found = workspace_of(asking.request, asking.headers, configured)
+        found = workspace_of(asking.request, asking.headers, self._workspace)
         if found is None:
             return "", None
         path = found.path
@@ -189,14 +195,10 @@ class Router:
         return found.folder, only(touched, self.options.analysis.graphify.metrics)
 
     def _tier_of(self, value: float) -> Tier:
-        last: Tier | None = None
-        for tier in TIERS:
-            if (options := self.options.tiers.get(tier)) is not None:
-                last = tier
-                if value <= options.max_complexity:
-                    break
-        assert last is not None  # the schema wants at least one tier
-        return last
+        for tier, limit in self._limits:
+            if value <= limit:
+                return tier
+        return self._limits[-1][0]  # the schema wants at least one tier
 
     # ------------------------------------------------------------ tiers
 

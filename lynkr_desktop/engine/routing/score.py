@@ -57,17 +57,17 @@ _WHAT_IT_DOES = re.compile(
 
 
 class Score(Struct, frozen=True):
-    """A complexity in [0, 1] with its reasons, the strongest first; their points sum to it."""
+    """A complexity in [0, 1].
+
+    Attributes:
+        value: the complexity.
+        contributions: what it is made of, the strongest first; their points sum to it.
+        reason: the strongest reasons in one line.
+    """
 
     value: float
     contributions: tuple[ContributionRow, ...]
-
-    @property
-    def reason(self) -> str:
-        """The strongest reasons in one line."""
-        named = [item for item in self.contributions if item.name not in ("base", "limit", "together")]
-        said = ", ".join(item.reason for item in named[:3] if abs(item.points) >= 0.005)
-        return said or "nothing but a short question"
+    reason: str
 
 
 def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) -> Score:
@@ -80,7 +80,10 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
     """
     model = model or shipped()
     shares, subject = ask.shares, ask.subject
-    found, reading, said = _read(subject, model)
+    found, reading, said, alone = _read(subject, model)
+    failed = max(ask.failures, ask.complaints)
+    if touched is None and len(shares) == 1 and not (failed or ask.errors or ask.results or ask.tools):
+        return alone
     tally, fixed = said.copy(), reading.fixed
     if len(shares) > 1:
         own = (reading.level, reading.fixed)
@@ -97,7 +100,6 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
             sensitive *= _PASSING
         for metric in structure.metrics:
             tally.add("code", metric.name, metric.value, sensitive * metric.effect, metric.reason)
-    failed = max(ask.failures, ask.complaints)
     if failed >= _FAILURES:
         tally.add("work", "failures", failed, 1.0, f"{failed} attempts failed")
     elif failed or ask.errors:
@@ -114,14 +116,17 @@ def score(ask: Ask, touched: Touched | None = None, model: Model | None = None) 
 
 
 @lru_cache(maxsize=512)
-def _read(text: str, model: Model) -> tuple[Features, Reading, _Tally]:
-    """What the words say. An ask stays the same over all turns of its task, which may be hundreds."""
+def _read(text: str, model: Model) -> tuple[Features, Reading, _Tally, Score]:
+    """What the words say, and the score where they say all there is.
+
+    An ask stays the same over all turns of its task, which may be hundreds.
+    """
     found = read_features(text)
     reading = model.read(found)
     tally = _Tally()
     for part in reading.parts:
         tally.add("risk" if part.risk else "ask", part.name, part.value, part.effect, part.reason)
-    return found, reading, tally
+    return found, reading, tally, tally.copy().score()
 
 
 @lru_cache(maxsize=512)
@@ -181,7 +186,9 @@ class _Tally:
             beyond = round(value - total, 6)
             items.append(ContributionRow("limit", total, beyond, "scores lie between 0 and 1"))
         items.sort(key=_strongest)
-        return Score(round(value, 4), tuple(items))
+        named = [item for item in items if item.name not in ("base", "limit", "together")]
+        said = ", ".join([item.reason for item in named[:3] if abs(item.points) >= 0.005])
+        return Score(round(value, 4), tuple(items), said or "nothing but a short question")
 
 
 def _context(ask: Ask, subject: str) -> str:

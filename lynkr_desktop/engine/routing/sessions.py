@@ -70,7 +70,7 @@ def step(state: State | None, ask: Ask, wanted: Tier, now: float) -> tuple[State
     if state is None:
         return State(tier=wanted, task=task, at=now), _AS_SCORED[wanted]
     same_task = task == state.task or bool(ask.follow_up)
-    if wanted.rank >= state.tier.rank:
+    if wanted is state.tier or wanted.rank > state.tier.rank:
         why = f"raised from {state.tier} for this task" if same_task and wanted is not state.tier else ""
         tier, easier = wanted, 0
     elif same_task:
