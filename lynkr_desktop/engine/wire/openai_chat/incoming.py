@@ -49,7 +49,7 @@ def decode_request(body: bytes) -> Request:
     given = fields.given(_OPTIONAL)
     if given.pop("n", 1) > 1:
         inexpressible.append("n")
-    if any(kind != "text" for kind in given.pop("modalities", ())):
+    if "modalities" in given and any(kind != "text" for kind in given.pop("modalities")):
         inexpressible.append("modalities")
     if "max_completion_tokens" in given:
         # Some clients send both; the newer field wins, as at OpenAI.
@@ -115,7 +115,7 @@ def _decode_messages(
         after_tool = role == "tool" or (after_tool and role in ("user", "system", "developer"))
     if not turns:
         raise InvalidRequest("messages must hold at least one user message.", "messages")
-    return tuple(system), tuple(Message(role, tuple(content)) for role, content in turns)
+    return tuple(system), tuple([Message(role, tuple(content)) for role, content in turns])
 
 
 def _decode_assistant(message: Fields, inexpressible: list[str]) -> list[Block]:
