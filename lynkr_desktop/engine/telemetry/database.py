@@ -301,7 +301,7 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = _connect(str(path))
     try:
-        # Records only grow at their end; in fewer pages they take fewer calls. An older file keeps its own size.
+        # Records grow at their end alone: in larger pages they take fewer calls. Older files keep theirs.
         connection.execute(f"PRAGMA page_size = {_PAGE}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
