@@ -24,7 +24,7 @@ class ControlFailure(Exception):
     """The engine did not do what was asked. The message says why, for people."""
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
+class NoRedirect(urllib.request.HTTPRedirectHandler):
     """The engine never redirects; somebody else who holds its port must not get the token sent on."""
 
     def redirect_request(self, *_: object) -> None:
@@ -46,7 +46,7 @@ class ControlClient:
         self._token = token
         self._timeout = timeout
         # An empty ProxyHandler: a proxy of the environment must neither see nor answer this.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
 
     def get(self, path: str, type: type[T], **query: str) -> T:  # noqa: A002 - msgspec's own word
         """GETs `path` and decodes the answer.

@@ -230,7 +230,9 @@ def _date_of(url: str) -> tuple[float, float]:
         OSError: it does not answer.
         ValueError: it does not say.
     """
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    from lynkr_desktop.cli.client import NoRedirect
+
+    handlers: list[urllib.request.BaseHandler] = [NoRedirect()]  # the first server's clock will do
     if _loopback(url):
         handlers.append(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "lynkr-doctor"})
@@ -244,13 +246,6 @@ def _date_of(url: str) -> tuple[float, float]:
             headers = error.headers
     date = headers.get("Date", "")
     return parsedate_to_datetime(date).timestamp(), (began + time.time()) / 2
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The first server's clock will do."""
-
-    def redirect_request(self, *_: object) -> None:
-        """Follows nothing."""
 
 
 def _loopback(url: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from lynkr_desktop.engine.security.redaction import KNOWN, redact
 from lynkr_desktop.engine.wire.canonical import Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.engine.wire.ids import timed_id
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.optimization import Receipt, StageName, saved_tokens
@@ -50,9 +50,8 @@ _LONG = 1_000
 
 
 def new_id() -> str:
-    """An id for a request: unique, not secret, and in the order of time, so that an index of them only grows
-    at its end. 44 bits of milliseconds, then 52 by chance."""
-    return f"req_{time.time_ns() // 1_000_000:011x}{random.getrandbits(52):013x}"
+    """An id for a request."""
+    return timed_id("req_", 13)
 
 
 class Exchange(Struct, kw_only=True, eq=False):

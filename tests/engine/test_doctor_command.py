@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,18 @@ async def serving(config: dict[str, Any], home: Path) -> AsyncIterator[Proxy]:
 
 
 @contextlib.asynccontextmanager
+async def listening(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """A server that treats each connection so; gives its URL."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+@contextlib.asynccontextmanager
 async def silent_server() -> AsyncIterator[str]:
     """Takes connections and says nothing."""
     released = asyncio.Event()
@@ -143,12 +155,11 @@ async def silent_server() -> AsyncIterator[str]:
         await released.wait()
         writer.close()
 
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        released.set()
-        server.close()
+    async with listening(hold) as url:
+        try:
+            yield url
+        finally:
+            released.set()
 
 
 @contextlib.asynccontextmanager
@@ -162,11 +173,8 @@ async def server_of_date(at: float) -> AsyncIterator[str]:
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
+    async with listening(answer) as url:
+        yield f"{url}/v1"
 
 
 # ---------------------------------------------------------------- whole

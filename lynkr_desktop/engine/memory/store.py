@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from lynkr_desktop.engine.memory.score import Corpus, Matcher, surprise
 from lynkr_desktop.engine.memory.terms import terms_of
 from lynkr_desktop.engine.passages.asks import Origin
 from lynkr_desktop.engine.telemetry.database import storable
+from lynkr_desktop.engine.wire.ids import timed_id
 from lynkr_desktop.protocol.memory import MemoryRow
 
 KNOWN = 0.15
@@ -199,8 +199,8 @@ class Store:
 
 
 def new_id() -> str:
-    """An id for a memory, in the order of time."""
-    return f"mem_{time.time_ns() // 1_000_000:011x}{random.getrandbits(28):07x}"
+    """An id for a memory."""
+    return timed_id("mem_", 7)
 
 
 # ---------------------------------------------------------------- rows

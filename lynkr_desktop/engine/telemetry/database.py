@@ -24,6 +24,21 @@ BUSY_TIMEOUT = 2.0
 _PAGE = 16_384
 _LARGEST_INTEGER = 2**63 - 1
 
+_SUMS_6 = """
+        requests INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        saved_tokens INTEGER NOT NULL,
+        cost REAL NOT NULL,
+        unpriced INTEGER NOT NULL,
+        warnings INTEGER NOT NULL,
+        latency TEXT NOT NULL,
+        first_token TEXT NOT NULL
+""".strip()
+"""What each table of sums holds beside what it tells apart, as the sixth migration made it."""
+
 _MIGRATIONS = (
     """
     CREATE TABLE requests (
@@ -116,7 +131,7 @@ _MIGRATIONS = (
     ALTER TABLE requests ADD COLUMN saved_tokens INTEGER NOT NULL DEFAULT 0;
     """,
     # Sums by quarters of an hour, which rollup.py fills and explains.
-    """
+    f"""
     DROP TABLE IF EXISTS latency_steps;
     DROP TABLE IF EXISTS usage_models;
     DROP TABLE IF EXISTS usage_clients;
@@ -127,49 +142,19 @@ _MIGRATIONS = (
         tier TEXT NOT NULL,
         provider TEXT NOT NULL,
         model TEXT NOT NULL,
-        requests INTEGER NOT NULL,
-        errors INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        cached_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        saved_tokens INTEGER NOT NULL,
-        cost REAL NOT NULL,
-        unpriced INTEGER NOT NULL,
-        warnings INTEGER NOT NULL,
-        latency TEXT NOT NULL,
-        first_token TEXT NOT NULL,
+        {_SUMS_6},
         PRIMARY KEY (slot, tier, provider, model)
     ) WITHOUT ROWID;
     CREATE TABLE usage_clients (
         slot INTEGER NOT NULL,
         client TEXT NOT NULL,
-        requests INTEGER NOT NULL,
-        errors INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        cached_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        saved_tokens INTEGER NOT NULL,
-        cost REAL NOT NULL,
-        unpriced INTEGER NOT NULL,
-        warnings INTEGER NOT NULL,
-        latency TEXT NOT NULL,
-        first_token TEXT NOT NULL,
+        {_SUMS_6},
         PRIMARY KEY (slot, client)
     ) WITHOUT ROWID;
     CREATE TABLE usage_sessions (
         slot INTEGER NOT NULL,
         session TEXT NOT NULL,
-        requests INTEGER NOT NULL,
-        errors INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        cached_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        saved_tokens INTEGER NOT NULL,
-        cost REAL NOT NULL,
-        unpriced INTEGER NOT NULL,
-        warnings INTEGER NOT NULL,
-        latency TEXT NOT NULL,
-        first_token TEXT NOT NULL,
+        {_SUMS_6},
         PRIMARY KEY (slot, session)
     ) WITHOUT ROWID;
     """,
