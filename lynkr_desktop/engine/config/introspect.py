@@ -9,8 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from lynkr_desktop.engine.config.base import Options
 from lynkr_desktop.engine.config.document import Loc
-from lynkr_desktop.engine.config.schema import Config, Options
+from lynkr_desktop.engine.config.schema import Config
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from lynkr_desktop.engine.config.base import OptionError
 from lynkr_desktop.engine.config.document import Document, DocumentError, Loc, Problem, dotted, read_document
 from lynkr_desktop.engine.config.introspect import group_at, holds_secret, marked, options_named
-from lynkr_desktop.engine.config.schema import Config, OptionError
+from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.security.redaction import redact
 
 MAX_SIZE = 1024**2

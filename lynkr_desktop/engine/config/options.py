@@ -13,11 +13,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
+from lynkr_desktop.engine.config.base import Options
 from lynkr_desktop.engine.config.document import DocumentError, Problem, read_document
 from lynkr_desktop.engine.config.edit import EditError, edit
 from lynkr_desktop.engine.config.introspect import declared, group_of, marked
 from lynkr_desktop.engine.config.loader import ConfigError, parse_config, read_file
-from lynkr_desktop.engine.config.schema import Config, Options
+from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.protocol.options import Option, OptionOrigin
 
 RESTART = frozenset(
