@@ -28,16 +28,14 @@ from lynkr_desktop.engine.memory.service import Memories
 from lynkr_desktop.engine.optimization.optimizer import Optimizer
 from lynkr_desktop.engine.optimization.stages import headroom_state, stage_makers
 from lynkr_desktop.engine.passages.hook import Passages
-from lynkr_desktop.engine.passages.source import wanted
-from lynkr_desktop.engine.prompts import Prompts
 from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.connections import http_session
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
 from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
+from lynkr_desktop.engine.recorder import Recorder
 from lynkr_desktop.engine.routing.router import Router
-from lynkr_desktop.engine.routing.row import decision_row, seen
-from lynkr_desktop.engine.routing.selection import Quickness, Selection, Turns
+from lynkr_desktop.engine.routing.selection import Selection, Turns
 from lynkr_desktop.engine.routing.sessions import Sessions
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
@@ -47,10 +45,7 @@ from lynkr_desktop.engine.snapshot import Snapshot, known_models, status_of
 from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
 from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
-from lynkr_desktop.engine.telemetry.decisions import DecisionLog
-from lynkr_desktop.engine.telemetry.ledger import Ledger
 from lynkr_desktop.engine.telemetry.metrics import Metrics
-from lynkr_desktop.engine.telemetry.prices import Prices, Seller
 from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.engine.watch.config_file import ConfigFileWatcher
 from lynkr_desktop.engine.wire.canonical import Usage
@@ -97,20 +92,17 @@ class Engine:
         self.paths = paths
         self.started = time.time()
         self.hub = EventHub()
-        self._ledger: Ledger[Exchange] = Ledger(self._enter)
-        self._metrics = Metrics(lynkr_desktop.__version__)
-        self._metrics.in_flight.set_function(lambda: self._active)
-        self.prices = Prices()
         self.egress = Egress()
         self.cache = ResponseCache(paths.cache)
         self.memories = Memories(paths.home)
+        self.recorder = Recorder(
+            lynkr_desktop.__version__, self.memories, lambda name: self._snapshot.providers.get(name)
+        )
+        self.recorder.metrics.in_flight.set_function(lambda: self._active)
+        self.recorder.metrics.watch_cache(lambda: self.cache.count, lambda: self.cache.size)
         self.passages = Passages([self.memories])
-        self._quickness = Quickness()
         self._turns = Turns()
-        self._records: Records
-        self._decisions: DecisionLog
         self._sessions = Sessions()
-        self.prompts = Prompts()
         self.token = ""
         self.port = port
         self._port_given = port is not None
@@ -157,11 +149,7 @@ class Engine:
         if self.port is None:
             self.port = config.proxy.port
         database = database_path(config.telemetry.storage, self.paths.home)
-        self._records = Records(database, config.telemetry.retention)
-        self._decisions = DecisionLog(self._records)
-        await self._records.start()
-        self._metrics.watch_records(lambda: self._records.waiting, lambda: self._records.lost)
-        self._metrics.watch_cache(lambda: self.cache.count, lambda: self.cache.size)
+        await self.recorder.start(database, config.telemetry.retention)
         self._local_session = http_session(self.egress, trust_env=False)
         self._cloud_session = http_session(self.egress, trust_env=True)
         self._tools = Tools(
@@ -182,7 +170,7 @@ class Engine:
         self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
-        self._tasks.spawn(self.prices.warm(), "price table")
+        self._tasks.spawn(self.recorder.prices.warm(), "price table")
         self._tasks.spawn(self._snapshot.optimizer.warm(config.pipelines()), "stages")
         self._tasks.spawn(self._pull_if_needed(), "first model")
         self._state = "running"
@@ -283,7 +271,9 @@ class Engine:
                 self._sessions,
                 await self._workspaces_for(config, old),
             ),
-            selection=Selection(providers, config.routing.weights, self.prices, self._quickness, self._turns),
+            selection=Selection(
+                providers, config.routing.weights, self.recorder.prices, self.recorder.quickness, self._turns
+            ),
             providers=providers,
             optimizer=Optimizer(stage_makers(config.optimization, self.paths.cache)),
         )
@@ -454,69 +444,28 @@ class Engine:
             self.changed()
 
     def price(self, exchange: Exchange, usage: Usage) -> float | None:
-        """The cost of `usage`: as its provider says, else nothing for free ones, else by the list."""
-        target = exchange.target
-        if target is None or usage.cost is not None:
-            return usage.cost
-        if exchange.free:
-            return 0.0
-        provider = self.snapshot.providers.get(target.provider)
-        if provider is None:
-            # A reload has dropped it since the request began.
-            return None
-        seller = Seller(provider.kind, provider.name, provider.base_url)
-        cost = self.prices.cost(seller, target.model, usage)
-        told_model = exchange.told_model
-        if told_model and told_model != target.model and (cost is None or provider.kind == "azure"):
-            # A deployment of Azure may have the name of another model than its own.
-            told = self.prices.cost(seller, told_model, usage)
-            return cost if told is None else told
-        return cost
+        """The cost of `usage` at the target of `exchange`, None when the price is unknown."""
+        return self.recorder.price(exchange, usage)
 
     def leave(self, exchange: Exchange) -> None:
         """Counts a request out and records it."""
         self._active -= 1
         if not self._active:
             self._idle.set()
-        came, sent = exchange.came or exchange.request, exchange.sent or exchange.request
-        if came is not None and sent is not None and exchange.cache != "hit":
-            self.prompts.keep(exchange.id, came, sent, len(exchange.body), tuple(exchange.inner_calls))
-        exchange.finish()
-        self._ledger.add(exchange)
+        self.recorder.take(exchange)
         if self.hub.listening:
             self.hub.publish(RequestFinished(exchange.row()))
             self.changed()
 
-    def _enter(self, exchange: Exchange) -> None:
-        row = exchange.row()
-        self._metrics.observe(row, exchange.cache)
-        if row.status == 200 and exchange.cache != "hit":
-            waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
-            self._quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
-        decision, request = exchange.decision, exchange.request
-        if request is not None and exchange.origin is not None and wanted(exchange.headers, "memory"):
-            self.memories.observe(request, exchange.origin)
-        if decision is None or request is None or not request.messages:
-            self._records.record(row)
-            return
-        told = seen(decision, request, id=row.id, session=row.session, answered=row.status == 200)
-        task = self._decisions.conclude(told) if told is not None else ""
-        made = decision_row(
-            decision, exchange.target, exchange.skipped, row, task=task, receipts=exchange.receipts
-        )
-        self._records.record(row, made)
-
     @property
     def records(self) -> Records:
         """The records, with every request that has ended."""
-        self._ledger.settle()
-        return self._records
+        return self.recorder.records
 
     @property
     def metrics(self) -> Metrics:
         """The metrics, with every request that has ended."""
-        self._ledger.settle()
-        return self._metrics
+        return self.recorder.metrics
 
     # ------------------------------------------------------------ state
 

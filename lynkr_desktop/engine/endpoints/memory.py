@@ -153,11 +153,11 @@ class MemoryCalls:
         except WireError as error:
             if error.status == 503:  # they are gone, and only some of their bytes may be left
                 engine.passages.leave_out(engine.memories.name)
-                engine.prompts.clear()
+                engine.recorder.prompts.clear()
                 await self._replies()
             raise
         engine.passages.leave_out(engine.memories.name, None if gone is None else gone(done))
-        engine.prompts.clear()
+        engine.recorder.prompts.clear()
         return done, await self._replies()
 
     async def _replies(self) -> int:

@@ -31,7 +31,7 @@ class PromptCalls:
         if decision is None and await records.get(id_) is None:
             raise WireError("There is no request with this id.", status=404, kind="not_found")
         receipts = decision.receipts if decision is not None else ()
-        kept = self._engine.prompts.get(id_)
+        kept = self._engine.recorder.prompts.get(id_)
         if kept is None:
             return reply(PromptView(id=id_, receipts=receipts))
         changes = await asyncio.to_thread(changes_of, kept.before, kept.after)
