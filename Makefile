@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEV = $(PYTHON) tools/dev.py
 
-.PHONY: run test lint format bench bench-routing bench-fidelity fuzz screenshots docs clean
+.PHONY: run test lint format bench bench-routing bench-fidelity chaos soak fuzz screenshots docs clean
 
 run:  ## install into .venv and start Lynkr: the tray where there is a display, else `lynkr serve`
 	@$(DEV) run $(ARGS)
@@ -25,6 +25,12 @@ bench-routing:  ## how well requests are routed, beside routers that know nothin
 
 bench-fidelity:  ## what shortening prompts saves, loses and costs; ARGS="--split tune --details"
 	@$(DEV) bench-fidelity $(ARGS)
+
+chaos:  ## 20,000 requests to upstreams that fail in every way, judged one by one; ARGS="--seed 7" repeats a run
+	@$(DEV) chaos $(ARGS)
+
+soak:  ## 100,000 requests and 5,000 streams; whether memory, files, tasks and threads stay as they are
+	@$(DEV) soak $(ARGS)
 
 fuzz:  ## 100,000 mutated bodies for every codec, 5,000 for the engine; ARGS="--seed 7" repeats a run
 	@$(DEV) fuzz $(ARGS)

@@ -246,6 +246,20 @@ def bench_fidelity(arguments: list[str]) -> int:
     return environment.run(environment.python, "-m", "benchmarks.fidelity", *arguments, PYTHONPATH=str(ROOT))
 
 
+def chaos(arguments: list[str]) -> int:
+    """Judges every request of a run with failing upstreams and impatient clients."""
+    environment = Environment()
+    environment.install("embedded", "dev")
+    return environment.run(environment.python, "-m", "benchmarks.chaos", *arguments, PYTHONPATH=str(ROOT))
+
+
+def soak(arguments: list[str]) -> int:
+    """Looks for what grows over a hundred thousand requests."""
+    environment = Environment()
+    environment.install("embedded", "dev")
+    return environment.run(environment.python, "-m", "benchmarks.soak", *arguments, PYTHONPATH=str(ROOT))
+
+
 def fuzz(arguments: list[str]) -> int:
     """Mutates bodies of every protocol by the hundred thousand."""
     environment = Environment()
@@ -282,6 +296,8 @@ COMMANDS = {
     "bench": bench,
     "bench-routing": bench_routing,
     "bench-fidelity": bench_fidelity,
+    "chaos": chaos,
+    "soak": soak,
     "fuzz": fuzz,
     "screenshots": screenshots,
     "docs": docs,

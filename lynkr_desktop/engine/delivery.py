@@ -148,9 +148,8 @@ class Delivery:
                 exchange = self._exchange
                 exchange.told_model = event.model
                 usage = event.usage or Usage(input_tokens=exchange.prompt_tokens, estimated=True)
-                return Started(
-                    event.id, event.model or (exchange.target.model if exchange.target else ""), usage
-                )
+                model = event.model or (exchange.target.model if exchange.target else "")
+                return Started(event.id, model, usage, event.created)
             case BlockStarted(block=ToolUse() as call):
                 if not call.name:
                     return NAMELESS_CALL

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clients import Ask, Function, OpenAIChat
 from tests.support.engine import Running, config_for, engine_in_process
 from tests.support.fakes.openai import ChatWire, OpenAIFake
 from tests.support.script import Raw, Reply, Say, Stall
@@ -66,3 +67,14 @@ async def test_nothing_follows_the_last_event(lynkr: Running, path: str) -> None
     await lynkr.idle()
     (row,) = await lynkr.rows()
     assert (row["status"], row["error"]) == (200, "")
+
+
+async def test_what_was_held_back_at_a_failure_has_the_head_of_what_went_before(
+    lynkr: Running, upstream: Lingering
+) -> None:
+    broken = Reply((Say("Hello"), Say(" <tool_ca"), Raw(b"data: {broken\n\n")))
+    upstream.brain = lambda asked: broken
+    ask = Ask(tools=(Function("note"),), stream=True)
+    answer = await OpenAIChat().send(lynkr.http, lynkr.url, ask)
+    assert answer.problem is not None
+    assert answer.text == "Hello <tool_ca"

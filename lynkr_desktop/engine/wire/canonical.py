@@ -241,11 +241,15 @@ class Usage(Struct, frozen=True):
 
 
 class Started(Struct, frozen=True, tag="started"):
-    """First event of a reply. `usage` carries the prompt's tokens where they are known already."""
+    """First event of a reply. `usage` carries the prompt's tokens where they are known already.
+
+    `created` is when the upstream says that it began, in Unix seconds; 0 where it does not say.
+    """
 
     id: str = ""
     model: str = ""
     usage: Usage | None = None
+    created: int = 0
 
 
 class BlockStarted(Struct, frozen=True, tag="block_started"):

@@ -116,6 +116,7 @@ class ScriptedServer(abc.ABC):
         """Set with each request; clear it to wait for the next."""
         self.port = 0
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
 
     @property
     def url(self) -> str:
@@ -180,9 +181,24 @@ class ScriptedServer(abc.ABC):
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
+        await self.listen()
         return self
+
+    async def listen(self) -> None:
+        """Takes connections: at its port of before, where it had one."""
+        assert self._runner is not None
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await self._site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def vanish(self) -> None:
+        """Refuses new connections and cuts those that are open, as a host that is switched off."""
+        assert self._runner is not None
+        assert self._site is not None
+        await self._site.stop()
+        for connection in list(self._runner.server.connections if self._runner.server else ()):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

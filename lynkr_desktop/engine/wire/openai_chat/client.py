@@ -125,7 +125,8 @@ class ChatStreamEncoder:
                 self._head = {
                     "id": event.id or _new_id(),
                     "object": "chat.completion.chunk",
-                    "created": int(time.time()),
+                    # Chunks that went out as they came have the upstream's own.
+                    "created": event.created or int(time.time()),
                     "model": event.model,
                 }
                 return self._chunk({"role": "assistant", "content": ""})

@@ -137,6 +137,7 @@ class _Chunk(Struct):
     """A `chat.completion.chunk`, or a whole `chat.completion`: they differ only in `delta` and `message`."""
 
     id: str | None = None
+    created: Any = None
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: dict[str, Any] | None = None
@@ -225,7 +226,7 @@ class ChatStreamDecoder:
         if not (chunk.id or chunk.choices or chunk.usage):
             # Azure begins with what its filter makes of the prompt; the reply is not named yet.
             return []
-        events = self.begin(chunk.id, chunk.model)
+        events = self.begin(chunk.id, chunk.model, chunk.created)
         for choice in chunk.choices or ():
             if choice.index:
                 continue
@@ -237,12 +238,12 @@ class ChatStreamDecoder:
             self.usage(chunk.usage)
         return events
 
-    def begin(self, reply_id: str | None, model: str | None) -> list[Event]:
+    def begin(self, reply_id: str | None, model: str | None, created: object = None) -> list[Event]:
         """The first event, at the first chunk."""
         if self._started:
             return []
         self._started = True
-        return [Started(reply_id or "", model or "")]
+        return [Started(reply_id or "", model or "", created=created if isinstance(created, int) else 0)]
 
     def delta(self, delta: _Delta) -> list[Event]:
         """The events of one delta."""
