@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import StreamReader, hdrs, web
 
+from lynkr_desktop.engine.compressed import TooLarge, unpacked
+from lynkr_desktop.engine.connections import Connection
 from lynkr_desktop.engine.security.token import same_token
 from lynkr_desktop.engine.wire.errors import WireError
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,255}))(?::[0-9]{0,5})?", re.IGNORECASE)
+"""A host with or without a port (RFC 9110, 7.2), and nothing that some would read another way."""
+
+_PIECE_WITHIN_S = 60.0
+_BODY_WITHIN_S = 600.0
 
 
 class Guard:
@@ -41,6 +50,7 @@ class Guard:
         """Lets a request pass. Raises `WireError` 401 or 403."""
         self.check_source(request)
         if self._open_path and request.path.startswith(self._open_path):
+            _welcome(request)
             return
         try:
             self.check_token(request)
@@ -51,10 +61,12 @@ class Guard:
                     "cannot even do that need proxy.auth.ollama_without_token."
                 )
             raise
+        _welcome(request)
 
     def check_source(self, request: web.Request) -> None:
         """The part that needs no token: Host and Origin."""
-        host = request.headers.get("Host", "")
+        target = request.raw_path
+        host = request.headers.get(hdrs.HOST, "") if target[:1] == "/" else _host_of(target)
         if host not in self._good_hosts:
             if _hostname(host) not in self._hosts:
                 raise WireError(
@@ -134,25 +146,69 @@ def _authorization(value: str) -> str:
 
 
 def _hostname(host: str) -> str:
+    found = _AUTHORITY.fullmatch(host)
+    return (found[1] or found[2]).lower().removesuffix(".") if found is not None else ""
+
+
+def _host_of(target: str) -> str:
+    """The host of a target that names one; it counts before the Host header (RFC 9112, 3.2.2)."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        return urlsplit(target).netloc
     except ValueError:
         return ""
 
 
+def _welcome(request: web.Request) -> None:
+    connection = request.protocol
+    if isinstance(connection, Connection):
+        connection.welcome()
+
+
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """The whole body. Raises `WireError` 413 as soon as it is known to be larger than `limit` bytes."""
+    """The whole body, unpacked where it came compressed.
+
+    Raises:
+        WireError: 413 as soon as it is known to be larger than `limit` bytes, 408 where it does not come,
+            400 or 415 for a compression that cannot be undone.
+    """
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
-    body = bytearray()
-    while chunk := await request.content.readany():
-        if not body and length is not None and len(chunk) == length:
-            return chunk
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
+    body = await _received(request.content, length, limit)
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING)
+    if encoding is None:
+        return body
+    try:
+        return await unpacked(body, encoding, limit)
+    except TooLarge as error:
+        raise _too_large(limit) from error
+
+
+async def _received(content: StreamReader, length: int | None, limit: int) -> bytes:
+    if content.is_eof():
+        # It has come whole with its head: there is nothing to wait for.
+        body = await content.readany()
+        if len(body) == length or content.at_eof():
+            return body
+    else:
+        body = b""
+    parts = bytearray(body)
+    loop = asyncio.get_running_loop()
+    last = loop.time() + _BODY_WITHIN_S
+    try:
+        async with asyncio.timeout(_PIECE_WITHIN_S) as patience:
+            while chunk := await content.readany():
+                if not parts and len(chunk) == length:
+                    return chunk
+                parts += chunk
+                if len(parts) > limit:
+                    raise _too_large(limit)
+                patience.reschedule(min(last, loop.time() + _PIECE_WITHIN_S))
+    except TimeoutError as error:
+        raise WireError(
+            "The body of the request did not come in time.", status=408, kind="timeout"
+        ) from error
+    return bytes(parts)
 
 
 def _too_large(limit: int) -> WireError:

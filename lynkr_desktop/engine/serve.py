@@ -14,6 +14,7 @@ import psutil
 from aiohttp import web
 
 import lynkr_desktop
+from lynkr_desktop.engine.connections import Connections, make_room
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.port import listen
 from lynkr_desktop.engine.server import build_app
@@ -45,18 +46,20 @@ async def serve(engine: Engine, on_ready: Callable[[Engine], Awaitable[None]]) -
         raise AlreadyRunning(other)
     await engine.start()
     runner: web.AppRunner | None = None
+    connections: Connections | None = None
     try:
         listener = listen(engine.port or 0)
         engine.port = listener.getsockname()[1]
         runner = web.AppRunner(
             build_app(engine),
             handler_cancellation=True,
-            access_log=None,
             shutdown_timeout=0.5,
             handle_signals=False,
         )
         await runner.setup()
-        await web.SockSite(runner, listener, backlog=1024).start()
+        assert runner.server is not None
+        connections = Connections(runner.server, make_room())
+        await connections.listen(listener, backlog=1024)
         _write_runtime(engine)
         _on_signals(engine)
         log.info("Lynkr %s serves on port %d", lynkr_desktop.__version__, engine.port)
@@ -65,6 +68,8 @@ async def serve(engine: Engine, on_ready: Callable[[Engine], Awaitable[None]]) -
         await engine.stop()
         ready.cancel()
     finally:
+        if connections is not None:
+            connections.close()
         if runner is not None:
             await runner.cleanup()
             _remove_runtime(engine.paths)

@@ -6,6 +6,7 @@ import logging
 
 from aiohttp import hdrs, web
 
+from lynkr_desktop.engine.connections import Connection
 from lynkr_desktop.engine.endpoints.admin import Admin
 from lynkr_desktop.engine.endpoints.control import Handler, reply
 from lynkr_desktop.engine.endpoints.llm import add_routes, codec_for
@@ -38,7 +39,7 @@ def build_app(engine: Engine) -> web.Application:
     add_routes(add, engine)
     OllamaPaths(engine).add_routes(add)
     Admin(engine).add_routes(add)
-    add("*", "/{path:.*}", _nothing_here)
+    add("*", "/{path:.*}", _nothing_here(engine))
     return app
 
 
@@ -46,6 +47,9 @@ def _with_errors(engine: Engine, handler: Handler) -> Handler:
     """The handler, whose errors get a client's shape."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.request_began()
         try:
             if request.method == hdrs.METH_OPTIONS and hdrs.ORIGIN in request.headers:
                 return _preflight(engine, request)
@@ -60,17 +64,23 @@ def _with_errors(engine: Engine, handler: Handler) -> Handler:
             log.exception("%s %s failed inside the engine", request.method, request.path)
             inside = WireError("Lynkr failed inside. Its log has the details.", status=500, kind="internal")
             return _shaped(request, inside)
+        finally:
+            connection.request_ended()
 
     return handle
 
 
-async def _nothing_here(request: web.Request) -> web.StreamResponse:
-    raise WireError(
-        f"There is nothing at {request.method} {request.path[:200]}. Lynkr serves POST /v1/messages, "
-        "POST /v1/chat/completions, POST /v1/responses, GET /v1/models, Ollama's /api and /v1/admin.",
-        status=404,
-        kind="not_found",
-    )
+def _nothing_here(engine: Engine) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        engine.snapshot.guard.check_source(request)
+        raise WireError(
+            f"There is nothing at {request.method} {request.path[:200]}. Lynkr serves POST /v1/messages, "
+            "POST /v1/chat/completions, POST /v1/responses, GET /v1/models, Ollama's /api and /v1/admin.",
+            status=404,
+            kind="not_found",
+        )
+
+    return handle
 
 
 def _preflight(engine: Engine, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 import os
@@ -9,6 +10,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from lynkr_desktop.paths import Paths
@@ -59,10 +61,18 @@ def read_token(path: Path) -> str | None:
 
 
 def same_token(given: str, expected: str) -> bool:
-    """Compares in constant time. Any text may be given; nothing equals an empty token."""
-    return bool(expected) and hmac.compare_digest(
-        given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
-    )
+    """Compares in constant time. Any text may be given; nothing equals an empty token.
+
+    Digests are compared, which are all of one length: of others, the time would tell whether lengths agree.
+    """
+    return bool(expected) and hmac.compare_digest(_digest(given), _expected_digest(expected))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+_expected_digest = lru_cache(16)(_digest)
 
 
 def _kept(path: Path) -> str | None:
