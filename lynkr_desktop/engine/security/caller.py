@@ -58,8 +58,8 @@ class Caller(Struct, frozen=True):
         if self.role not in roles:
             needed = " or ".join(sorted(roles))
             raise WireError(
-                f"The access key {self.name} has the role {self.role}, and this needs {needed}. Who runs this "
-                f"Lynkr can add such a key: `lynkr access add NAME --role {min(roles)}`.",
+                f"The access key {self.name} has the role {self.role}, and this needs {needed}. Who runs "
+                f"Lynkr can add such a key: `lynkr access add NAME --role {sorted(roles)[-1]}`.",
                 status=403,
                 kind="permission",
             )
