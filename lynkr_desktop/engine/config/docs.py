@@ -17,7 +17,8 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from lynkr_desktop.engine.config.introspect import declared, marked
+from lynkr_desktop.engine.config.base import Options
+from lynkr_desktop.engine.config.introspect import DeclaredOption, declared, marked, members_of
 from lynkr_desktop.engine.config.schema import Config, RoutingOptions
 from lynkr_desktop.engine.config.units import format_bytes, format_duration, parse_bytes
 
@@ -98,10 +99,18 @@ def _sections() -> Iterator[str]:
         if name == "routing":
             lines += [RoutingOptions.model_fields["tiers"].description or "", ""]
         lines += ["| option | type | default | |", "| --- | --- | --- | --- |"]
-        for option in declared():
+        for option in _with_members():
             if option.name.split(".")[0] == name:
                 lines.append(f"| {' | '.join(_row(option.name, option.field))} |")
         yield "\n".join([*lines, ""])
+
+
+def _with_members() -> Iterator[DeclaredOption]:
+    """Every option, and below a list of groups those of its members."""
+    for option in declared():
+        yield option
+        if (member := members_of(option.field.annotation)) is not None:
+            yield from declared(member, f"{option.name}.<n>.")
 
 
 def _row(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
@@ -146,6 +155,8 @@ def _words(annotation: Any, metadata: list[Any] | None = None) -> str:
         return " or ".join(_words(part) for part in arguments if part is not type(None))
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return " or ".join(f"`{value}`" for value in annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return "options"
     return {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}[annotation]
 
 

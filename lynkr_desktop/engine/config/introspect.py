@@ -44,6 +44,13 @@ def declared(group: type[Options] = Config, prefix: str = "") -> Iterator[Declar
             yield from declared(below, f"{dotted}.{_placeholder(name)}." if is_mapping else f"{dotted}.")
 
 
+def members_of(annotation: Any) -> type[Options] | None:
+    """The group of which a list has one or more; None for any other value."""
+    if get_origin(annotation) is tuple:
+        return group_of(get_args(annotation)[0])[0]
+    return None
+
+
 def options_named(name: str) -> list[str]:
     """Dotted names of all options and groups called `name`, for somebody who put it in the wrong place."""
     found = dict.fromkeys(
@@ -59,6 +66,9 @@ def group_at(loc: Loc) -> type[Options] | None:
     """The group of options at `loc`, if there is one."""
     annotation: Any = Config
     for part in loc:
+        if (member := members_of(annotation)) is not None:
+            annotation = member
+            continue
         group, is_mapping = group_of(annotation)
         if group is None:
             return None

@@ -193,8 +193,11 @@ def _describe(name: str, field: FieldInfo, value: Any = None, origin: OptionOrig
 
 def _schema(field: FieldInfo) -> dict[str, Any]:
     model = type("Value", (BaseModel,), {"__annotations__": {"value": field.rebuild_annotation()}})
-    properties: dict[str, dict[str, Any]] = TypeAdapter(model).json_schema()["properties"]
-    return {key: item for key, item in properties["value"].items() if key != "title"}
+    whole = TypeAdapter(model).json_schema()
+    schema: dict[str, Any] = {
+        key: item for key, item in whole["properties"]["value"].items() if key != "title"
+    }
+    return {**schema, "$defs": whole["$defs"]} if "$defs" in whole else schema
 
 
 def content_of(path: Path) -> bytes:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Annotated, Literal, get_args
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lynkr_desktop.engine.config.base import PLANNED, SECRET, Duration, OptionError, Options, Size
+from lynkr_desktop.engine.config.endpoints import MOST_ENDPOINTS, EndpointOptions, RateOptions, Url
 from lynkr_desktop.protocol.optimization import StageName
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
@@ -296,15 +296,13 @@ class RoutingOptions(Options):
         return self
 
 
-class ProviderOptions(Options):
+class ProviderOptions(RateOptions):
     """providers.<name>"""
 
     kind: ProviderKind | None = Field(
         None, description="What it speaks; left out, the provider's name is taken as its kind."
     )
-    base_url: str | None = Field(
-        None, pattern="^https?://", description="Where it answers, for instance http://127.0.0.1:1234/v1."
-    )
+    base_url: Url | None = Field(None, description="Where it answers, for instance http://127.0.0.1:1234/v1.")
     key_env: str | None = Field(
         None, description="Environment variable that holds the key where the OS keyring has none."
     )
@@ -360,21 +358,18 @@ class ProviderOptions(Options):
     max_context: int = Field(
         32768, ge=512, description="ollama: upper bound of num_ctx; the memory that it takes grows with it."
     )
+    endpoints: tuple[EndpointOptions, ...] = Field(
+        (),
+        max_length=MOST_ENDPOINTS,
+        description="Several endpoints or keys of this one provider, over which requests are spread. Each "
+        "has the options below, and the provider's for what it leaves out. A conversation stays at its "
+        "endpoint for the sake of its prompt cache, while that one answers.",
+    )
 
-    @field_validator("base_url")
-    @classmethod
-    def _names_a_host(cls, value: str | None) -> str | None:
-        """The pattern above sees to its beginning alone."""
-        if value is None:
-            return None
-        try:
-            parts = urlsplit(value)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            host = None
-        if not host:
-            raise ValueError("must be a URL with a host and, where there is one, a port up to 65535")
-        return value
+
+def _has_url(options: ProviderOptions) -> bool:
+    everywhere = bool(options.endpoints) and all(endpoint.base_url for endpoint in options.endpoints)
+    return bool(options.base_url) or everywhere
 
 
 class EmbeddedOptions(Options):
@@ -583,7 +578,9 @@ class Config(Options):
                     choices=PROVIDER_KINDS,
                     written=name,
                 )
-            if kind == "openai_compatible" and not options.base_url:
+            if kind == "embedded" and options.endpoints:
+                raise OptionError(("providers", name, "endpoints"), "the built-in models have one endpoint")
+            if kind == "openai_compatible" and not _has_url(options):
                 raise OptionError(("providers", name), "an openai_compatible provider needs its `base_url`")
         known = tuple(dict.fromkeys((*self.providers, *WELL_KNOWN_PROVIDERS)))
         for tier, tier_options in self.routing.tiers.items():
