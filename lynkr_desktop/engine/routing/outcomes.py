@@ -190,6 +190,11 @@ _FAILED = re.compile(
 )
 
 
+def refused(text: str) -> bool:
+    """Whether the result of a tool says that a person did not let it run."""
+    return _REFUSED.search(text, 0, 500) is not None
+
+
 def _newest_result(messages: tuple[Message, ...]) -> str:
     """The call that was answered last, empty where none was."""
     for message in reversed(messages):
@@ -238,7 +243,7 @@ def _take_results(task: _Task, messages: tuple[Message, ...]) -> None:
     last: Tests | None = None
     for result, tool in new:
         text = result.text
-        if _REFUSED.search(text[:500]):
+        if refused(text):
             denied += 1
         elif _RUNS.search(tool) and (tests := tests_in(text)) is not None:
             last = tests
