@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
 
@@ -18,6 +19,13 @@ MOST_MODELS = 100
 """Models with series of their own; names come from clients, so their number must not grow without bound."""
 
 OTHER = "other"
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0  # asked for outside the loop
 
 
 class _Count:
@@ -113,6 +121,7 @@ class Metrics:
             registry=registry,
         )
         self.in_flight = Gauge("lynkr_requests_in_flight", "Requests being answered.", registry=registry)
+        Gauge("lynkr_tasks", "Tasks of the engine's event loop.", registry=registry).set_function(_tasks)
         self.records_waiting = Gauge(
             "lynkr_records_waiting", "Records that are not in the database yet.", registry=registry
         )
