@@ -187,8 +187,6 @@ def test_the_configuration_is_judged_with_the_line_at_fault(paths: Paths) -> Non
         finding.title for finding in run_checks(look, checks_for(look))[0] if finding.result == "skipped"
     }
     assert {"key", "tiers", "built-in model", "ollama context"} <= skipped
-    found = service.configuration(look_at(paths, {"telemetry": {"circuit_breaker": {"threshold": 0.5}}}))
-    assert found.result in ("ok", "note"), "an option that is not active yet keeps nothing from working"
 
 
 @posix

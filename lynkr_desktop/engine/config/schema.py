@@ -11,8 +11,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from lynkr_desktop.engine.config.base import PLANNED, SECRET, Duration, OptionError, Options, Size
+from lynkr_desktop.engine.config.access import AccessOptions
+from lynkr_desktop.engine.config.base import SECRET, Duration, OptionError, Options, Size
 from lynkr_desktop.engine.config.endpoints import MOST_ENDPOINTS, EndpointOptions, RateOptions, Url
+from lynkr_desktop.engine.config.resilience import CircuitBreakerOptions, ResilienceOptions
 from lynkr_desktop.protocol.optimization import StageName
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
@@ -325,6 +327,11 @@ class ProviderOptions(RateOptions):
         600.0, gt=0, description="Longest wait for the first byte of an answer."
     )
     stall_timeout: Duration = Field(120.0, gt=0, description="Longest silence within an answer.")
+    p95_limit: Duration | None = Field(
+        None,
+        gt=0,
+        description="As resilience.latency.p95, which it overrides for the models of this provider.",
+    )
     region: str | None = Field(
         None,
         pattern="^[a-z0-9-]+$",
@@ -493,20 +500,6 @@ class MemoryOptions(Options):
     )
 
 
-class CircuitBreakerOptions(Options):
-    """telemetry.circuit_breaker"""
-
-    threshold: float = Field(
-        0.85, gt=0, le=1, description="Failure share that opens the breaker.", json_schema_extra=PLANNED
-    )
-    recovery: Literal["half-open"] = Field(
-        "half-open", description="How an open breaker recovers.", json_schema_extra=PLANNED
-    )
-    probe_interval: Duration = Field(
-        30.0, gt=0, description="Pause between two probes.", json_schema_extra=PLANNED
-    )
-
-
 class TelemetryOptions(Options):
     """telemetry"""
 
@@ -518,7 +511,7 @@ class TelemetryOptions(Options):
     retention: Duration = Field(90 * 86400.0, gt=0, description="Records older than this are deleted.")
     metrics: str = Field("/metrics", pattern="^/", description="Path of the Prometheus metrics.")
     circuit_breaker: CircuitBreakerOptions = Field(
-        default_factory=CircuitBreakerOptions, description="Protection against failing providers."
+        default_factory=CircuitBreakerOptions, description="Protection against failing and slow models."
     )
     reload: str = Field(
         "POST /v1/admin/reload", pattern="^POST /", description="Method and path that reload this file."
@@ -552,6 +545,10 @@ class Config(Options):
         default_factory=OptimizationOptions, description="Smaller prompts."
     )
     memory: MemoryOptions = Field(default_factory=MemoryOptions, description="What is remembered.")
+    resilience: ResilienceOptions = Field(
+        default_factory=ResilienceOptions, description="What is done where providers fail or are slow."
+    )
+    access: AccessOptions = Field(default_factory=AccessOptions, description="Shared use.")
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions, description="Records and metrics.")
     logging: LoggingOptions = Field(default_factory=LoggingOptions, description="The engine's log.")
 
