@@ -20,6 +20,7 @@ class BreakerStatus(Struct, frozen=True):
         slow: of these, those whose first token came late.
         p95_s: seconds within which 95 % of the good calls of the window began to answer; None without any.
         opened: how often it opened since the engine started.
+        retries: requests that were sent again after a pause, since the engine started.
         next_probe: when an open one lets the next request through, Unix seconds; None for the others.
         reason: why it opened, in a sentence; empty while closed.
     """
@@ -31,6 +32,7 @@ class BreakerStatus(Struct, frozen=True):
     slow: int = 0
     p95_s: float | None = None
     opened: int = 0
+    retries: int = 0
     next_probe: float | None = None
     reason: str = ""
 

@@ -70,6 +70,7 @@ class Breaker:
         patient: slow calls do not count, as with models that must be loaded first.
         turn: rises with each change of state and each probe.
         opened: how often it opened.
+        retries: how often a request was sent again after a pause; kept here for whoever counts.
         next_probe: when an open one lets a call out, Unix seconds.
         reason: why it opened.
     """
@@ -87,6 +88,7 @@ class Breaker:
         "opened",
         "patient",
         "reason",
+        "retries",
         "state",
         "turn",
     )
@@ -105,6 +107,7 @@ class Breaker:
         self.patient = False
         self.turn = 0
         self.opened = 0
+        self.retries = 0
         self.next_probe: float | None = None
         self.reason = ""
         self._options = options
@@ -269,6 +272,7 @@ class Breaker:
             slow=window.slow,
             p95_s=None if p95 is None else round(p95, 3),
             opened=self.opened,
+            retries=self.retries,
             next_probe=self.next_probe,
             reason=self.reason,
         )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from lynkr_desktop.engine.telemetry.breaker_metrics import BreakerCollector
+from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.engine.telemetry.lane_metrics import LaneCollector
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
+from lynkr_desktop.protocol.lanes import LaneStatus
 
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 TTFT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -136,6 +140,13 @@ class Metrics:
         )
         self.cache_replies = Gauge("lynkr_cache_replies", "Stored replies.", registry=registry)
         self.cache_bytes = Gauge("lynkr_cache_bytes", "Bytes of the stored replies.", registry=registry)
+        self.queue = Histogram(
+            "lynkr_queue_seconds",
+            "Time that a request which had to wait stood in the queue of an endpoint.",
+            ["lane"],
+            buckets=TTFT_BUCKETS,
+            registry=registry,
+        )
         Gauge("lynkr_build_info", "The version that runs.", ["version"], registry=registry).labels(
             version
         ).set(1)
@@ -154,6 +165,18 @@ class Metrics:
         """Takes two figures of the response cache at each scrape."""
         self.cache_replies.set_function(replies)
         self.cache_bytes.set_function(size)
+
+    def watch_breakers(self, statuses: Callable[[], Iterable[BreakerStatus]]) -> None:
+        """Takes the circuit breakers at each scrape."""
+        self.registry.register(BreakerCollector(statuses))
+
+    def watch_lanes(self, statuses: Callable[[], Collection[LaneStatus]]) -> None:
+        """Takes the figures of the endpoints' lanes at each scrape."""
+        self.registry.register(LaneCollector(statuses))
+
+    def queued(self, lane: str, seconds: float) -> None:
+        """Counts a request that stood in a queue."""
+        self.queue.labels(lane).observe(seconds)
 
     def observe(self, row: RequestRow, cache: CacheResult = "bypass") -> None:
         """Counts a finished request."""
