@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import choose_encoder
 
 from lynkr_desktop.engine.telemetry.breaker_metrics import BreakerCollector
-from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.engine.telemetry.lane_metrics import LaneCollector
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.lanes import LaneStatus
