@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from email.message import Message
 
     from lynkr_desktop.doctor.look import Look
+    from lynkr_desktop.engine.providers.endpoints import Endpoint
     from lynkr_desktop.protocol.keys import KeyInfo
 
 OFFLINE = "Other machines are asked only with --online."
@@ -51,7 +52,7 @@ def key_checks(look: Look) -> list[Check]:
     """A check for each configured provider that takes a key; one that says so where there is none."""
     if look.loaded is None:
         return [Check("key", "Keys", lambda _: skipped(NO_CONFIGURATION))]
-    names = _configured(look)
+    names = _key_names(look)
     if not names:
         return [Check("key", "Keys", lambda _: ok("No provider that takes a key is configured."))]
     seconds = 25.0 if look.online else 8.0
@@ -66,6 +67,19 @@ def _configured(look: Look) -> list[str]:
     }
     names = sorted({*look.config.providers, *used})
     return [name for name in names if kind_of(name, look.config) not in ("ollama", "embedded")]
+
+
+def _key_names(look: Look) -> list[str]:
+    """The names under which the keys of configured providers and of their endpoints are kept."""
+    from lynkr_desktop.engine.providers.endpoints import endpoints_of
+
+    return sorted({each.key for name in _configured(look) for each in endpoints_of(name, look.config)})
+
+
+def _owner(key: str, look: Look) -> Endpoint | None:
+    from lynkr_desktop.engine.providers.endpoints import endpoint_with_key
+
+    return endpoint_with_key(key, look.config)
 
 
 def _key(name: str, look: Look) -> Found:
@@ -120,7 +134,9 @@ def _place(info: KeyInfo, look: Look) -> Found:
 
 def _missing(info: KeyInfo, look: Look, text: str, todo: str) -> Found:
     """A key that is not there matters where a tier names the provider."""
-    tiers = [tier for tier, options in look.config.routing.tiers.items() if _names(options, info.provider)]
+    owner = _owner(info.provider, look)
+    provider = info.provider if owner is None else owner.provider
+    tiers = [tier for tier, options in look.config.routing.tiers.items() if _names(options, provider)]
     if tiers:
         return problem(f"{text} The tier {tiers[0]} names models of it.", todo)
     return note(text, todo)
@@ -158,8 +174,9 @@ def _tested(info: KeyInfo, look: Look) -> Found:
 def _is_here(name: str, look: Look) -> bool:
     from lynkr_desktop.engine.security.egress import is_loopback
 
-    options = look.config.providers.get(name)
-    return options is not None and options.base_url is not None and is_loopback(options.base_url)
+    owner = _owner(name, look)
+    url = None if owner is None else owner.options.base_url
+    return url is not None and is_loopback(url)
 
 
 # ---------------------------------------------------------------- clock

@@ -32,11 +32,20 @@ from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.connections import http_session
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
-from lynkr_desktop.engine.providers.registry import Tools, build_providers, check_key, kind_of
+from lynkr_desktop.engine.providers.endpoints import lane_limits
+from lynkr_desktop.engine.providers.registry import (
+    Tools,
+    build_replicas,
+    check_key,
+    kind_of,
+    named_check,
+)
 from lynkr_desktop.engine.recorder import Recorder
+from lynkr_desktop.engine.resilience.lanes import Lanes, QueueLimits
 from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.routing.selection import Selection, Turns
 from lynkr_desktop.engine.routing.sessions import Sessions
+from lynkr_desktop.engine.routing.spread import Spread
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
@@ -101,7 +110,10 @@ class Engine:
         self.recorder.metrics.in_flight.set_function(lambda: self._active)
         self.recorder.metrics.watch_cache(lambda: self.cache.count, lambda: self.cache.size)
         self.passages = Passages([self.memories])
+        self.lanes = Lanes(waited=self.recorder.metrics.queued)
+        self.recorder.metrics.watch_lanes(self.lanes.statuses)
         self._turns = Turns()
+        self._spread = Spread(self.lanes)
         self._sessions = Sessions()
         self.token = ""
         self.port = port
@@ -205,7 +217,7 @@ class Engine:
             await self.workspaces.close()
         await self.cache.close()
         await self.memories.close()
-        await asyncio.gather(*(provider.close() for provider in self._snapshot.providers.values()))
+        await asyncio.gather(*(provider.close() for provider in self._snapshot.every_provider))
         await self._store.close()
         self.egress.open()
         await self._local_session.close()
@@ -248,12 +260,14 @@ class Engine:
 
     async def _build(self, loaded: LoadedConfig, old: Snapshot | None) -> Snapshot:
         config = loaded.config
-        providers = build_providers(
-            config, self._tools, old.config if old else None, old.providers if old else None
+        replicas = build_replicas(
+            config, self._tools, old.config if old else None, old.replicas if old else None
         )
-        for name, provider in providers.items():
-            if old is None or old.providers.get(name) is not provider:
+        kept = set(old.every_provider) if old else set()
+        for provider in (each for endpoints in replicas.values() for each in endpoints):
+            if provider not in kept:
                 await provider.start()
+        providers = {name: endpoints[0] for name, endpoints in replicas.items()}
         return Snapshot(
             config=config,
             status=status_of(loaded),
@@ -272,9 +286,16 @@ class Engine:
                 await self._workspaces_for(config, old),
             ),
             selection=Selection(
-                providers, config.routing.weights, self.recorder.prices, self.recorder.quickness, self._turns
+                providers,
+                config.routing.weights,
+                self.recorder.prices,
+                self.recorder.quickness,
+                self._turns,
+                replicas,
+                self._spread,
             ),
             providers=providers,
+            replicas=replicas,
             optimizer=Optimizer(stage_makers(config.optimization, self.paths.cache)),
         )
 
@@ -319,6 +340,11 @@ class Engine:
         self._mind_the_gate()
         self._sessions.forget_after = self.snapshot.config.routing.sticky.idle
         self.cache.take(self.snapshot.config.optimization.cache)
+        queue = self.snapshot.config.resilience.queue
+        self.lanes.take(
+            lane_limits(self.snapshot.config, self.snapshot.replicas),
+            QueueLimits(queue.max_waiting, queue.max_wait),
+        )
         self.memories.take(self.snapshot.config.memory)
 
     async def _close_old(self, old: Snapshot) -> None:
@@ -326,12 +352,11 @@ class Engine:
         indices = old.router.workspaces
         if indices is not None and indices is not self.workspaces:
             await indices.close()
-        gone = [
-            provider
-            for name, provider in old.providers.items()
-            if self._snapshot.providers.get(name) is not provider
-        ]
+        gone = set(old.every_provider) - set(self._snapshot.every_provider)
         if gone:
+            for provider in gone:
+                # Another address or key may have other limits.
+                self.lanes.forget(provider.name)
             await self._idle.wait()
             await asyncio.gather(*(provider.close() for provider in gone))
 
@@ -399,16 +424,17 @@ class Engine:
 
     def forget_key(self, provider: str) -> None:
         """A key was set or removed: the next request looks it up anew."""
-        found = self.snapshot.providers.get(provider)
-        if found is not None and found.key is not None:
-            found.key.forget()
+        for found in self.snapshot.every_provider:
+            if found.key is not None and found.key_name == provider:
+                found.key.forget()
+                self.lanes.forget(found.name)
         self.changed()
 
     async def check_key(self, provider: str) -> KeyCheck:
         """Asks a provider whether it takes its key, whether the configuration uses it or not."""
-        found = self.snapshot.providers.get(provider)
-        if found is not None:
-            return await found.check_key()
+        for found in self.snapshot.every_provider:
+            if found.key_name == provider:
+                return await named_check(found, provider)
         return await check_key(provider, self.snapshot.config, self._tools)
 
     # ------------------------------------------------------------ requests (flow.Host)

@@ -6,6 +6,7 @@ The engine and `lynkr keys` share it. Everything may block for seconds, since ke
 from __future__ import annotations
 
 from lynkr_desktop.engine.config.schema import WELL_KNOWN_PROVIDERS, Config
+from lynkr_desktop.engine.providers.endpoints import endpoint_with_key, endpoints_of
 from lynkr_desktop.engine.providers.registry import kind_of
 from lynkr_desktop.engine.security import ring
 from lynkr_desktop.engine.security.keys import KeyStore
@@ -37,9 +38,10 @@ class KeyDesk:
 
     @property
     def providers(self) -> list[str]:
-        """Names of the providers that take a key: those of the configuration, and the well-known ones."""
+        """Names of keys: of the providers that take one, configured or well-known, and of their endpoints."""
         names = {*self._config.providers, *self._used(), *WELL_KNOWN_PROVIDERS}
-        return sorted(name for name in names if kind_of(name, self._config) not in _KEYLESS_KINDS)
+        keyed = {name for name in names if kind_of(name, self._config) not in _KEYLESS_KINDS}
+        return sorted({each.key for name in keyed for each in endpoints_of(name, self._config)})
 
     def listing(self) -> KeyList:
         """Where each key comes from."""
@@ -52,12 +54,13 @@ class KeyDesk:
     def info(self, provider: str) -> KeyInfo:
         """Where the key of one provider comes from. Raises `UnknownProvider`."""
         self.check(provider)
-        options = self._config.providers.get(provider)
-        found = self._keys.source(provider, options.key_env if options else None)
+        endpoint = endpoint_with_key(provider, self._config)
+        owner = provider if endpoint is None else endpoint.provider
+        found = self._keys.source(provider, endpoint.options.key_env if endpoint else None)
         return KeyInfo(
             provider=provider,
-            kind=kind_of(provider, self._config),
-            used=provider in self._config.providers or provider in self._used(),
+            kind=kind_of(owner, self._config),
+            used=owner in self._config.providers or owner in self._used(),
             source=found.kind,
             variable=found.variable,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lynkr_desktop.engine.config.loader import LoadedConfig
 from lynkr_desktop.engine.config.schema import Config
@@ -31,6 +31,13 @@ class Snapshot:
     selection: Selection
     providers: Mapping[str, Provider]
     optimizer: Optimizer
+    replicas: Mapping[str, tuple[Provider, ...]] = field(default_factory=dict)
+    """All endpoints of each provider; `providers` has the first of each."""
+
+    @property
+    def every_provider(self) -> tuple[Provider, ...]:
+        """Every endpoint of every provider."""
+        return tuple(each for endpoints in self.replicas.values() for each in endpoints)
 
     @property
     def ollamas(self) -> tuple[OllamaProvider, ...]:

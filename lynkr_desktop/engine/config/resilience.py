@@ -70,6 +70,26 @@ class RetryOptions(Options):
     )
 
 
+class QueueOptions(Options):
+    """resilience.queue"""
+
+    max_waiting: int = Field(
+        256,
+        ge=0,
+        le=100_000,
+        description="Requests that may wait for one endpoint; further ones are refused with 429. What a "
+        "person waits for goes first: streamed requests before others, and those that harnesses make for "
+        "themselves last. The header x-lynkr-priority (`high`, `normal`, `low`) says otherwise.",
+    )
+    max_wait: Duration = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Longest wait for an endpoint; a request that would have to wait longer is refused with "
+        "429 at once.",
+    )
+
+
 class LatencyOptions(Options):
     """resilience.latency"""
 
@@ -87,5 +107,8 @@ class ResilienceOptions(Options):
     retry: RetryOptions = Field(
         default_factory=RetryOptions,
         description="Asking a model again that failed before anything of its answer reached the client.",
+    )
+    queue: QueueOptions = Field(
+        default_factory=QueueOptions, description="Waiting for endpoints that take no more at the moment."
     )
     latency: LatencyOptions = Field(default_factory=LatencyOptions, description="Models that became slow.")

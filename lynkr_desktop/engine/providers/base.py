@@ -114,6 +114,11 @@ class Answer(abc.ABC):
         """Ends it at once: closes the upstream connection if the reply is not complete."""
 
 
+def lane_name(provider: str, endpoint: int) -> str:
+    """The name under which an endpoint is measured."""
+    return provider if endpoint == 1 else f"{provider}#{endpoint}"
+
+
 class Provider(abc.ABC):
     """A source of models."""
 
@@ -127,6 +132,17 @@ class Provider(abc.ABC):
     """Whether its models may write tool calls as text, so that they are looked for."""
     key: ProviderKey | None = None
     """Its key, None where it takes none; `key.forget()` lets a changed one take effect."""
+    endpoint: int = 1
+    """Which of the provider's endpoints it is, from 1."""
+    weight: float = 1.0
+    """How much of the requests it gets beside the other endpoints."""
+    key_name: str = ""
+    """The name under which its key is kept."""
+
+    @property
+    def lane(self) -> str:
+        """The name under which it is measured: the provider's, with `#2` and so on for further endpoints."""
+        return lane_name(self.name, self.endpoint)
 
     @property
     def on_this_machine(self) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
+import msgspec
+
 from lynkr_desktop.engine.config.schema import Config, ProviderKind, ProviderOptions
 from lynkr_desktop.engine.providers.anthropic import AnthropicProvider
 from lynkr_desktop.engine.providers.azure import AzureProvider
@@ -15,6 +17,7 @@ from lynkr_desktop.engine.providers.base import Provider
 from lynkr_desktop.engine.providers.bedrock import BedrockProvider
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
+from lynkr_desktop.engine.providers.endpoints import Endpoint, endpoint_with_key, endpoints_of
 from lynkr_desktop.engine.providers.http import SessionFactory
 from lynkr_desktop.engine.providers.key import ProviderKey
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
@@ -51,27 +54,45 @@ class Tools:
     on_pull: Callable[[LocalModel], None] = lambda _: None
 
 
-def build_providers(
-    config: Config, tools: Tools, old_config: Config | None = None, old: Mapping[str, Provider] | None = None
-) -> dict[str, Provider]:
-    """Makes every provider that the configuration names or that its tiers use.
+Replicas = Mapping[str, tuple[Provider, ...]]
+"""Providers by name, each with one for every endpoint."""
 
-    A provider of `old` whose options did not change is kept, so that a reload unloads no model.
+
+def build_providers(config: Config, tools: Tools) -> dict[str, Provider]:
+    """The first endpoint of every provider that the configuration names or that its tiers use."""
+    return {name: _build(endpoints_of(name, config)[0], config, tools) for name in _names(config)}
+
+
+def build_replicas(
+    config: Config, tools: Tools, old_config: Config | None = None, old: Replicas | None = None
+) -> dict[str, tuple[Provider, ...]]:
+    """Makes every endpoint of every provider that the configuration names or that its tiers use.
+
+    An endpoint of `old` whose options did not change is kept, so that a reload unloads no model.
     """
+    made: dict[str, tuple[Provider, ...]] = {}
+    for name in _names(config):
+        known: dict[int, tuple[Endpoint, Provider]] = {}
+        if old_config is not None and old is not None and _same_kind(name, config, old_config):
+            olds = zip(endpoints_of(name, old_config), old.get(name, ()), strict=False)
+            known = {endpoint.number: (endpoint, provider) for endpoint, provider in olds}
+        made[name] = tuple(
+            known[endpoint.number][1]
+            if endpoint.number in known and endpoint.made_as(known[endpoint.number][0])
+            else _build(endpoint, config, tools)
+            for endpoint in endpoints_of(name, config)
+        )
+    return made
+
+
+def _names(config: Config) -> list[str]:
     used = {name.partition("/")[0] for tier in config.routing.tiers.values() for name in tier.providers}
-    names = sorted(used | set(config.providers) | {"ollama", "embedded"})
-    return {
-        name: old[name]
-        if old_config is not None and old is not None and name in old and _same(name, config, old_config)
-        else _build(name, config, tools)
-        for name in names
-    }
+    return sorted(used | set(config.providers) | {"ollama", "embedded"})
 
 
-def _same(name: str, config: Config, old: Config) -> bool:
-    return _options(name, config) == _options(name, old) and (
-        kind_of(name, config) != "embedded" or config.embedded == old.embedded
-    )
+def _same_kind(name: str, config: Config, old: Config) -> bool:
+    kind = kind_of(name, config)
+    return kind == kind_of(name, old) and (kind != "embedded" or config.embedded == old.embedded)
 
 
 def _options(name: str, config: Config) -> ProviderOptions:
@@ -87,8 +108,17 @@ def kind_of(name: str, config: Config) -> ProviderKind:
     return next((known for known in kinds if known == name), "openai_compatible")
 
 
-def _build(name: str, config: Config, tools: Tools) -> Provider:
-    options, kind = _options(name, config), kind_of(name, config)
+def _build(endpoint: Endpoint, config: Config, tools: Tools) -> Provider:
+    provider = _made(endpoint, config, tools)
+    provider.endpoint, provider.weight = endpoint.number, endpoint.weight
+    provider.key_name = endpoint.key
+    return provider
+
+
+def _made(endpoint: Endpoint, config: Config, tools: Tools) -> Provider:
+    name, options = endpoint.provider, endpoint.options
+    kind = kind_of(name, config)
+    key = provider_key(endpoint.key, options, tools)
     match kind:
         case "ollama":
             url = options.base_url or ollama_url(tools.environ)
@@ -113,7 +143,7 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 kind=kind,
                 options=options,
                 session=tools.local_session if on_this_machine else tools.cloud_session,
-                key=provider_key(name, options, tools),
+                key=key,
             )
         case "azure":
             return AzureProvider(
@@ -122,7 +152,7 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 session=_session_for(
                     options.base_url or tools.environ.get("AZURE_OPENAI_ENDPOINT", ""), tools
                 ),
-                key=provider_key(name, options, tools),
+                key=key,
                 environ=tools.environ,
             )
         case "anthropic":
@@ -130,14 +160,14 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 name=name,
                 options=options,
                 session=_session_for(options.base_url or "", tools),
-                key=provider_key(name, options, tools),
+                key=key,
             )
         case "vertex":
             return VertexProvider(
                 name=name,
                 options=options,
                 session=_session_for(options.base_url or "", tools),
-                key=provider_key(name, options, tools),
+                key=key,
                 environ=tools.environ,
             )
         case "bedrock":
@@ -147,7 +177,7 @@ def _build(name: str, config: Config, tools: Tools) -> Provider:
                 session=_session_for(
                     options.base_url or tools.environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""), tools
                 ),
-                key=provider_key(name, options, tools),
+                key=key,
                 environ=tools.environ,
             )
 
@@ -157,16 +187,22 @@ def _session_for(base_url: str, tools: Tools) -> SessionFactory:
 
 
 async def check_key(name: str, config: Config, tools: Tools) -> KeyCheck:
-    """Asks a provider that is not in use whether it takes its key."""
-    provider = _build(name, config, tools)
+    """Asks a provider that is not in use whether it takes its key, which is kept under `name`."""
+    endpoint = endpoint_with_key(name, config) or endpoints_of(name, config)[0]
+    provider = _build(endpoint, config, tools)
     try:
-        return await provider.check_key()
+        return await named_check(provider, name)
     finally:
         await provider.close()
 
 
+async def named_check(provider: Provider, name: str) -> KeyCheck:
+    """What an endpoint says of its key, which is kept under `name`."""
+    return msgspec.structs.replace(await provider.check_key(), provider=name)
+
+
 def provider_key(name: str, options: ProviderOptions, tools: Tools) -> ProviderKey:
-    """The key of the provider `name`: from the OS keyring, else from the environment."""
+    """The key that is kept under `name`: from the OS keyring, else from the environment."""
     variable = options.key_env or next(iter(usual_variables(name)), "")
     return ProviderKey(
         partial(tools.keys.find, name, options.key_env),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
 from lynkr_desktop.engine.providers.base import Availability, Provider
 from lynkr_desktop.engine.routing.decision import Target
 from lynkr_desktop.engine.routing.profile import Profile
+from lynkr_desktop.engine.routing.spread import Spread
 from lynkr_desktop.engine.telemetry.prices import Prices, Seller
 from lynkr_desktop.engine.wire.canonical import Need, Usage
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
@@ -39,12 +41,15 @@ class Wants(Struct, frozen=True):
         size: bytes of its text.
         own_key: the client brought a key of its own.
         fits: it is made to fit the model's window before it is sent.
+        conversation: names the one that it belongs to, where a provider has several endpoints; see
+            `spread.conversation_of`.
     """
 
     needs: frozenset[Need] = frozenset()
     size: int = 0
     own_key: bool = False
     fits: bool = False
+    conversation: str = ""
 
 
 class Choice(Struct, frozen=True):
@@ -52,7 +57,7 @@ class Choice(Struct, frozen=True):
 
     Attributes:
         target: with the concrete name of the model.
-        provider: that has it.
+        provider: that has it: the endpoint, where it has several.
         state: see `Availability`.
         window: tokens that it takes, None where that is not known.
     """
@@ -123,6 +128,8 @@ class Selection:
         prices: what models cost.
         quickness: how soon they answered.
         turns: whose turn it is.
+        replicas: all endpoints of the providers that have several, by the provider's name.
+        spread: orders them.
     """
 
     def __init__(
@@ -132,12 +139,21 @@ class Selection:
         prices: Prices,
         quickness: Quickness,
         turns: Turns,
+        replicas: Mapping[str, Sequence[Provider]] = MappingProxyType({}),
+        spread: Spread | None = None,
     ) -> None:
         self._providers = providers
         self._weights = weights
         self._prices = prices
         self._quickness = quickness
         self._turns = turns
+        self._replicas = {name: tuple(found) for name, found in replicas.items() if len(found) > 1}
+        self._spread = spread
+
+    @property
+    def spreads(self) -> bool:
+        """Whether a provider has several endpoints."""
+        return bool(self._replicas)
 
     async def rank(
         self, targets: Sequence[Target], wants: Wants, profile: Profile, *, earnest: bool = True
@@ -150,39 +166,59 @@ class Selection:
             profile: the profile in force for it.
             earnest: whether one of them is asked then; if not, nobody's turn passes.
         """
-        choices: list[Choice] = []
+        groups: list[list[Choice]] = []
         skipped: list[Skipped] = []
         for target in targets:
-            provider = self._providers[target.provider]
-            if profile.local_only and not provider.on_this_machine:
-                skipped.append(Skipped(target, _elsewhere(target, profile)))
-                continue
-            found = await provider.availability(target.model, wants.needs)
-            concrete = target
-            if found.model and found.model != target.model:
-                concrete = Target(target.provider, found.model, target.tier)
-            window = self._window(concrete, provider, found) if wants.size > SHORT else None
-            choice = Choice(concrete, provider, found.state, window)
-            error = _unfit(concrete, provider.kind, found, wants, profile) or _too_long(choice, wants)
+            group, error = await self._choices(target, wants, profile, earnest)
             if error is None:
-                choices.append(choice)
+                groups.append(group)
             else:
                 skipped.append(Skipped(target, error))
-        if len(choices) > 1:
-            choices = self._by_policy(choices, profile, earnest)
-            choices.sort(key=lambda choice: _local_rank(choice, profile))
-        return choices, skipped
+        if len(groups) > 1:
+            groups = self._by_policy(groups, profile, earnest)
+            groups.sort(key=lambda group: _local_rank(group[0], profile))
+        return [choice for group in groups for choice in group], skipped
 
-    def _by_policy(self, choices: list[Choice], profile: Profile, earnest: bool) -> list[Choice]:
+    async def _choices(
+        self, target: Target, wants: Wants, profile: Profile, earnest: bool
+    ) -> tuple[list[Choice], WireError | None]:
+        """The endpoints of a model that can be asked, best first; where none can, why the best one cannot."""
+        endpoints: Sequence[Provider] = (self._providers[target.provider],)
+        if self._spread is not None and (several := self._replicas.get(target.provider)):
+            endpoints = self._spread.order(several, target.model, wants.conversation, take=earnest)
+        choices: list[Choice] = []
+        why: WireError | None = None
+        for provider in endpoints:
+            choice, error = await self._choice(target, provider, wants, profile)
+            if error is None:
+                choices.append(choice)
+            why = why or error
+        return choices, None if choices else why
+
+    async def _choice(
+        self, target: Target, provider: Provider, wants: Wants, profile: Profile
+    ) -> tuple[Choice, WireError | None]:
+        """A model at one endpoint, and why it cannot be asked, None where it can."""
+        if profile.local_only and not provider.on_this_machine:
+            return Choice(target, provider, "unavailable"), _elsewhere(target, profile)
+        found = await provider.availability(target.model, wants.needs)
+        concrete = target
+        if found.model and found.model != target.model:
+            concrete = Target(target.provider, found.model, target.tier)
+        window = self._window(concrete, provider, found) if wants.size > SHORT else None
+        choice = Choice(concrete, provider, found.state, window)
+        return choice, _unfit(concrete, provider.kind, found, wants, profile) or _too_long(choice, wants)
+
+    def _by_policy(self, groups: list[list[Choice]], profile: Profile, earnest: bool) -> list[list[Choice]]:
         match profile.policy:
             case "order":
-                return choices
+                return groups
             case "cost":
-                return sorted(choices, key=self._price)
+                return sorted(groups, key=lambda group: self._price(group[0]))
             case "latency":
-                return sorted(choices, key=lambda choice: self._quickness.of(choice.target.name))
+                return sorted(groups, key=lambda group: self._quickness.of(group[0].target.name))
             case "round_robin":
-                by_name = {choice.target.name: choice for choice in choices}
+                by_name = {group[0].target.name: group for group in groups}
                 order = self._turns.order(list(by_name), self._weights, take=earnest)
                 return [by_name[name] for name in order]
 
