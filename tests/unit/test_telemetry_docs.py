@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from lynkr_desktop.engine.telemetry.metrics import Metrics
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.lanes import LaneStatus
 from lynkr_desktop.protocol.tiers import Tier
@@ -28,6 +29,7 @@ def families() -> list[Metric]:
     metrics.watch_cache(lambda: 0, lambda: 0)
     metrics.watch_lanes(lambda: (LaneStatus(name="openai"),))
     metrics.queued("openai", 0.1)
+    metrics.watch_breakers(lambda: [BreakerStatus(name="openai/gpt", state="open")])
     row = RequestRow(
         id="r", at=0.0, client="c", protocol="p", tier=Tier.SIMPLE, provider="ollama", model="m", ttft_ms=3.0
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from lynkr_desktop.engine.telemetry.breaker_metrics import BreakerCollector
 from lynkr_desktop.engine.telemetry.lane_metrics import LaneCollector
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.lanes import LaneStatus
@@ -163,6 +165,10 @@ class Metrics:
         """Takes two figures of the response cache at each scrape."""
         self.cache_replies.set_function(replies)
         self.cache_bytes.set_function(size)
+
+    def watch_breakers(self, statuses: Callable[[], Iterable[BreakerStatus]]) -> None:
+        """Takes the circuit breakers at each scrape."""
+        self.registry.register(BreakerCollector(statuses))
 
     def watch_lanes(self, statuses: Callable[[], Collection[LaneStatus]]) -> None:
         """Takes the figures of the endpoints' lanes at each scrape."""
