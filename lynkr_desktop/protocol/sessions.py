@@ -17,6 +17,9 @@ SessionState = Literal["running", "paused", "ended"]
 
 SessionAct = Literal["pause", "resume", "reset", "end", "remove"]
 
+MOST_SHOWN = 20
+"""Sessions in the engine's status."""
+
 
 class SessionPause(Struct, frozen=True, kw_only=True):
     """A session that does not run.
