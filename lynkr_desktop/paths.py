@@ -45,6 +45,11 @@ class Paths:
         return self.home / "state.json"
 
     @property
+    def sessions(self) -> Path:
+        """The sessions of agents that were paused, resumed or ended, as JSON."""
+        return self.home / "sessions.json"
+
+    @property
     def runtime(self) -> Path:
         """Tells other processes of ours which engine runs: `protocol.runtime.EngineRuntime` as JSON."""
         return self.home / "engine.json"

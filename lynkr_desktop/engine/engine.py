@@ -41,6 +41,7 @@ from lynkr_desktop.engine.providers.registry import (
     named_check,
 )
 from lynkr_desktop.engine.recorder import Recorder
+from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions, name_of
 from lynkr_desktop.engine.resilience.lanes import Lanes, QueueLimits
 from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.routing.selection import Selection, Turns
@@ -73,10 +74,12 @@ from lynkr_desktop.protocol.events import (
     ModelPull,
     RequestFinished,
     RequestStarted,
+    SessionChanged,
     StatusEvent,
 )
 from lynkr_desktop.protocol.keys import KeyCheck
 from lynkr_desktop.protocol.options import OptionOrigin
+from lynkr_desktop.protocol.sessions import MOST_SHOWN, SessionAct, SessionPause
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 from lynkr_desktop.tasks import Tasks
 
@@ -113,6 +116,7 @@ class Engine:
         self.lanes = Lanes(waited=self.recorder.metrics.queued)
         self.recorder.metrics.watch_lanes(self.lanes.statuses)
         self._turns = Turns()
+        self.sessions = GuardedSessions(paths.sessions, self._session_changed)
         self._spread = Spread(self.lanes)
         self._sessions = Sessions()
         self.token = ""
@@ -174,11 +178,13 @@ class Engine:
             keys=self.keys,
         )
         self._switches.load()
+        self.sessions.load()
         if self._starts_shut(loaded.config):
             # Before anything is built: some providers look at once for what is there.
             self.egress.shut()
         self._snapshot = await self._build(loaded, None)
         self._take_effect()
+        self.recorder.metrics.sessions_paused.set_function(lambda: len(self.sessions.stopped))
         self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
@@ -216,6 +222,7 @@ class Engine:
         if self.workspaces is not None:
             await self.workspaces.close()
         await self.cache.close()
+        await self.sessions.close()
         await self.memories.close()
         await asyncio.gather(*(provider.close() for provider in self._snapshot.every_provider))
         await self._store.close()
@@ -338,6 +345,7 @@ class Engine:
     def _take_effect(self) -> None:
         """Lets what outlives a configuration go by the one in force."""
         self._mind_the_gate()
+        self.sessions.options = self.snapshot.config.sessions.loop_guard
         self._sessions.forget_after = self.snapshot.config.routing.sticky.idle
         self.cache.take(self.snapshot.config.optimization.cache)
         queue = self.snapshot.config.resilience.queue
@@ -409,6 +417,22 @@ class Engine:
         if self._state == "paused":
             self._state = "running"
             self.changed()
+
+    async def act_on_session(
+        self, name: str, act: SessionAct, *, client: str = "", title: str = ""
+    ) -> SessionPause:
+        """Pauses, resumes, resets, ends or removes a session; see `GuardedSessions.act`."""
+        first = self.sessions.first_ask(name)
+        after = await self.sessions.act(name, act, client=client, title=title)
+        if act == "reset":
+            self._sessions.forget(lambda session: name_of(session, "") == name, first)
+        return after
+
+    def _session_changed(self, session: SessionPause) -> None:
+        if session.state == "paused":
+            self.recorder.metrics.loop_pauses.labels(session.cause).inc()
+        self.hub.publish(SessionChanged(session))
+        self.changed()
 
     @property
     def overrides(self) -> Overrides:
@@ -552,6 +576,7 @@ class Engine:
             profiles=profile_statuses(snapshot),
             workspaces=self.workspaces.statuses() if self.workspaces is not None else (),
             headroom=headroom_state(snapshot.config.optimization, self.paths.cache),
+            sessions_paused=self.sessions.stopped[:MOST_SHOWN],
         )
 
     async def _publish_status(self) -> None:

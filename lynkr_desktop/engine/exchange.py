@@ -104,6 +104,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     """Takes the reply where it may be stored."""
     inner_calls: list[str] = []
     """Tools that the model called and the engine answered."""
+    conversation: str = ""
+    """What people call its session, also where its client has no name for it."""
     protocol: str = ""
     """What is asked, where it is not the codec's own protocol: embeddings."""
     _session: str | None = None
@@ -201,7 +203,7 @@ class Exchange(Struct, kw_only=True, eq=False):
             at=self.at,
             client=self.client,
             protocol=self.protocol or self.codec.name,
-            session=self.session,
+            session=self.session or self.conversation,
             title=self.title,
             tier=(target.tier if target is not None else None) or (decision.tier if decision else None),
             score=decision.score.value if decision and decision.score else None,

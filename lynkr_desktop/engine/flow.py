@@ -20,6 +20,7 @@ from lynkr_desktop.engine.loading import load_only
 from lynkr_desktop.engine.optimization.inner import InnerAnswer
 from lynkr_desktop.engine.passages.hook import Passages
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
+from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions
 from lynkr_desktop.engine.routing.router import Asking
 from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
 from lynkr_desktop.engine.security.egress import Egress
@@ -60,6 +61,10 @@ class Host(Protocol):
     @property
     def passages(self) -> Passages:
         """What is put before asks: memories, for one."""
+
+    @property
+    def sessions(self) -> GuardedSessions:
+        """Which sessions may go on."""
 
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
@@ -117,6 +122,7 @@ class Flow:
         with self._host.egress.for_request(exchange.decision.profile.local_only):
             if not exchange.request.messages:
                 return await load_only(exchange, snapshot)
+            self._host.sessions.check(exchange)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
             if self._host.passages.enabled:
                 await self._host.passages.put_in(exchange, snapshot.config.routing.workspace)

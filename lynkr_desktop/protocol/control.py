@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from lynkr_desktop.protocol.code import IndexStatus
+from lynkr_desktop.protocol.sessions import SessionPause
 from lynkr_desktop.protocol.tiers import Tier
 
 EngineState = Literal["starting", "running", "paused", "draining"]
@@ -223,6 +224,8 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     profiles: tuple[ProfileStatus, ...] = ()
     workspaces: tuple[IndexStatus, ...] = ()
     headroom: str = ""
+    sessions_paused: tuple[SessionPause, ...] = ()
+    """Those that do not run, the latest first, at most `MOST_SHOWN`."""
 
     @property
     def profile(self) -> ProfileStatus:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from lynkr_desktop.protocol.control import EngineStatus, LocalModel, RequestRow
+from lynkr_desktop.protocol.sessions import SessionPause
 
 
 class StatusEvent(Struct, frozen=True, tag="status"):
@@ -42,4 +43,10 @@ class ConfigReloaded(Struct, frozen=True, tag="config.reloaded"):
     error: str = ""
 
 
-EngineEvent = StatusEvent | RequestStarted | RequestFinished | ModelPull | ConfigReloaded
+class SessionChanged(Struct, frozen=True, tag="session"):
+    """A session was paused, by the loop guard or a person, or it was resumed or ended."""
+
+    session: SessionPause
+
+
+EngineEvent = StatusEvent | RequestStarted | RequestFinished | ModelPull | ConfigReloaded | SessionChanged

@@ -17,6 +17,7 @@ from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
 from lynkr_desktop.engine.endpoints.prompts import PromptCalls
 from lynkr_desktop.engine.endpoints.routes import RouteCalls
+from lynkr_desktop.engine.endpoints.sessions import SessionCalls
 from lynkr_desktop.engine.endpoints.usage import UsageCalls
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.wire.errors import WireError
@@ -102,6 +103,7 @@ class Admin:
             *MemoryCalls(self._engine).calls(),
             *PromptCalls(self._engine).calls(),
             *CacheCalls(self._engine).calls(),
+            *SessionCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),
             Call("GET", "/metrics", self.metrics, content="text/plain"),
         ]

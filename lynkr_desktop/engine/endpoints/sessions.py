@@ -85,11 +85,11 @@ class SessionCalls:
         for row in await self._engine.records.read(lambda connection: sessions(connection, limit)):
             name = name_of(row.id, "")
             found[name] = _with(replace(row, id=name), guarded.state_of(name))
-        stopped = {
-            pause.id: found.pop(pause.id, None) or _with(SessionRow(id=pause.id, last_at=pause.since), pause)
-            for pause in guarded.stopped
-        }
-        return (*stopped.values(), *found.values())
+        stopped: list[SessionRow] = []
+        for pause in guarded.stopped:
+            row = found.pop(pause.id, SessionRow(id=pause.id, last_at=pause.since))
+            stopped.append(_with(row, pause))
+        return (*stopped, *found.values())
 
 
 def _with(row: SessionRow, pause: SessionPause | None) -> SessionRow:

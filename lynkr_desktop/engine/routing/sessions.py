@@ -123,6 +123,19 @@ class Sessions:
         now = self._clock()
         return step(self._find(_own(session, ask), ask, now), ask, wanted, now)[1]
 
+    def forget(self, belongs: Callable[[str], bool], first: str = "") -> None:
+        """Forgets a session, so that its next request is taken for that of a new one.
+
+        Args:
+            belongs: whether a client's name for a session is the one that is meant.
+            first: the first ask, for a session without such a name.
+        """
+        asked = hash(first) if first else None
+        for key in list(self._states):
+            session, thread = key
+            if belongs(session) if session else thread is not None and thread == asked:
+                del self._states[key]
+
     def _find(self, own: _Key, ask: Ask, now: float) -> State | None:
         """The state of a conversation, by its own name and else by its session.
 

@@ -147,6 +147,12 @@ class Metrics:
             buckets=TTFT_BUCKETS,
             registry=registry,
         )
+        self.sessions_paused = Gauge(
+            "lynkr_sessions_paused", "Sessions that are paused or ended.", registry=registry
+        )
+        self.loop_pauses = Counter(
+            "lynkr_loop_pauses", "Sessions that were paused, by cause.", ["cause"], registry=registry
+        )
         Gauge("lynkr_build_info", "The version that runs.", ["version"], registry=registry).labels(
             version
         ).set(1)

@@ -29,6 +29,8 @@ from lynkr_desktop.engine.wire.framing import sse
 from lynkr_desktop.engine.wire.ids import fresh_id
 
 _ERROR_TYPE = {
+    "session_paused": "invalid_request_error",
+    "session_ended": "invalid_request_error",
     "invalid_request": "invalid_request_error",
     "authentication": "authentication_error",
     "permission": "permission_error",

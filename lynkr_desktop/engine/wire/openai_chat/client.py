@@ -41,6 +41,8 @@ FINISH_REASON: dict[StopReason, str] = {
 }
 
 _ERROR_TYPE = {
+    "session_paused": "invalid_request_error",
+    "session_ended": "invalid_request_error",
     "invalid_request": "invalid_request_error",
     "not_found": "invalid_request_error",
     "too_large": "invalid_request_error",
