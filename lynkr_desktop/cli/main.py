@@ -18,6 +18,7 @@ from lynkr_desktop.cli import (
     memory,
     models,
     profile,
+    restart,
     route,
     serve,
     sessions,
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in (
         serve,
+        restart,
         status,
         usage,
         models,

@@ -6,15 +6,19 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import sys
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import lynkr_desktop
 from lynkr_desktop.banner import banner
 from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.engine.engine import Engine
+
+T = TypeVar("T")
 
 PORT_BUSY, CONFIG_WRONG, ALREADY_RUNNING, CANNOT_WRITE = 3, 4, 5, 6
 
@@ -56,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Serves until stopped; the exit code says what kept it from starting."""
     from lynkr_desktop.engine.config.loader import ConfigError
     from lynkr_desktop.engine.engine import Engine
+    from lynkr_desktop.engine.handover import Report, become_waiter, inherited, own_command
     from lynkr_desktop.engine.port import PortBusy
     from lynkr_desktop.engine.security.token import TokenError
     from lynkr_desktop.engine.serve import AlreadyRunning, serve
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     sys.setswitchinterval(TURN)
     paths = resolve_paths(args.home, args.config)
     supervised: bool = args.supervised
+    before = inherited(os.environ)
 
     async def on_ready(engine: Engine) -> None:
         # What is loaded by now stays for good: the collector need not walk it again and again.
@@ -70,19 +76,36 @@ def run(args: argparse.Namespace) -> int:
         gc.freeze()
         # Requests free what they take without it; as often as usual, it costs each a tenth of its time.
         gc.set_threshold(_COLLECT_AFTER, 20, 100)
-        if supervised:
+        if before is not None:
+            # The one before has said all that a person or the tray needs.
+            if not supervised:
+                version = lynkr_desktop.__version__
+                print(f"Lynkr {version} has taken over as process {engine.pid}.", flush=True)
+        elif supervised:
             _line({"event": "ready", "port": engine.port, "pid": engine.pid})
         else:
             await _greet(engine)
 
+    def failed(code: str, message: str, exit_code: int, **details: object) -> int:
+        if before is not None:
+            before.say(Report(error=message))
+            return exit_code
+        return _failed(supervised, code, message, exit_code, **details)
+
+    main = serve(
+        Engine(paths, port=args.port),
+        on_ready,
+        command=own_command(),
+        before=before,
+        waited_for=not supervised,
+    )
     try:
-        _run_loop(serve(Engine(paths, port=args.port), on_ready))
+        successor = _run_loop(main)
     except PortBusy as error:
         details = {"port": error.port, "holder": error.holder, "suggested_port": error.suggested}
-        return _failed(supervised, "port_in_use", str(error), PORT_BUSY, **details)
+        return failed("port_in_use", str(error), PORT_BUSY, **details)
     except AlreadyRunning as error:
-        return _failed(
-            supervised,
+        return failed(
             "already_running",
             str(error),
             ALREADY_RUNNING,
@@ -90,23 +113,20 @@ def run(args: argparse.Namespace) -> int:
             pid=error.runtime.pid,
         )
     except ConfigError as error:
-        return _failed(supervised, "config", str(error), CONFIG_WRONG)
+        return failed("config", str(error), CONFIG_WRONG)
     except (OSError, TokenError) as error:
-        return _failed(
-            supervised, "internal", f"Lynkr cannot use its folder {paths.home}: {error}", CANNOT_WRITE
-        )
-    return 0
+        return failed("internal", f"Lynkr cannot use its folder {paths.home}: {error}", CANNOT_WRITE)
+    return 0 if successor is None else become_waiter(successor)
 
 
-def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+def _run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Runs on uvloop where there is one; Windows has none and needs none."""
     try:
         import uvloop
     except ImportError:
-        asyncio.run(main)
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
 
 
 def _line(message: dict[str, Any]) -> None:

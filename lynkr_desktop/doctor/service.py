@@ -103,7 +103,7 @@ def port(look: Look) -> Found:
 def _lynkr_at(port: int) -> str:
     """The version of the Lynkr that listens on a port of this machine; empty where it is something else."""
     from lynkr_desktop.cli.client import ControlClient, ControlFailure
-    from lynkr_desktop.protocol.control import Health
+    from lynkr_desktop.protocol.life import Health
 
     try:
         # No token goes along: whoever holds the port must not get it.

@@ -25,6 +25,7 @@ _KEPT_FILES = 256
 """Open files that are not connections of clients: the database, logs, watched folders."""
 _WISHED_FILES = 16_384
 _SWEEP_S = 1.0
+_LETTING_GO_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,21 @@ class Connections:
             self._listening.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
+
+    async def let_go(self, quiet: float) -> None:
+        """Returns once every connection has ended; those in use do so by themselves, idle ones are closed.
+
+        Args:
+            quiet: seconds of silence after which a connection is idle. Whoever asks often meets the end of a
+                connection with an answer then, never with a question on its way.
+        """
+        while self.count:
+            now = self.now = self._loop.time()
+            for connection in [*self._strangers, *self._known]:
+                transport = connection.transport
+                if not connection.busy and now - connection.heard > quiet and transport is not None:
+                    transport.close()
+            await asyncio.sleep(_LETTING_GO_EVERY_S)
 
     def _made(self) -> Connection:
         return Connection(

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -65,7 +65,6 @@ from lynkr_desktop.protocol.control import (
     ConfigStatus,
     EngineState,
     EngineStatus,
-    Health,
     LocalModel,
     ShutdownReply,
 )
@@ -78,6 +77,7 @@ from lynkr_desktop.protocol.events import (
     StatusEvent,
 )
 from lynkr_desktop.protocol.keys import KeyCheck
+from lynkr_desktop.protocol.life import Health, RestartReply
 from lynkr_desktop.protocol.options import OptionOrigin
 from lynkr_desktop.protocol.sessions import MOST_SHOWN, SessionAct, SessionPause
 from lynkr_desktop.protocol.tiers import TIERS, Tier
@@ -85,6 +85,8 @@ from lynkr_desktop.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
+_LAST_WORDS_S = 2.0
+"""For errors to reach their clients."""
 _STATUS_PAUSE_S = 0.25
 _STATUS_REFRESH_S = 5.0
 
@@ -144,6 +146,13 @@ class Engine:
         self._paused_until: float | None = None
         self._resume_timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
+        self.restarter: Callable[[], Awaitable[RestartReply]] | None = None
+        """Has another engine take over; None where this one has no way to start it."""
+        self.handing_over = False
+        """Whether another engine has taken over the port, and this one finishes what it has."""
+        self.cut_off: WireError | None = None
+        """What requests in flight are told that the engine no longer waits for; None before."""
+        self._in_flight: set[asyncio.Task[Any]] = set()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
 
@@ -195,22 +204,42 @@ class Engine:
         for name in loaded.inactive:
             log.info("option %s is accepted and not active yet", name)
 
-    async def stop(self) -> None:
-        """Waits for the requests in flight within proxy.drain_timeout, then closes everything."""
+    async def stop(self, until: Awaitable[None] | None = None) -> None:
+        """Waits within proxy.drain_timeout for the requests in flight; what is left then is told so.
+
+        Args:
+            until: what to wait for instead.
+        """
         self._state = "draining"
         self.changed()
         force = asyncio.ensure_future(self._force.wait())
-        idle = asyncio.ensure_future(self._idle.wait())
+        done = asyncio.ensure_future(until or self._idle.wait())
         await asyncio.wait(
-            {force, idle},
+            {force, done},
             timeout=self.snapshot.config.proxy.drain_timeout,
             return_when=asyncio.FIRST_COMPLETED,
         )
         force.cancel()
-        idle.cancel()
+        done.cancel()
         if self._active:
             log.warning("%d requests were still in flight at the end and are cut off", self._active)
+            await self._cut_off_all()
         self.hub.close()
+
+    async def _cut_off_all(self) -> None:
+        """Ends every request that is in flight with an error of its client's protocol."""
+        self.cut_off = WireError(
+            "Lynkr was stopped before this answer was complete. Ask again once it runs.",
+            status=503,
+            kind="unavailable",
+            retry_after=2,
+        )
+        for task in self._in_flight:
+            task.cancel()
+        try:
+            await asyncio.wait_for(self._idle.wait(), _LAST_WORDS_S)
+        except TimeoutError:
+            log.warning("%d clients did not take the error in time", self._active)
 
     async def close(self) -> None:
         """Closes what is open; the HTTP side has ended by now."""
@@ -239,6 +268,29 @@ class Engine:
             self._force.set()
         self.changed()
         return ShutdownReply(active=self._active, drain_timeout_s=self.snapshot.config.proxy.drain_timeout)
+
+    def hand_over(self) -> ShutdownReply:
+        """Another engine serves the port: finishes what came here, and has clients connect to that one."""
+        self.handing_over = True
+        told = self.request_stop()
+        # Those who listen shall do so there.
+        self.hub.close()
+        return told
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is on its way out."""
+        return self._stop.is_set()
+
+    async def restart(self) -> RestartReply:
+        """Has a new engine take over the port. Raises `WireError`: this one goes on as it was."""
+        if self.restarter is None:
+            raise WireError(
+                "This engine cannot start another one. Stop it and start it again.",
+                status=409,
+                kind="conflict",
+            )
+        return await self.restarter()
 
     async def wait_for_stop(self) -> None:
         """Returns once somebody asked it to stop."""
@@ -465,12 +517,14 @@ class Engine:
 
     def enter(self, exchange: Exchange) -> None:
         """Counts a request in."""
+        if (task := asyncio.current_task()) is not None:
+            self._in_flight.add(task)
         self._active += 1
         self._idle.clear()
 
     def admit(self) -> None:
         """Raises `WireError` 503 while paused or draining."""
-        if self._state == "running":
+        if self._state == "running" or (self.handing_over and self.cut_off is None):
             return
         if self._state == "paused":
             until = self._paused_until
@@ -500,6 +554,8 @@ class Engine:
     def leave(self, exchange: Exchange) -> None:
         """Counts a request out and records it."""
         self._active -= 1
+        if (task := asyncio.current_task()) is not None:
+            self._in_flight.discard(task)
         if not self._active:
             self._idle.set()
         self.recorder.take(exchange)
@@ -518,6 +574,11 @@ class Engine:
         return self.recorder.metrics
 
     # ------------------------------------------------------------ state
+
+    @property
+    def state(self) -> EngineState:
+        """Whether it takes requests."""
+        return self._state
 
     def changed(self) -> None:
         """Something that `status` shows has changed."""

@@ -69,6 +69,10 @@ class Host(Protocol):
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
 
+    @property
+    def cut_off(self) -> WireError | None:
+        """What requests are told that the engine no longer waits for; None while it does."""
+
     def admit(self) -> None:
         """Raises `WireError` 503 while paused or draining."""
 
@@ -296,6 +300,12 @@ class Flow:
             if out := delivery.end():
                 await response.write(out)
             await response.write_eof()
+        except asyncio.CancelledError:
+            if (why := _cut_off(self._host)) is None or not response.prepared:
+                raise
+            if out := delivery.out(b"", [Failed(why.message, status=why.status, kind=why.kind)]):
+                await response.write(out)
+            await response.write_eof()
         finally:
             await opened.answer.close()
             exchange.warning = opened.answer.warning
@@ -374,7 +384,10 @@ async def answered(
     except WireError as error:
         exchange.fail(error)
         return error_response(exchange, error)
-    except (asyncio.CancelledError, ConnectionError):
+    except (asyncio.CancelledError, ConnectionError) as gone:
+        if isinstance(gone, asyncio.CancelledError) and (why := _cut_off(host)) is not None:
+            exchange.fail(why)
+            return error_response(exchange, why)
         if not exchange.delivered:
             exchange.status = CLIENT_GONE
             exchange.error = exchange.error or "The client went away."
@@ -390,6 +403,14 @@ async def answered(
         return error_response(exchange, inside)
     finally:
         host.leave(exchange)
+
+
+def _cut_off(host: Host) -> WireError | None:
+    """What a cancelled request is told where the engine cancelled it, which is undone; None otherwise."""
+    task = asyncio.current_task()
+    if host.cut_off is not None and task is not None:
+        task.uncancel()
+    return host.cut_off
 
 
 def error_response(exchange: Exchange, error: WireError) -> web.Response:

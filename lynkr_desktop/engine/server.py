@@ -34,6 +34,10 @@ def build_app(engine: Engine) -> web.Application:
         if origin is not None and engine.snapshot.guard.allows_origin(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.VARY] = hdrs.ORIGIN
+        if engine.stopping:
+            # What comes next shall come over a connection to whoever serves then.
+            response.headers[hdrs.CONNECTION] = "close"
+            response.force_close()
 
     app.on_response_prepare.append(allow_origin)
     add_routes(add, engine)

@@ -233,23 +233,6 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
         return next((profile for profile in self.profiles if profile.active), ProfileStatus(name="default"))
 
 
-class Health(Struct, frozen=True, kw_only=True):
-    """GET /v1/admin/health, without a token."""
-
-    status: Literal["ok"] = "ok"
-    version: str
-    uptime_s: float
-
-
-class Readiness(Struct, frozen=True, kw_only=True):
-    """GET /v1/admin/ready: whether some model of some enabled tier can be used, and if not, why."""
-
-    ready: bool
-    state: EngineState
-    providers: tuple[ProviderStatus, ...] = ()
-    store: Literal["ok"] = "ok"
-
-
 class TierPatch(Struct, frozen=True, forbid_unknown_fields=True):
     """PATCH /v1/admin/tiers/{tier}."""
 

@@ -16,7 +16,6 @@ from lynkr_desktop.protocol.code import FileMetrics, IndexRequest, IndexStatus
 from lynkr_desktop.protocol.control import (
     ControlError,
     EngineStatus,
-    Health,
     PauseRequest,
     ProfilePatch,
     RequestRow,
@@ -25,6 +24,7 @@ from lynkr_desktop.protocol.control import (
     TierPatch,
 )
 from lynkr_desktop.protocol.events import EngineEvent
+from lynkr_desktop.protocol.life import Health
 from lynkr_desktop.protocol.routing import (
     DecisionList,
     DecisionRow,

@@ -208,6 +208,7 @@ class Controller(QObject):
             self._model.notice.emit(failure.message)
 
     def _on_up(self, handle: EngineHandle) -> None:
+        self._drop_client()
         self._model.engine_up(handle.port)
         self._follower = self._tasks.spawn(self._follow(handle), "engine events")
 
@@ -242,6 +243,7 @@ class Controller(QObject):
             try:
                 async with ControlClient(handle.port, token) as client:
                     status = await client.status()
+                    self._supervisor.answered(status.pid)
                     self._client = client
                     self._model.set_status(status)
                     if not greeted:

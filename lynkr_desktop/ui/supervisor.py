@@ -73,6 +73,7 @@ class Supervisor:
         self._backoff = Backoff()
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self._succeeded = asyncio.Event()
         self.handle: EngineHandle | None = None
         self.port: int | None = None
 
@@ -103,6 +104,11 @@ class Supervisor:
         if not self.active:
             self._task = self._tasks.spawn(self._keep(None), "engine supervisor")
 
+    def answered(self, pid: int) -> None:
+        """The engine says which process it is: another one than ours means that it was restarted."""
+        if self.handle is not None and self.handle.pid != pid:
+            self._succeeded.set()
+
     async def release(self) -> EngineHandle | None:
         """Stops keeping: the engine that runs, if any, is the caller's to end."""
         task, self._task = self._task, None
@@ -128,12 +134,31 @@ class Supervisor:
             self.handle = handle
             since = time.monotonic()
             self._on_up(handle)
-            code = await handle.wait()
-            self.handle = handle = None
+            code, successor = await self._outlive(handle)
+            self.handle = handle = successor
+            if successor is not None:
+                continue
             delay = self._backoff.delay(time.monotonic() - since)
             if not self._on_down(code, delay):
                 return
             await self._pause(delay)
+
+    async def _outlive(self, handle: EngineHandle) -> tuple[int | None, EngineHandle | None]:
+        """Waits until an engine has ended, or another one has taken its place: its exit code, and that one."""
+        ended = asyncio.ensure_future(handle.wait())
+        try:
+            while True:
+                self._succeeded.clear()
+                succeeded = asyncio.ensure_future(self._succeeded.wait())
+                await asyncio.wait({ended, succeeded}, return_when=asyncio.FIRST_COMPLETED)
+                succeeded.cancel()
+                other = await adopt(self._paths)
+                if other is not None and other.pid != handle.pid:
+                    return None, other
+                if ended.done():
+                    return ended.result(), None
+        finally:
+            ended.cancel()
 
     async def _pause(self, delay: float) -> None:
         """Waits before the next start, unless a person presses Start meanwhile."""

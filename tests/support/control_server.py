@@ -14,13 +14,13 @@ from lynkr_desktop.protocol.code import CodeGraphReport, IndexRequest, IndexStat
 from lynkr_desktop.protocol.control import (
     ControlError,
     EngineStatus,
-    Health,
     ProfilePatch,
     RequestRow,
     ShutdownReply,
     TierPatch,
 )
 from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
+from lynkr_desktop.protocol.life import Health
 from lynkr_desktop.protocol.routing import (
     DecisionList,
     DecisionRow,

@@ -11,6 +11,7 @@ from lynkr_desktop.engine.endpoints.code import CodeCalls
 from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, number, reply
 from lynkr_desktop.engine.endpoints.explain import ExplainCalls
 from lynkr_desktop.engine.endpoints.keys import Keys
+from lynkr_desktop.engine.endpoints.life import LifeCalls
 from lynkr_desktop.engine.endpoints.memory import MemoryCalls
 from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
@@ -25,10 +26,8 @@ from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.protocol.control import (
     ConfigStatus,
     EngineStatus,
-    Health,
     PauseRequest,
     ProfilePatch,
-    Readiness,
     RequestList,
     RequestRow,
     ShutdownReply,
@@ -65,8 +64,7 @@ class Admin:
     def calls(self) -> list[Call]:
         """Every call. Only the plain health check is open without a token."""
         return [
-            Call("GET", "/v1/admin/health", self.health, answer=Health, open=True),
-            Call("GET", "/v1/admin/ready", self.ready, answer=Readiness),
+            *LifeCalls(self._engine).calls(),
             Call("GET", "/v1/admin/status", self.status, answer=EngineStatus),
             Call("GET", "/v1/admin/events", self.events, answer=EngineEvent, content="text/event-stream"),
             Call("POST", "/v1/admin/reload", self.reload, answer=ConfigStatus),
@@ -114,22 +112,6 @@ class Admin:
             return await handler(request)
 
         return handle
-
-    async def health(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/health: that it lives; with deep=true, as /v1/admin/ready, which needs the token."""
-        self._engine.snapshot.guard.check_source(request)
-        if request.query.get("deep", "").lower() in ("1", "true"):
-            return await self._guarded(self.ready)(request)
-        return reply(self._engine.health())
-
-    async def ready(self, request: web.Request) -> web.StreamResponse:
-        """GET /v1/admin/ready: whether some model of some tier can be used; 503 with the reasons if not."""
-        status = await self._engine.status()
-        usable = any(
-            candidate.usable for tier in status.tiers if tier.enabled for candidate in tier.candidates
-        )
-        body = Readiness(ready=usable, state=status.state, providers=status.providers)
-        return reply(body, 200 if usable else 503)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/status: the engine, its tiers, providers, models, and today's figures."""

@@ -247,6 +247,16 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def touch(path: Path) -> None:
+    """Writes to the file without changing what is in it. Raises `sqlite3.Error` where that fails."""
+    with contextlib.closing(_connect(f"file:{quote(path.as_posix())}?mode=rw", uri=True)) as connection:
+        version = _version(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        # SQLite writes the first page anew, whether the number is another or not.
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+
+
 def is_damaged(error: sqlite3.Error) -> bool:
     """Whether the file itself is broken, so that trying again is of no use."""
     code = getattr(error, "sqlite_errorcode", None)

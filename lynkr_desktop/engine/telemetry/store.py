@@ -30,6 +30,7 @@ from lynkr_desktop.engine.telemetry.database import (
     open_for_reading,
     open_for_writing,
     storable,
+    touch,
 )
 from lynkr_desktop.engine.telemetry.decisions import Amendment, Replay
 from lynkr_desktop.engine.telemetry.spans import Span, UsageRange, named
@@ -107,6 +108,7 @@ class Records:
         self._thread: threading.Thread | None = None
         self._loaded = False
         self._failures = 0
+        self._trouble = ""
         self._retry_at = 0.0
         self._swept_at = 0.0
         self._last_id = ""
@@ -116,6 +118,29 @@ class Records:
     def waiting(self) -> int:
         """Rows that are not in the file yet."""
         return len(self._waiting)
+
+    @property
+    def trouble(self) -> str:
+        """Why they cannot be written now, for people; empty where they can."""
+        return self._trouble
+
+    async def probe(self) -> None:
+        """Writes something to the disk that changes nothing, and reads it again.
+
+        Raises:
+            RecordsError: that cannot be done.
+        """
+        await self.flush()
+
+        def probe() -> None:
+            try:
+                with closing(open_for_reading(self._path)):
+                    pass
+                touch(self._path)
+            except sqlite3.Error as error:
+                raise RecordsError(f"The records {self._path} cannot be written: {error}.") from error
+
+        await asyncio.to_thread(probe)
 
     @property
     def lost(self) -> int:
@@ -297,7 +322,7 @@ class Records:
                 self._waiting.popleft()
             if self._failures:
                 log.info("the records %s can be written again", self._path)
-            self._failures, self._retry_at = 0, 0.0
+            self._failures, self._retry_at, self._trouble = 0, 0.0, ""
 
     def _write(self, connection: sqlite3.Connection, batch: list[Entry | Amendment]) -> None:
         connection.execute("BEGIN IMMEDIATE")
@@ -330,6 +355,7 @@ class Records:
     def _failed(self, error: Exception) -> None:
         delay = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
         self._failures += 1
+        self._trouble = f"The records {self._path} cannot be written: {error}."
         self._retry_at = time.monotonic() + delay
         if self._connection is not None:
             self._connection.close()
