@@ -40,6 +40,11 @@ class Paths:
         return self.home / "token"
 
     @property
+    def access(self) -> Path:
+        """The access keys beside the token, as hashes, mode 0600."""
+        return self.home / "access.json"
+
+    @property
     def state(self) -> Path:
         """What a person switched while running (tiers), as JSON."""
         return self.home / "state.json"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lynkr_desktop.protocol.control import UsageTotals
     from lynkr_desktop.protocol.usage import Percentiles, UsageReport
 
-GROUPS = ("tier", "provider", "model", "client", "session", "day", "hour")
+GROUPS = ("tier", "provider", "model", "client", "session", "key", "day", "hour")
 _RANGE_WORDS = {
     "today": "today",
     "24h": "in the last 24 hours",
@@ -112,7 +112,8 @@ def describe(report: UsageReport) -> str:
 
     head = ("REQUESTS", "FAILED", "TOKENS IN", "CACHED", "TOKENS OUT", "SAVED", "COST")
     used: list[tuple[str, ...]] = [(report.by.upper(), *head)]
-    used += [(row.key or "(none)", *_figures(row.totals)) for row in report.rows]
+    nameless = "(machine)" if report.by == "key" else "(none)"
+    used += [(row.key or nameless, *_figures(row.totals)) for row in report.rows]
     used.append(("total", *_figures(report.totals)))
     parts = [f"Usage {when}", table(used, right=range(1, len(used[0])))]
     if report.left_out:
@@ -125,7 +126,7 @@ def describe(report: UsageReport) -> str:
 
     taken: list[tuple[str, ...]] = [
         (report.by.upper(), "P50", "P95", "P99", "FIRST TOKEN P50", "P95", "P99"),
-        *((row.key or "(none)", *_times(row.latency), *_times(row.first_token)) for row in report.rows),
+        *((row.key or nameless, *_times(row.latency), *_times(row.first_token)) for row in report.rows),
         ("total", *_times(report.latency), *_times(report.first_token)),
     ]
     exact = "" if report.exact else " (within 3 %)"

@@ -13,11 +13,13 @@ from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, response_he
 from lynkr_desktop.engine.flow import Host, answered
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.security.caller import MODELS
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError
+from lynkr_desktop.protocol.tiers import Tier
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +55,15 @@ class EmbeddingFlow:
         self, http: web.Request, exchange: Exchange, codec: EmbeddingCodec
     ) -> web.StreamResponse:
         snapshot = self._host.snapshot
-        snapshot.guard.check(http)
+        exchange.caller = snapshot.guard.check(http)
+        snapshot.guard.permit(exchange.caller, MODELS)
         self._host.admit()
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
         request = codec.decode_request(exchange.body)
         if len(request.inputs) + len(request.tokens) > MAX_INPUTS:
             raise InvalidRequest(f"input may hold {MAX_INPUTS:,} texts at most.", "input")
         exchange.request = Request(model=request.model, messages=())
-        exchange.decision = await _decide(request, snapshot, http.headers)
+        exchange.decision = await _decide(request, snapshot, http.headers, exchange.caller.tiers)
         [target] = exchange.decision.targets
         exchange.target = target
         provider = snapshot.providers[target.provider]
@@ -88,12 +91,19 @@ class EmbeddingFlow:
         return web.Response(body=body, headers=response_headers(exchange), content_type="application/json")
 
 
-async def _decide(request: EmbeddingRequest, snapshot: Snapshot, headers: Mapping[str, str]) -> Decision:
-    """The model that the client named, else one of Ollama's that makes embeddings. Raises `WireError` 404."""
+async def _decide(
+    request: EmbeddingRequest, snapshot: Snapshot, headers: Mapping[str, str], tiers: frozenset[Tier]
+) -> Decision:
+    """The model that the client named, else one of Ollama's that makes embeddings.
+
+    Raises:
+        WireError: 404 where there is none, 403 for one that costs money and stands in none of the `tiers`.
+    """
     named = snapshot.router.concrete(request.model)
     named = named or await snapshot.installed(request.model, fresh=True)
     if named is not None:
-        return snapshot.router.named(named, headers)
+        free = snapshot.providers[named.provider].free
+        return snapshot.router.named(named, headers, frozenset() if free else tiers)
     for provider in snapshot.ollamas:
         if model := await provider.embedder():
             found = Target(provider.name, model, None)

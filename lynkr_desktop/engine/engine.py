@@ -47,6 +47,8 @@ from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.routing.selection import Selection, Turns
 from lynkr_desktop.engine.routing.sessions import Sessions
 from lynkr_desktop.engine.routing.spread import Spread
+from lynkr_desktop.engine.security.access import USED_EVERY, AccessKeys
+from lynkr_desktop.engine.security.audit import Audit, AuditLog
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
@@ -129,6 +131,8 @@ class Engine:
         self._switches = Switches(paths.state)
         self._secrets = KNOWN
         self.keys = KeyStore(self._environ, self._secrets.add)
+        self.access = AccessKeys(paths.access)
+        self.audit = Audit(AuditLog(paths.home))
         self._store = ModelStore(paths.models)
         self.models = LocalModels(lambda: self._snapshot, self.egress)
         self._tasks = Tasks()
@@ -171,6 +175,7 @@ class Engine:
         self.token = resolve_token(self.paths, config.proxy.auth.token, self._environ)
         self._secrets.add(self.token)
         setup_logging(self.paths, config.logging, self._secrets)
+        await asyncio.to_thread(self.access.load)
         if self.port is None:
             self.port = config.proxy.port
         database = database_path(config.telemetry.storage, self.paths.home)
@@ -197,10 +202,12 @@ class Engine:
         self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
+        self._tasks.spawn(self._keep_use_of_keys(), "use of access keys")
         self._tasks.spawn(self.recorder.prices.warm(), "price table")
         self._tasks.spawn(self._snapshot.optimizer.warm(config.pipelines()), "stages")
         self._tasks.spawn(self._pull_if_needed(), "first model")
         self._state = "running"
+        self.audit.note("engine", "started", f"version {lynkr_desktop.__version__}, process {self.pid}")
         for name in loaded.inactive:
             log.info("option %s is accepted and not active yet", name)
 
@@ -259,6 +266,9 @@ class Engine:
         await self._local_session.close()
         await self._cloud_session.close()
         await asyncio.to_thread(self.records.close)
+        await asyncio.to_thread(self.access.save_used)
+        self.audit.note("engine", "stopped", f"process {self.pid}")
+        await self.audit.close()
 
     def request_stop(self, *, force: bool = False) -> ShutdownReply:
         """Begins to stop; `force` ends the wait for requests in flight."""
@@ -335,6 +345,8 @@ class Engine:
                 config.proxy.allowed_hosts,
                 config.proxy.allowed_origins,
                 open_path="/api/" if config.proxy.auth.ollama_without_token else "",
+                keys=self.access,
+                refused=self.audit.refused,
             ),
             router=Router(
                 config.routing,
@@ -380,6 +392,7 @@ class Engine:
                 self.token = resolve_token(self.paths, loaded.config.proxy.auth.token, self._environ)
                 self._secrets.add(self.token)
                 setup_logging(self.paths, loaded.config.logging, self._secrets)
+                await asyncio.to_thread(self.access.load)
                 self._snapshot = await self._build(loaded, old)
             except (ConfigError, OSError) as error:
                 status = msgspec.structs.replace(old.status, error=str(error))
@@ -406,6 +419,7 @@ class Engine:
             QueueLimits(queue.max_waiting, queue.max_wait),
         )
         self.memories.take(self.snapshot.config.memory)
+        self.audit.files.options = self.snapshot.config.access.audit
 
     async def _close_old(self, old: Snapshot) -> None:
         """Closes what the new configuration dropped; providers when nothing uses them any more."""
@@ -421,7 +435,8 @@ class Engine:
             await asyncio.gather(*(provider.close() for provider in gone))
 
     async def _file_changed(self) -> None:
-        await self.reload()
+        status = await self.reload()
+        self.audit.note("file", "configuration reloaded", status.error or status.path)
 
     # ------------------------------------------------------------ switches
 
@@ -497,6 +512,13 @@ class Engine:
         return found
 
     # ------------------------------------------------------------ keys
+
+    async def _keep_use_of_keys(self) -> None:
+        """Notes now and then on the disk when access keys were last used."""
+        while True:
+            await asyncio.sleep(USED_EVERY)
+            if self.access.use_to_save:
+                await asyncio.to_thread(self.access.save_used)
 
     def forget_key(self, provider: str) -> None:
         """A key was set or removed: the next request looks it up anew."""

@@ -15,6 +15,7 @@ from lynkr_desktop.engine.passages.asks import Origin
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.selection import Skipped
+from lynkr_desktop.engine.security.caller import OWNER, Caller
 from lynkr_desktop.engine.security.redaction import KNOWN, redact
 from lynkr_desktop.engine.wire.canonical import Request, Usage
 from lynkr_desktop.engine.wire.codec import ClientCodec
@@ -63,6 +64,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.perf_counter)
     body: bytes = b""
+    caller: Caller = OWNER
     credential: tuple[str, str] | None = None
     request: Request | None = None
     decision: Decision | None = None
@@ -223,6 +225,7 @@ class Exchange(Struct, kw_only=True, eq=False):
             error=self.error[:_LONG],
             warning=self.warning[:_LONG],
             saved_tokens=self.saved_tokens,
+            key=self.caller.name,
         )
 
 

@@ -1,19 +1,23 @@
-"""Who may talk to the engine: access token, Host and Origin of a request, and the size of its body."""
+"""Who may talk to the engine: token or access key, Host and Origin of a request, and the size of its body."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import StreamReader, hdrs, web
 
 from lynkr_desktop.engine.compressed import TooLarge, unpacked
 from lynkr_desktop.engine.connections import Connection
-from lynkr_desktop.engine.security.token import same_token
+from lynkr_desktop.engine.security.access import PREFIX, AccessKeys, Holder
+from lynkr_desktop.engine.security.caller import OWNER, Caller
+from lynkr_desktop.engine.security.token import digest
 from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.access import Role
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,255}))(?::[0-9]{0,5})?", re.IGNORECASE)
@@ -30,30 +34,40 @@ class Guard:
     to 127.0.0.1; the checks of Origin and Host stop both even where the token is known.
 
     Args:
-        token: the access token.
+        token: the machine's own token; whoever has it may do everything.
         hosts: names served beside those of this machine.
         origins: web origins whose pages may call, beside those of this machine.
         open_path: paths that begin so need no token; empty for none.
+        keys: the access keys beside the token.
+        refused: is told of each request that is refused, with why in a word or two.
     """
 
     def __init__(
-        self, token: str, hosts: Iterable[str] = (), origins: Iterable[str] = (), open_path: str = ""
+        self,
+        token: str,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        open_path: str = "",
+        *,
+        keys: AccessKeys | None = None,
+        refused: Callable[[str], None] | None = None,
     ) -> None:
-        self._token = token
+        # Hashes are kept and compared: all are of one length, and nobody can steer where two differ.
+        self._token = digest(token) if token else b""
+        self._keys = keys or AccessKeys()
+        self._refused = refused or _untold
         self._open_path = open_path
         self._hosts = _LOOPBACK | {host.lower() for host in hosts}
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         # Clients repeat the same few values; only accepted ones are remembered, so this stays small.
         self._good_hosts: set[str] = set()
 
-    def check(self, request: web.Request) -> None:
-        """Lets a request pass. Raises `WireError` 401 or 403."""
+    def check(self, request: web.Request) -> Caller:
+        """Lets a request pass, and says whose it is. Raises `WireError` 401 or 403."""
         self.check_source(request)
-        if self._open_path and request.path.startswith(self._open_path):
-            _welcome(request)
-            return
+        is_open = bool(self._open_path) and request.path.startswith(self._open_path)
         try:
-            self.check_token(request)
+            caller = self._caller(request, OWNER if is_open else None)
         except WireError as error:
             if request.path.startswith("/api/"):
                 error.message += (
@@ -62,6 +76,20 @@ class Guard:
                 )
             raise
         _welcome(request)
+        return caller
+
+    def knows(self, request: web.Request) -> Caller | None:
+        """Who sent a request that was let pass, as it would be let pass now; None where it would not be."""
+        try:
+            return self._caller(request, None)
+        except WireError:
+            return None
+
+    def permit(self, caller: Caller, roles: frozenset[Role]) -> None:
+        """Raises `WireError` 403 unless the caller has one of these roles."""
+        if caller.role not in roles:
+            self._refused(f"role of {caller.name}")
+            caller.must_be(roles)
 
     def check_source(self, request: web.Request) -> None:
         """The part that needs no token: Host and Origin."""
@@ -69,6 +97,7 @@ class Guard:
         host = request.headers.get(hdrs.HOST, "") if target[:1] == "/" else _host_of(target)
         if host not in self._good_hosts:
             if _hostname(host) not in self._hosts:
+                self._refused("host")
                 raise WireError(
                     f"The host {host[:100]!r} is not served here. Use http://127.0.0.1, or list the name in "
                     "proxy.allowed_hosts.",
@@ -79,6 +108,7 @@ class Guard:
                 self._good_hosts.add(host)
         origin = request.headers.get("Origin")
         if origin is not None and not self.allows_origin(origin):
+            self._refused("origin")
             raise WireError(
                 f"Pages of {origin[:100]!r} may not call Lynkr. List the origin in proxy.allowed_origins to "
                 "permit it.",
@@ -95,18 +125,36 @@ class Guard:
         except ValueError:
             return False
 
-    def check_token(self, request: web.Request) -> None:
-        """The token, in any of the headers that clients can set."""
+    def _caller(self, request: web.Request, otherwise: Caller | None) -> Caller:
+        """Whose token or key it is, in any of the headers that clients can set; `otherwise` without one."""
         headers = request.headers
         offered = False
+        expired: Holder | None = None
         for name in ("x-lynkr-token", "x-api-key", "Authorization"):
             value = headers.get(name)
             if value and name == "Authorization":
                 value = _authorization(value)
-            if value:
-                if same_token(value, self._token):
-                    return
-                offered = True
+            if not value:
+                continue
+            hashed = digest(value)
+            if hmac.compare_digest(hashed, self._token):
+                return OWNER
+            offered, holder = True, self._keys.find(hashed)
+            if holder is not None:
+                if self._keys.counts(holder):
+                    return holder.caller
+                expired = holder
+        if otherwise is not None:
+            return otherwise
+        if expired is not None:
+            self._refused("expired key")
+            raise WireError(
+                f"The access key {expired.caller.name} has expired. Who runs this Lynkr can renew it: "
+                f"`lynkr access rotate {expired.caller.name} --expires 30d`.",
+                status=401,
+                kind="authentication",
+            )
+        self._refused("wrong token" if offered else "no token")
         what = "is wrong" if offered else "is missing"
         raise WireError(
             f"The access token {what}. Send it as `Authorization: Bearer …`, `x-api-key` or `x-lynkr-token`; "
@@ -118,17 +166,26 @@ class Guard:
     def own_credential(self, request: web.Request) -> tuple[str, str] | None:
         """The header, with its value, in which a client sends a key of its own for the provider.
 
-        The token stands in `x-lynkr-token` then, so whatever else is in the other two is meant for elsewhere.
+        The token or key stands in `x-lynkr-token` then, so whatever else is in the other two is meant for
+        elsewhere. What looks like a key of ours never is: it may be one that was removed.
         """
         given = request.headers.get("x-lynkr-token")
-        if given is None or not same_token(given, self._token):
+        if given is None or not self._ours(given):
             return None
         for name in ("authorization", "x-api-key"):
             value = request.headers.get(name, "")
             secret = _authorization(value) if name == "authorization" else value
-            if secret and not same_token(secret, self._token):
+            if secret and not secret.startswith(PREFIX) and not self._ours(secret):
                 return name, value
         return None
+
+    def _ours(self, secret: str) -> bool:
+        hashed = digest(secret)
+        return hmac.compare_digest(hashed, self._token) or self._keys.find(hashed) is not None
+
+
+def _untold(_why: str) -> None:
+    """Nobody wants to know."""
 
 
 def _authorization(value: str) -> str:

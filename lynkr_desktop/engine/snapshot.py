@@ -63,7 +63,7 @@ class Snapshot:
         if model != AUTO and "x-lynkr-tier" not in headers:
             target = await self.installed(model, fresh=fresh)
             if target is not None:
-                return self.router.named(target, headers)
+                return self.router.named(target, headers, asking.tiers)
         return self.router.decide(asking)
 
     async def installed(self, model: str, *, fresh: bool = False) -> Target | None:

@@ -142,6 +142,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
 
     `warning` says what went wrong although there is an answer: a prompt that was cut, for one.
     `saved_tokens` are those that the stages of the pipeline took off the prompt, by a count of our own.
+    `key` is the name of the access key that it came with, empty for the machine's own token.
     """
 
     id: str
@@ -168,6 +169,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     error: str = ""
     warning: str = ""
     saved_tokens: int = 0
+    key: str = ""
 
 
 class RequestList(Struct, frozen=True, kw_only=True):

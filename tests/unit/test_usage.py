@@ -62,6 +62,7 @@ def made(number: int, chance: random.Random, at: float | None = None) -> Request
         status=status,
         error="it failed" if status >= 400 else "",
         warning=chance.choice(("", "", "cut")),
+        key=chance.choice(("", "ann", "bob")),
     )
 
 
@@ -100,6 +101,7 @@ def key_of(row: RequestRow, by: usage.UsageGroup) -> str:
         "model": f"{row.provider}/{row.model}" if row.provider else row.model,
         "client": row.client,
         "session": row.session,
+        "key": row.key,
         "day": f"{when:%Y-%m-%d}",
         "hour": f"{when:%Y-%m-%d %H:00}",
     }
@@ -173,6 +175,32 @@ def test_a_report_says_what_the_records_say(
                     # All below a millisecond count as one.
                     real = max(1.0, percentile(values, percent)) if not exact else percentile(values, percent)
                     assert getattr(told, f"p{percent}") == pytest.approx(real, rel=within_3_percent)
+
+
+@pytest.mark.parametrize("by", usage.GROUPS)
+@pytest.mark.parametrize("span", SPANS)
+def test_a_report_of_one_access_key_says_what_its_records_say(
+    connection: sqlite3.Connection, rows: list[RequestRow], by: usage.UsageGroup, span: Span
+) -> None:
+    found = usage.report(connection, span, by, NOW, "ann")
+    within = [row for row in rows if span.since <= row.at < span.until and row.key == "ann"]
+    groups: dict[str, list[RequestRow]] = {}
+    for row in within:
+        groups.setdefault(key_of(row, by), []).append(row)
+    assert found.totals == totals(within)
+    assert {row.key: row.totals for row in found.rows} == {key: totals(of) for key, of in groups.items()}
+    assert found.exact
+    assert sum(found.tiers.values()) == sum(row.tier is not None for row in within)
+    today = [
+        row for row in within if datetime.fromtimestamp(row.at).date() == datetime.fromtimestamp(NOW).date()
+    ]
+    if span.until >= NOW and span.since < NOW - DAY:
+        assert sum(hour.requests for hour in found.hours) == len(today)
+    if within:
+        assert found.latency is not None
+        assert found.latency.p50 == percentile([row.latency_ms for row in within], 50)
+    for name in ("nobody", ""):
+        assert usage.report(connection, span, by, NOW, name).totals == UsageTotals()
 
 
 @pytest.fixture

@@ -5,10 +5,24 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
+from msgspec.structs import replace
 
+from lynkr_desktop.engine.endpoints.access import AccessCalls
+from lynkr_desktop.engine.endpoints.audit import AuditCalls
 from lynkr_desktop.engine.endpoints.cache import CacheCalls
 from lynkr_desktop.engine.endpoints.code import CodeCalls
-from lynkr_desktop.engine.endpoints.control import AddRoute, Call, Handler, decoded, number, reply
+from lynkr_desktop.engine.endpoints.control import (
+    CALLER,
+    AddRoute,
+    Call,
+    Handler,
+    decoded,
+    detail_of,
+    noting,
+    number,
+    reply,
+    row_for,
+)
 from lynkr_desktop.engine.endpoints.explain import ExplainCalls
 from lynkr_desktop.engine.endpoints.keys import Keys
 from lynkr_desktop.engine.endpoints.life import LifeCalls
@@ -21,6 +35,7 @@ from lynkr_desktop.engine.endpoints.routes import RouteCalls
 from lynkr_desktop.engine.endpoints.sessions import SessionCalls
 from lynkr_desktop.engine.endpoints.usage import UsageCalls
 from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.security.caller import EVERYONE, Caller
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.protocol.control import (
@@ -34,7 +49,7 @@ from lynkr_desktop.protocol.control import (
     ShutdownRequest,
     TierPatch,
 )
-from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
+from lynkr_desktop.protocol.events import EngineEvent, RequestFinished, RequestStarted, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
 
 HEARTBEAT_S = 15.0
@@ -55,7 +70,7 @@ class Admin:
             "/metrics": config.telemetry.metrics,
         }
         for call in self.calls():
-            handler = call.handler if call.open else self._guarded(call.handler)
+            handler = call.handler if call.open else self._guarded(call)
             # Names of models may hold slashes.
             own = call.path.replace("{model}", "{model:.+}")
             for path in dict.fromkeys((own, given.get(own, own))):
@@ -67,11 +82,38 @@ class Admin:
             *LifeCalls(self._engine).calls(),
             Call("GET", "/v1/admin/status", self.status, answer=EngineStatus),
             Call("GET", "/v1/admin/events", self.events, answer=EngineEvent, content="text/event-stream"),
-            Call("POST", "/v1/admin/reload", self.reload, answer=ConfigStatus),
-            Call("PATCH", "/v1/admin/tiers/{tier}", self.patch_tier, body=TierPatch, answer=EngineStatus),
-            Call("PATCH", "/v1/admin/profile", self.patch_profile, body=ProfilePatch, answer=EngineStatus),
-            Call("POST", "/v1/admin/pause", self.pause, body=PauseRequest, answer=EngineStatus),
-            Call("POST", "/v1/admin/resume", self.resume, answer=EngineStatus),
+            Call(
+                "POST",
+                "/v1/admin/reload",
+                self.reload,
+                answer=ConfigStatus,
+                changes="configuration reloaded",
+            ),
+            Call(
+                "PATCH",
+                "/v1/admin/tiers/{tier}",
+                self.patch_tier,
+                body=TierPatch,
+                answer=EngineStatus,
+                changes="tier switched",
+            ),
+            Call(
+                "PATCH",
+                "/v1/admin/profile",
+                self.patch_profile,
+                body=ProfilePatch,
+                answer=EngineStatus,
+                changes="profile switched",
+            ),
+            Call(
+                "POST",
+                "/v1/admin/pause",
+                self.pause,
+                body=PauseRequest,
+                answer=EngineStatus,
+                changes="paused",
+            ),
+            Call("POST", "/v1/admin/resume", self.resume, answer=EngineStatus, changes="resumed"),
             Call(
                 "POST",
                 "/v1/admin/shutdown",
@@ -79,6 +121,7 @@ class Admin:
                 body=ShutdownRequest,
                 answer=ShutdownReply,
                 status=202,
+                changes="shutdown",
             ),
             Call(
                 "GET",
@@ -89,8 +132,9 @@ class Admin:
                     "limit": "how many, 1 to 1000; 50 if left out",
                     "before": "only those older than this id",
                 },
+                roles=EVERYONE,
             ),
-            Call("GET", "/v1/admin/requests/{id}", self.request, answer=RequestRow),
+            Call("GET", "/v1/admin/requests/{id}", self.request, answer=RequestRow, roles=EVERYONE),
             *UsageCalls(self._engine).calls(),
             *ModelCalls(self._engine).calls(),
             *Keys(self._engine).calls(),
@@ -102,14 +146,42 @@ class Admin:
             *PromptCalls(self._engine).calls(),
             *CacheCalls(self._engine).calls(),
             *SessionCalls(self._engine).calls(),
+            *AccessCalls(self._engine).calls(),
+            *AuditCalls(self._engine).calls(),
             Call("GET", "/v1/admin/openapi.json", self.openapi),
             Call("GET", "/metrics", self.metrics, content="text/plain"),
         ]
 
-    def _guarded(self, handler: Handler) -> Handler:
+    def _guarded(self, call: Call) -> Handler:
+        """The handler of a call, for those who may call, with a note in the audit log of what changes things.
+
+        The note is on the disk before the call is answered. Where it cannot be, the call is answered all the
+        same: to free a full disk may take one.
+        """
+        handler, roles, what = call.handler, call.allowed, call.audited
+
         async def handle(request: web.Request) -> web.StreamResponse:
-            self._engine.snapshot.guard.check(request)
-            return await handler(request)
+            guard = self._engine.snapshot.guard
+            caller = request[CALLER] = guard.check(request)
+            guard.permit(caller, roles)
+            if not what:
+                return await handler(request)
+            outcome = "the client went away"
+            try:
+                response = await handler(request)
+                outcome = "" if response.status < 400 else f"status {response.status}"
+            except WireError as error:
+                outcome = f"refused, {error.status}: {error.message}"
+                raise
+            except Exception:
+                outcome = "failed inside"
+                raise
+            finally:
+                detail = "; ".join(filter(None, (detail_of(request), outcome)))
+                kept = await self._engine.audit.noted(caller.known_as, what, detail)
+            if not kept and not response.prepared:
+                response.headers["x-lynkr-warning"] = "The audit log cannot be written now."
+            return response
 
         return handle
 
@@ -125,16 +197,21 @@ class Admin:
         await response.prepare(request)
         last = request.headers.get("Last-Event-ID", "")
         after = int(last) if last.isdecimal() and hub.holds(int(last)) else hub.last_id
+        caller = request[CALLER]
         await response.write(_sse(after, StatusEvent(await self._engine.status())))
         batches = hub.follow(after)
         pending = asyncio.ensure_future(anext(batches))
         try:
             while True:
                 done, _ = await asyncio.wait({pending}, timeout=HEARTBEAT_S)
+                if self._engine.snapshot.guard.knows(request) is None:
+                    return response  # the key was removed or has expired
                 if not done:
                     await response.write(b": still here\n\n")
                     continue
-                await response.write(b"".join(_sse(number, event) for number, event in pending.result()))
+                await response.write(
+                    b"".join(_sse(number, _event_for(caller, event)) for number, event in pending.result())
+                )
                 pending = asyncio.ensure_future(anext(batches))
         except (ConnectionError, StopAsyncIteration):
             return response
@@ -150,6 +227,7 @@ class Admin:
         """PATCH /v1/admin/tiers/{tier}: switches a tier on or off, at once and for good."""
         name = request.match_info["tier"].lower()
         patch = await decoded(request, TierPatch)
+        noting(request, f"{name[:40]} {'on' if patch.enabled else 'off'}")
         try:
             tier = Tier(name)
         except ValueError as error:
@@ -159,7 +237,9 @@ class Admin:
 
     async def patch_profile(self, request: web.Request) -> web.StreamResponse:
         """PATCH /v1/admin/profile: puts another routing profile into force."""
-        await self._engine.switch_profile((await decoded(request, ProfilePatch)).name)
+        name = (await decoded(request, ProfilePatch)).name
+        noting(request, name[:40])
+        await self._engine.switch_profile(name)
         return reply(await self._engine.status())
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
@@ -167,6 +247,7 @@ class Admin:
         wanted = await decoded(request, PauseRequest)
         if wanted.seconds is not None and not 0 < wanted.seconds <= 366 * 86400:
             raise WireError("seconds must be above 0 and at most a year.", status=400, kind="invalid_request")
+        noting(request, "" if wanted.seconds is None else f"for {wanted.seconds:g} s")
         self._engine.pause(wanted.seconds)
         return reply(await self._engine.status())
 
@@ -178,20 +259,23 @@ class Admin:
     async def shutdown(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/admin/shutdown: answers at once; the engine ends when the requests in flight have."""
         wanted = await decoded(request, ShutdownRequest)
+        noting(request, "forced" if wanted.force else "")
         return reply(self._engine.request_stop(force=wanted.force), 202)
 
     async def requests(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/requests: the recorded requests, the newest first."""
         limit = number(request, "limit", 50, 1, 1000)
-        rows = await self._engine.records.recent(limit, request.query.get("before"))
-        return reply(RequestList(requests=tuple(rows)))
+        caller = request[CALLER]
+        rows = await self._engine.records.recent(limit, request.query.get("before"), key=caller.only)
+        return reply(RequestList(requests=tuple(row_for(caller, row) for row in rows)))
 
     async def request(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/requests/{id}: one recorded request."""
+        caller = request[CALLER]
         row = await self._engine.records.get(request.match_info["id"])
-        if row is None:
+        if row is None or caller.only not in (None, row.key):
             raise WireError("There is no request with this id.", status=404, kind="not_found")
-        return reply(row)
+        return reply(row_for(caller, row))
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/openapi.json: this API as an OpenAPI document."""
@@ -201,6 +285,12 @@ class Admin:
         """GET /metrics: the figures that Prometheus reads."""
         body, content_type = self._engine.metrics.render()
         return web.Response(body=body, headers={"content-type": content_type})
+
+
+def _event_for(caller: Caller, event: EngineEvent) -> EngineEvent:
+    if isinstance(event, RequestStarted | RequestFinished):
+        return replace(event, request=row_for(caller, event.request))
+    return event
 
 
 def _sse(number: int, event: EngineEvent) -> bytes:

@@ -8,6 +8,7 @@ from lynkr_desktop.engine.cache.store import StoreError
 from lynkr_desktop.engine.endpoints.control import Call, number, reply
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.optimization.optimizer import CACHE
+from lynkr_desktop.engine.security.caller import ADMIN
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.cache import CacheCleared, CachedReplies, CacheStatus
 
@@ -24,15 +25,22 @@ class CacheCalls:
         """Every call."""
         return [
             Call("GET", "/v1/admin/cache", self.status, answer=CacheStatus),
-            Call("DELETE", "/v1/admin/cache", self.clear, answer=CacheCleared),
+            Call("DELETE", "/v1/admin/cache", self.clear, answer=CacheCleared, changes="cache cleared"),
             Call(
                 "GET",
                 "/v1/admin/cache/replies",
                 self.replies,
                 answer=CachedReplies,
                 query={"limit": f"how many, 1 to {_MOST_LISTED}; {_LISTED} if left out"},
+                roles=ADMIN,
             ),
-            Call("DELETE", "/v1/admin/cache/replies/{key}", self.remove, answer=CacheCleared),
+            Call(
+                "DELETE",
+                "/v1/admin/cache/replies/{key}",
+                self.remove,
+                answer=CacheCleared,
+                changes="cached reply deleted",
+            ),
         ]
 
     async def status(self, request: web.Request) -> web.StreamResponse:

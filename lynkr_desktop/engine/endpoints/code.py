@@ -11,6 +11,7 @@ from lynkr_desktop.engine.analysis.index import WorkspaceIndex
 from lynkr_desktop.engine.code import OFF, index_of
 from lynkr_desktop.engine.endpoints.control import Call, decoded, reply
 from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.security.caller import ADMIN
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.protocol.code import CodeGraphReport, IndexRequest, IndexStatus, WorkspaceList
@@ -29,8 +30,23 @@ class CodeCalls:
         workspace = "an absolute folder; the configured one if left out"
         return [
             Call("GET", _CODE, self.listing, answer=WorkspaceList),
-            Call("GET", f"{_CODE}/graph", self.graph, answer=CodeGraphReport, query={"workspace": workspace}),
-            Call("POST", f"{_CODE}/index", self.index, body=IndexRequest, answer=IndexStatus, status=202),
+            Call(
+                "GET",
+                f"{_CODE}/graph",
+                self.graph,
+                answer=CodeGraphReport,
+                query={"workspace": workspace},
+                roles=ADMIN,
+            ),
+            Call(
+                "POST",
+                f"{_CODE}/index",
+                self.index,
+                body=IndexRequest,
+                answer=IndexStatus,
+                status=202,
+                changes="workspace indexed",
+            ),
         ]
 
     async def listing(self, request: web.Request) -> web.StreamResponse:

@@ -8,10 +8,14 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from lynkr_desktop.engine.guards import read_body
+from lynkr_desktop.engine.security.caller import ADMIN, READERS, Caller
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
+from lynkr_desktop.protocol.access import Role
+from lynkr_desktop.protocol.control import RequestRow
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -19,6 +23,11 @@ AddRoute = Callable[[str, str, Handler], None]
 """Takes a method, a path and its handler."""
 
 MAX_CONTROL_BODY = 64 * 1024
+
+CALLER = web.RequestKey("caller", Caller)
+"""Who sent a request of the control API."""
+
+_DETAIL = web.RequestKey("detail", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,9 @@ class Call:
         content: its media type; empty where the answer has no body.
         open: it needs no token.
         query: parameters after the `?`, with what each means.
+        roles: who may call; left out, readers may GET, and admins alone do the rest.
+        changes: what the audit log calls it, in a few words; left out, method and path where it is no GET.
+            None where nothing changes although it is none.
     """
 
     method: str
@@ -46,6 +58,36 @@ class Call:
     content: str = "application/json"
     open: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
+    roles: frozenset[Role] = frozenset()
+    changes: str | None = ""
+
+    @property
+    def allowed(self) -> frozenset[Role]:
+        """Who may call."""
+        return self.roles or (READERS if self.method == "GET" else ADMIN)
+
+    @property
+    def audited(self) -> str:
+        """What the audit log calls it; empty where it is not noted there."""
+        if self.changes is None:
+            return ""
+        return self.changes or ("" if self.method == "GET" else f"{self.method} {self.path}")
+
+
+def noting(request: web.Request, detail: str) -> None:
+    """Says what a call was about, for the audit log: no secret, and a line at most."""
+    request[_DETAIL] = detail
+
+
+def detail_of(request: web.Request) -> str:
+    """What a call was about: as its handler says, else by its path."""
+    parameters = ", ".join(f"{name} {value}" for name, value in request.match_info.items())
+    return request.get(_DETAIL) or parameters
+
+
+def row_for(caller: Caller, row: RequestRow) -> RequestRow:
+    """A record as a caller may see it: viewers do not read what others asked."""
+    return replace(row, title="") if caller.role == "viewer" and row.title else row
 
 
 def reply(body: Any, status: int = 200) -> web.Response:

@@ -24,7 +24,7 @@ class ExplainCalls:
     def calls(self) -> list[Call]:
         """Every call."""
         path = "/v1/admin/routes/explain"
-        return [Call("POST", path, self.explain, body=ExplainRequest, answer=RouteExplanation)]
+        return [Call("POST", path, self.explain, body=ExplainRequest, answer=RouteExplanation, changes=None)]
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
         """What would be decided for a prompt, and why. Nothing is sent to a model, and nothing recorded."""

@@ -27,9 +27,28 @@ class Keys:
         """Every call."""
         return [
             Call("GET", "/v1/admin/keys", self.listing, answer=KeyList),
-            Call("PUT", "/v1/admin/keys/{provider}", self.put, body=KeyPut, answer=KeyInfo),
-            Call("DELETE", "/v1/admin/keys/{provider}", self.remove, answer=KeyInfo),
-            Call("POST", "/v1/admin/keys/{provider}/test", self.test, answer=KeyCheck),
+            Call(
+                "PUT",
+                "/v1/admin/keys/{provider}",
+                self.put,
+                body=KeyPut,
+                answer=KeyInfo,
+                changes="provider key set",
+            ),
+            Call(
+                "DELETE",
+                "/v1/admin/keys/{provider}",
+                self.remove,
+                answer=KeyInfo,
+                changes="provider key removed",
+            ),
+            Call(
+                "POST",
+                "/v1/admin/keys/{provider}/test",
+                self.test,
+                answer=KeyCheck,
+                changes="provider key tested",
+            ),
         ]
 
     async def listing(self, request: web.Request) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from lynkr_desktop.engine.flow import Flow
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.providers.base import Call
 from lynkr_desktop.engine.routing.router import AUTO, Asking
+from lynkr_desktop.engine.security.caller import MODELS
 from lynkr_desktop.engine.wire.anthropic import AnthropicClient
 from lynkr_desktop.engine.wire.codec import ClientCodec
 from lynkr_desktop.engine.wire.errors import WireError
@@ -80,10 +81,11 @@ def _count_tokens(engine: Engine) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         """POST /v1/messages/count_tokens: as the provider counts that would answer, else an estimate."""
         snapshot = engine.snapshot
-        snapshot.guard.check(request)
+        caller = snapshot.guard.check(request)
+        snapshot.guard.permit(caller, MODELS)
         body = await read_body(request, snapshot.config.proxy.max_body)
         asked = codec.decode_count(body)
-        decision = await snapshot.decide(Asking(asked, request.headers))
+        decision = await snapshot.decide(Asking(asked, request.headers, tiers=caller.tiers))
         counted: int | None = None
         if decision.targets:
             target = decision.targets[0]

@@ -9,10 +9,11 @@ from aiohttp import web
 from msgspec import UNSET
 
 from lynkr_desktop.engine.cache.store import StoreError
-from lynkr_desktop.engine.endpoints.control import Call, decoded, number, reply
+from lynkr_desktop.engine.endpoints.control import Call, decoded, noting, number, reply
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.memory import desk
 from lynkr_desktop.engine.memory.store import Store
+from lynkr_desktop.engine.security.caller import ADMIN
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.memory import (
     ForgetRequest,
@@ -56,14 +57,44 @@ class MemoryCalls:
                     "before": "only those older than this id; not with query",
                     "superseded": "true: also those whose place another one took; not with query",
                 },
+                roles=ADMIN,
             ),
             Call("GET", f"{_MEMORY}/status", self.status, answer=MemoryStatus),
-            Call("GET", f"{_MEMORY}/export", self.export, answer=MemoryExport, query={"project": _PROJECT}),
-            Call("POST", f"{_MEMORY}/import", self.take_in, body=MemoryExport, answer=Imported),
-            Call("POST", f"{_MEMORY}/forget", self.forget, body=ForgetRequest, answer=Forgotten),
-            Call("GET", f"{_MEMORY}/{{id}}", self.one, answer=MemoryRow),
-            Call("PATCH", f"{_MEMORY}/{{id}}", self.change, body=MemoryPatch, answer=MemoryRow),
-            Call("DELETE", f"{_MEMORY}/{{id}}", self.delete, answer=Forgotten),
+            Call(
+                "GET",
+                f"{_MEMORY}/export",
+                self.export,
+                answer=MemoryExport,
+                query={"project": _PROJECT},
+                roles=ADMIN,
+                changes="memories exported",
+            ),
+            Call(
+                "POST",
+                f"{_MEMORY}/import",
+                self.take_in,
+                body=MemoryExport,
+                answer=Imported,
+                changes="memories imported",
+            ),
+            Call(
+                "POST",
+                f"{_MEMORY}/forget",
+                self.forget,
+                body=ForgetRequest,
+                answer=Forgotten,
+                changes="memories forgotten",
+            ),
+            Call("GET", f"{_MEMORY}/{{id}}", self.one, answer=MemoryRow, roles=ADMIN),
+            Call(
+                "PATCH",
+                f"{_MEMORY}/{{id}}",
+                self.change,
+                body=MemoryPatch,
+                answer=MemoryRow,
+                changes="memory changed",
+            ),
+            Call("DELETE", f"{_MEMORY}/{{id}}", self.delete, answer=Forgotten, changes="memory forgotten"),
         ]
 
     async def listing(self, request: web.Request) -> web.StreamResponse:
@@ -118,6 +149,7 @@ class MemoryCalls:
         if wanted.everything == bool(wanted.project):
             message = "Say either a project or that everything is to be forgotten."
             raise WireError(message, status=400, kind="invalid_request", param="project")
+        noting(request, "everything" if wanted.everything else f"project {wanted.project}")
         gone, replies = await self._forgetting(lambda store: desk.forget(store, wanted.project))
         return reply(Forgotten(forgotten=gone, replies=replies, copies=await self._copies()))
 

@@ -22,12 +22,32 @@ class ModelCalls:
         """Every call; those with a path behind the name come first, since the name takes what it can."""
         return [
             Call("GET", "/v1/admin/models", self.listing, answer=LocalModelList),
-            Call("POST", f"{_ONE}/pull", self.pull, answer=LocalModelList, status=202),
-            Call("DELETE", f"{_ONE}/pull", self.cancel_pull, answer=LocalModelList),
-            Call("POST", f"{_ONE}/load", self.load, body=LoadRequest, answer=LocalModelList),
-            Call("POST", f"{_ONE}/unload", self.unload, answer=LocalModelList),
+            Call(
+                "POST",
+                f"{_ONE}/pull",
+                self.pull,
+                answer=LocalModelList,
+                status=202,
+                changes="model pull begun",
+            ),
+            Call(
+                "DELETE",
+                f"{_ONE}/pull",
+                self.cancel_pull,
+                answer=LocalModelList,
+                changes="model pull stopped",
+            ),
+            Call(
+                "POST",
+                f"{_ONE}/load",
+                self.load,
+                body=LoadRequest,
+                answer=LocalModelList,
+                changes="model loaded",
+            ),
+            Call("POST", f"{_ONE}/unload", self.unload, answer=LocalModelList, changes="model unloaded"),
             Call("GET", f"{_ONE}/show", self.show, answer=ModelFacts),
-            Call("DELETE", _ONE, self.remove, answer=LocalModelList),
+            Call("DELETE", _ONE, self.remove, answer=LocalModelList, changes="model deleted"),
         ]
 
     async def listing(self, request: web.Request) -> web.StreamResponse:

@@ -9,13 +9,14 @@ import msgspec
 from aiohttp import web
 
 from lynkr_desktop.engine.embedding import EmbeddingFlow
-from lynkr_desktop.engine.endpoints.control import AddRoute, Handler
+from lynkr_desktop.engine.endpoints.control import CALLER, AddRoute, Handler
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.flow import Flow
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.providers.base import ModelInfo
 from lynkr_desktop.engine.providers.ollama import OllamaProvider
 from lynkr_desktop.engine.routing.router import AUTO
+from lynkr_desktop.engine.security.caller import ADMIN, EVERYONE
 from lynkr_desktop.engine.wire.errors import InvalidRequest, WireError
 from lynkr_desktop.engine.wire.fields import Fields, decode_object, encode_json
 from lynkr_desktop.engine.wire.ollama import (
@@ -24,6 +25,7 @@ from lynkr_desktop.engine.wire.ollama import (
     OllamaEmbeddingsClient,
     OllamaGenerateClient,
 )
+from lynkr_desktop.protocol.access import Role
 
 Json = dict[str, Any]
 
@@ -59,8 +61,8 @@ class OllamaPaths:
             add(method, "/api/tags", self._guarded(self.tags))
             add(method, "/api/ps", self._guarded(self.loaded))
         add("POST", "/api/show", self._guarded(self.show))
-        add("POST", "/api/pull", self._guarded(self.pull))
-        add("DELETE", "/api/delete", self._guarded(self.delete))
+        add("POST", "/api/pull", self._guarded(self.pull, ADMIN))
+        add("DELETE", "/api/delete", self._guarded(self.delete, ADMIN))
         for path in _NOT_SERVED:
             add("*", path, self._guarded(_not_served))
 
@@ -73,9 +75,11 @@ class OllamaPaths:
 
         return handle
 
-    def _guarded(self, handler: Handler) -> Handler:
+    def _guarded(self, handler: Handler, roles: frozenset[Role] = EVERYONE) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            self._engine.snapshot.guard.check(request)
+            guard = self._engine.snapshot.guard
+            caller = request[CALLER] = guard.check(request)
+            guard.permit(caller, roles)
             return await handler(request)
 
         return self._served(handle)
@@ -182,6 +186,7 @@ class OllamaPaths:
     async def pull(self, request: web.Request) -> web.StreamResponse:
         """POST /api/pull: Ollama fetches the model; its progress goes back as it comes."""
         provider, model, fields = await self._manage(request)
+        await self._audit(request, "model pull begun", f"{provider.name}/{model}")
         streamed = fields.boolean("stream") is not False
         self._engine.egress.check_fetch(model)
         progress = provider.library.pull(model)
@@ -212,8 +217,12 @@ class OllamaPaths:
         """DELETE /api/delete."""
         provider, model, _ = await self._manage(request)
         await provider.library.delete(model)
+        await self._audit(request, "model deleted", f"{provider.name}/{model}")
         provider.catalog.forget()
         return web.Response()
+
+    async def _audit(self, request: web.Request, what: str, detail: str) -> None:
+        await self._engine.audit.noted(request[CALLER].known_as, what, detail)
 
     async def _manage(self, request: web.Request) -> tuple[OllamaProvider, str, Fields]:
         """The server and the model that a request is about."""

@@ -15,7 +15,7 @@ from lynkr_desktop.engine.config.options import (
     revision,
     templates,
 )
-from lynkr_desktop.engine.endpoints.control import Call, decoded, reply
+from lynkr_desktop.engine.endpoints.control import Call, decoded, noting, reply
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.options import OptionList, OptionPatch
@@ -33,7 +33,7 @@ class OptionCalls:
         path = "/v1/admin/options"
         return [
             Call("GET", path, self.listing, answer=OptionList),
-            Call("PATCH", path, self.patch, body=OptionPatch, answer=OptionList),
+            Call("PATCH", path, self.patch, body=OptionPatch, answer=OptionList, changes="options changed"),
         ]
 
     async def listing(self, request: web.Request) -> web.StreamResponse:
@@ -43,6 +43,7 @@ class OptionCalls:
     async def patch(self, request: web.Request) -> web.StreamResponse:
         """Changes options: all are checked together, saved with the file's comments kept, and loaded."""
         wanted = await decoded(request, OptionPatch)
+        noting(request, ", ".join(sorted(wanted.values)))
         async with self._saving:
             path = self._engine.paths.config
             try:

@@ -9,6 +9,7 @@ from aiohttp import web
 from lynkr_desktop.engine.endpoints.control import Call, reply
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.prompts import changes_of
+from lynkr_desktop.engine.security.caller import ADMIN
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.optimization import PromptView
 
@@ -21,7 +22,7 @@ class PromptCalls:
 
     def calls(self) -> list[Call]:
         """Every call."""
-        return [Call("GET", "/v1/admin/requests/{id}/prompt", self.prompt, answer=PromptView)]
+        return [Call("GET", "/v1/admin/requests/{id}/prompt", self.prompt, answer=PromptView, roles=ADMIN)]
 
     async def prompt(self, request: web.Request) -> web.StreamResponse:
         """What the stages did to a prompt, and every place that went to the model otherwise than it came."""

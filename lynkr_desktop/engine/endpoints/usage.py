@@ -8,8 +8,9 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from lynkr_desktop.engine.endpoints.control import Call, reply
+from lynkr_desktop.engine.endpoints.control import CALLER, Call, reply
 from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.security.caller import EVERYONE
 from lynkr_desktop.engine.telemetry import check, export
 from lynkr_desktop.engine.telemetry.database import RecordsError
 from lynkr_desktop.engine.telemetry.export import ExportFormat
@@ -46,6 +47,7 @@ class UsageCalls:
                     "by": ", ".join(get_args(UsageGroup)),
                     **_ENDS,
                 },
+                roles=EVERYONE,
             ),
             Call(
                 "GET",
@@ -55,7 +57,7 @@ class UsageCalls:
                 query={
                     "format": f"{', '.join(get_args(ExportFormat))}; csv if left out",
                     **_ENDS,
-                    "titles": "false: without the beginnings of what people asked",
+                    "titles": "false: without the beginnings of what people asked, as viewers get it",
                 },
             ),
             Call("GET", f"{_USAGE}/check", self.check, answer=UsageCheck),
@@ -64,12 +66,13 @@ class UsageCalls:
     async def usage(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/usage: sums of requests, tokens, costs, and percentiles, over a range, in groups."""
         by = cast("UsageGroup", _choice(request, "by", "tier", UsageGroup))
-        return reply(await self._engine.records.usage(_span(request), by))
+        return reply(await self._engine.records.usage(_span(request), by, request[CALLER].only))
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/usage/export: the records of a range with decisions and outcomes, oldest first."""
         format_ = cast("ExportFormat", _choice(request, "format", "csv", ExportFormat))
         titles = request.query.get("titles", "true").lower() not in ("0", "false")
+        titles = titles and request[CALLER].role == "admin"
         made = export.Export(_ends(request), format_, titles=titles)
         records = self._engine.records
         # The first piece is there before the head goes out, so that what cannot be read has a status.

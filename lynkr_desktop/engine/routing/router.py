@@ -30,6 +30,7 @@ from lynkr_desktop.protocol.tiers import TIERS, Tier
 AUTO = "auto-route"
 
 _NO_ARM: ExperimentArm = ""
+_ALL: frozenset[Tier] = frozenset()
 
 
 class Asking(NamedTuple):
@@ -41,12 +42,14 @@ class Asking(NamedTuple):
             `x-lynkr-workspace` a folder.
         session: the client's own name for the conversation, empty where it gives none.
         id: of the request; empty where nothing is asked in earnest: then nothing is remembered of it.
+        tiers: that the caller's access key may use; empty for all.
     """
 
     request: Request
     headers: Mapping[str, str] = MappingProxyType({})
     session: str = ""
     id: str = ""
+    tiers: frozenset[Tier] = _ALL
 
 
 class _Plan(NamedTuple):
@@ -93,38 +96,61 @@ class Router:
         """The profile in force: the one that a person chose, if it is there, else the configured one."""
         return self._profiles.get(self.switches.profile) or self._profiles[self.options.profile]
 
-    def enabled(self, tier: Tier, profile: Profile | None = None) -> bool:
-        """Whether the tier takes requests, under the profile in force or another."""
+    def enabled(self, tier: Tier, profile: Profile | None = None, only: frozenset[Tier] = _ALL) -> bool:
+        """Whether the tier takes requests, under the profile in force or another.
+
+        Args:
+            tier: in question.
+            profile: None for the one in force.
+            only: the tiers that the caller may use; empty for all.
+        """
         options = self.options.tiers.get(tier)
         if options is None or not self.switches.tiers.get(tier, options.enabled):
             return False
         tiers = (profile or self.profile).tiers
-        return not tiers or tier in tiers
+        return (not tiers or tier in tiers) and (not only or tier in only)
 
     def decide(self, asking: Asking) -> Decision:
         """Decides for a request. Takes a few milliseconds at most, and waits for nothing.
 
         Raises:
-            WireError: 400 for a tier or profile that does not exist, 503 when every tier is switched off.
+            WireError: 400 for a tier or profile that does not exist, 403 for a model that the caller may not
+                use, 503 when every tier is switched off.
         """
         model = asking.request.model
         profile = self.profile_for(asking.headers)
         pinned = asking.headers.get("x-lynkr-tier", "")
         if pinned or model.startswith("tier:"):
             asked = _tier(pinned or model.removeprefix("tier:"))
-            return self._from(asked, f"the client asked for tier {asked}", profile, pinned=asked)
+            why = f"the client asked for tier {asked}"
+            return self._from(asked, why, profile, pinned=asked, only=asking.tiers)
         if (target := self.concrete(model)) is not None:
-            return self.named(target, asking.headers)
+            return self.named(target, asking.headers, asking.tiers)
         return self._by_score(asking, profile)
 
-    def named(self, target: Target, headers: Mapping[str, str]) -> Decision:
+    def named(self, target: Target, headers: Mapping[str, str], only: frozenset[Tier] = _ALL) -> Decision:
         """The decision for a model that the client named itself. Raises `WireError` as `decide`."""
         tiers = self.options.tiers
+        if only and not self._stands_in(target, only):
+            names = ", ".join(tier for tier in TIERS if tier in only)
+            raise WireError(
+                f"This access key may use the models of the tiers {names}, and {target.name} is none of "
+                f"them. Ask for one that is, or for {AUTO}.",
+                status=403,
+                kind="permission",
+                param="model",
+            )
         wanted = next(
             (tier for tier in TIERS if tier in tiers and target.name in tiers[tier].providers), None
         )
         reason = f"the client asked for {target.name}"
         return Decision(None, ((target,),), reason, self.profile_for(headers), wanted=wanted)
+
+    def _stands_in(self, target: Target, only: frozenset[Tier]) -> bool:
+        """Whether a model is one of these tiers; `auto` stands for every model of its provider."""
+        names = {target.name, f"{target.provider}/auto"}
+        tiers = self.options.tiers
+        return any(not names.isdisjoint(tiers[tier].providers) for tier in only if tier in tiers)
 
     def profile_for(self, headers: Mapping[str, str]) -> Profile:
         """The profile of a request, which `x-lynkr-profile` may name. Raises `WireError` 400."""
@@ -148,7 +174,7 @@ class Router:
         side = side_request(request)
         ask = read_ask(request)
         if side is not None:
-            return self._from(side.tier, side.why, profile, Grounds(ask=ask, side=side))
+            return self._from(side.tier, side.why, profile, Grounds(ask=ask, side=side), only=asking.tiers)
         workspace, touched = self._touched(asking, ask)
         measured = score(ask, touched)
         scored = self._tier_of(measured.value)
@@ -157,7 +183,9 @@ class Router:
         taken, propensity, arm, sticky = scored, 1.0, _NO_ARM, ""
         if options.experiment.share:
             limits = [
-                (tier, options.tiers[tier].max_complexity) for tier in TIERS if self.enabled(tier, profile)
+                (tier, options.tiers[tier].max_complexity)
+                for tier in TIERS
+                if self.enabled(tier, profile, asking.tiers)
             ]
             key = asking.session or ask.first or asking.id
             drawn = draw(measured.value, limits, options.experiment.share, options.experiment.margin, key)
@@ -180,7 +208,7 @@ class Router:
             propensity=propensity,
             arm=arm,
         )
-        return self._from(taken, reason, profile, grounds)
+        return self._from(taken, reason, profile, grounds, only=asking.tiers)
 
     def _touched(self, asking: Asking, ask: Ask) -> tuple[str, Touched | None]:
         """The workspace of a request, and the code of it that the request names."""
@@ -209,29 +237,39 @@ class Router:
         profile: Profile,
         grounds: Grounds | None = None,
         pinned: Tier | None = None,
+        only: frozenset[Tier] = _ALL,
     ) -> Decision:
-        plan = self._plan(wanted, profile)
+        plan = self._plan(wanted, profile, only)
         if plan.tier is None:
+            if only:
+                raise WireError(
+                    f"None of the tiers that this access key may use ({', '.join(sorted(only))}) takes "
+                    "requests now: they are switched off, not configured, or not in the profile.",
+                    status=403,
+                    kind="permission",
+                )
             raise WireError(
                 "Every tier is switched off. Switch one on in the tray menu.", status=503, kind="unavailable"
             )
         if plan.tier is not wanted:
-            why = f"{why}; {wanted} is {self._why_not(wanted, profile)}, so {plan.tier}"
+            why = f"{why}; {wanted} is {self._why_not(wanted, profile, only)}, so {plan.tier}"
         return Decision(plan.tier, plan.steps, why, profile, grounds, pinned)
 
-    def _why_not(self, tier: Tier, profile: Profile) -> str:
+    def _why_not(self, tier: Tier, profile: Profile, only: frozenset[Tier]) -> str:
         if tier not in self.options.tiers:
             return "not configured"
         if profile.tiers and tier not in profile.tiers:
             return f"not in the profile {profile.name}"
+        if only and tier not in only:
+            return "not open to this access key"
         return "switched off"
 
-    def _plan(self, wanted: Tier, profile: Profile) -> _Plan:
+    def _plan(self, wanted: Tier, profile: Profile, only: frozenset[Tier]) -> _Plan:
         """The tiers in their order with their models; few plans exist, so they are kept."""
-        key = (wanted, profile.name, *self.switches.tiers.items())
+        key = (wanted, profile.name, only, *self.switches.tiers.items())
         if (known := self._plans.get(key)) is not None:
             return known
-        order = self._order(wanted, profile)
+        order = self._order(wanted, profile, only)
         seen: set[str] = set()
         steps: list[tuple[Target, ...]] = []
         for tier in order:
@@ -243,14 +281,14 @@ class Router:
         plan = self._plans[key] = _Plan(order[0] if order else None, tuple(steps))
         return plan
 
-    def _order(self, wanted: Tier, profile: Profile) -> tuple[Tier, ...]:
+    def _order(self, wanted: Tier, profile: Profile, only: frozenset[Tier]) -> tuple[Tier, ...]:
         """The enabled tiers: the wanted one, then up, then down; a switched-off one leans as configured."""
         rank = wanted.rank
         up, down = TIERS[rank + 1 :], tuple(reversed(TIERS[:rank]))
         lean: Sequence[Tier] = up + down
-        if not self.enabled(wanted, profile) and self.options.disabled_tier == "down":
+        if not self.enabled(wanted, profile, only) and self.options.disabled_tier == "down":
             lean = down + up
-        return tuple(tier for tier in (wanted, *lean) if self.enabled(tier, profile))
+        return tuple(tier for tier in (wanted, *lean) if self.enabled(tier, profile, only))
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ is made under a lock, on the file as it is then, so that two at once cannot undo
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
 import math
@@ -28,6 +27,7 @@ from msgspec.structs import replace
 
 from lynkr_desktop.engine.security.caller import MACHINE, Caller, DailyBudget
 from lynkr_desktop.engine.security.private_file import read_private, write_private
+from lynkr_desktop.engine.security.token import digest
 from lynkr_desktop.protocol.access import AccessAdd, AccessKeyInfo, AccessList, NewAccessKey, Role
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
@@ -100,11 +100,6 @@ _NOBODY = Holder(secrets.token_bytes(32), Caller("nobody", "viewer"), 0.0)
 """Compared with where no key has that hash, so that both ways take the same work."""
 
 
-def digest(secret: str) -> bytes:
-    """The SHA-256 of a token or key; of any text."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
 class AccessKeys:
     """The access keys of one home.
 
@@ -139,9 +134,13 @@ class AccessKeys:
         holder = self._holders.get(hashed, _NOBODY)
         return holder if hmac.compare_digest(hashed, holder.digest) else None
 
-    def used(self, name: str) -> None:
-        """Notes that a key was used now."""
-        self._used[name] = self._clock()
+    def counts(self, holder: Holder) -> bool:
+        """Whether a key has not expired; that is noted as its use."""
+        now = self._clock()
+        if now >= holder.expires:
+            return False
+        self._used[holder.caller.name] = now
+        return True
 
     # ------------------------------------------------------------ the file
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import logging
 import os
 import re
 import secrets
 import stat
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from lynkr_desktop.paths import Paths
@@ -60,19 +58,9 @@ def read_token(path: Path) -> str | None:
         return None
 
 
-def same_token(given: str, expected: str) -> bool:
-    """Compares in constant time. Any text may be given; nothing equals an empty token.
-
-    Digests are compared, which are all of one length: of others, the time would tell whether lengths agree.
-    """
-    return bool(expected) and hmac.compare_digest(_digest(given), _expected_digest(expected))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-_expected_digest = lru_cache(16)(_digest)
+def digest(secret: str) -> bytes:
+    """The SHA-256 of any text: of tokens and keys only these are compared, which are all of one length."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _kept(path: Path) -> str | None:

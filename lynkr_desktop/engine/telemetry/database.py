@@ -158,6 +158,23 @@ _MIGRATIONS = (
         PRIMARY KEY (slot, session)
     ) WITHOUT ROWID;
     """,
+    # Which access key a request came with. What is there came with the machine's own token.
+    f"""
+    ALTER TABLE requests ADD COLUMN key TEXT NOT NULL DEFAULT '';
+    CREATE INDEX requests_key ON requests (key, at) WHERE key <> '';
+    DROP TABLE IF EXISTS usage_keys;
+    CREATE TABLE usage_keys (
+        slot INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        {_SUMS_6},
+        PRIMARY KEY (slot, key)
+    ) WITHOUT ROWID;
+    INSERT INTO usage_keys
+        SELECT slot, '', TOTAL(requests), TOTAL(errors), TOTAL(input_tokens), TOTAL(cached_tokens),
+            TOTAL(output_tokens), TOTAL(saved_tokens), TOTAL(cost), TOTAL(unpriced), TOTAL(warnings),
+            COALESCE(group_concat(latency, ''), ''), COALESCE(group_concat(first_token, ''), '')
+        FROM usage_models GROUP BY slot;
+    """,
 )
 """Script n brings a file of version n to version n + 1. Append only."""
 

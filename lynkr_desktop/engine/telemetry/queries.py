@@ -22,12 +22,25 @@ def counts_as_unpriced(row: RequestRow) -> bool:
     return row.cost is None and row.input_tokens + row.output_tokens > 0
 
 
-def recent(connection: sqlite3.Connection, limit: int, before: str | None = None) -> list[RequestRow]:
-    """The newest requests first; with `before`, those older than the one with that id."""
-    where, arguments = "", []
+def recent(
+    connection: sqlite3.Connection, limit: int, before: str | None = None, key: str | None = None
+) -> list[RequestRow]:
+    """The newest requests first.
+
+    Args:
+        connection: to the records.
+        limit: how many at most.
+        before: only those older than the one with this id.
+        key: only those that came with the access key of this name.
+    """
+    conditions, arguments = [], []
     if before is not None:
-        where = "WHERE (at, seq) < (SELECT at, seq FROM requests WHERE id = ? ORDER BY seq DESC LIMIT 1)"
+        conditions.append("(at, seq) < (SELECT at, seq FROM requests WHERE id = ? ORDER BY seq DESC LIMIT 1)")
         arguments.append(before)
+    if key is not None:
+        conditions.append("key <> '' AND key = ?")  # as the index has it
+        arguments.append(key)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = connection.execute(
         f"SELECT {', '.join(COLUMNS)} FROM requests {where} ORDER BY at DESC, seq DESC LIMIT ?",
         (*arguments, limit),

@@ -44,6 +44,7 @@ DIMENSIONS = {
     "usage_models": ("tier", "provider", "model"),
     "usage_clients": ("client",),
     "usage_sessions": ("session",),
+    "usage_keys": ("key",),
 }
 """The tables with what each tells apart beside the time. One for all would have nearly as many rows as there
 are requests."""

@@ -183,19 +183,19 @@ class Records:
         """Today's figures, from memory."""
         return self._today.today()
 
-    async def recent(self, limit: int, before: str | None = None) -> list[RequestRow]:
-        """The newest requests first; with `before`, those older than the one with that id."""
-        return await self.read(lambda connection: queries.recent(connection, limit, before))
+    async def recent(self, limit: int, before: str | None = None, key: str | None = None) -> list[RequestRow]:
+        """The newest requests first; see `queries.recent`."""
+        return await self.read(lambda connection: queries.recent(connection, limit, before, key))
 
     async def get(self, request_id: str) -> RequestRow | None:
         """The request with that id."""
         return await self.read(lambda connection: queries.get(connection, request_id))
 
-    async def usage(self, span: Span | UsageRange, by: UsageGroup) -> UsageReport:
-        """Sums and percentiles over a range, whole and by group."""
+    async def usage(self, span: Span | UsageRange, by: UsageGroup, key: str | None = None) -> UsageReport:
+        """Sums and percentiles over a range, whole and by group; of one access key, where `key` names one."""
         now = self._clock()
         found = named(span, now) if isinstance(span, str) else span
-        return await self.read(lambda connection: usage.report(connection, found, by, now))
+        return await self.read(lambda connection: usage.report(connection, found, by, now, key))
 
     async def decisions(
         self, limit: int, before: str | None = None, *, misrouted: bool = False

@@ -20,7 +20,7 @@ from lynkr_desktop.engine.telemetry.spans import Span, start_of_day
 from lynkr_desktop.protocol.control import UsageTotals
 from lynkr_desktop.protocol.usage import Percentiles, UsageReport, UsageRow
 
-UsageGroup = Literal["tier", "provider", "model", "client", "session", "day", "hour"]
+UsageGroup = Literal["tier", "provider", "model", "client", "session", "key", "day", "hour"]
 GROUPS: tuple[UsageGroup, ...] = get_args(UsageGroup)
 
 MOST_EXACT = 20_000
@@ -39,10 +39,13 @@ _KEYS: dict[UsageGroup, str] = {
     "model": "CASE provider WHEN '' THEN model ELSE provider || '/' || model END",
     "client": "client",
     "session": "session",
+    "key": "key",
     "day": "COALESCE(date(at, 'unixepoch', 'localtime'), '')",
     "hour": "COALESCE(strftime('%Y-%m-%d %H:00', at, 'unixepoch', 'localtime'), '')",
 }
 _PERCENTS = (50, 95, 99)
+_OWN = "key <> '' AND key = ? AND at >= ? AND at < ?"
+"""The requests of one access key, as the index over them has it."""
 
 Sums = tuple[float, ...]
 """In the order of `rollup.SUMS`."""
@@ -71,28 +74,41 @@ class _Groups(NamedTuple):
 
 
 class _Bounds(NamedTuple):
-    """Where the slots of a span begin and end, and the rest before and after them."""
+    """Where the slots of a span begin and end, and the rest before and after them.
+
+    `key` is the name of the access key whose requests alone are meant; those are counted one by one.
+    """
 
     since: float
     first: float
     last: float
     until: float
+    key: str | None = None
 
 
-def report(connection: sqlite3.Connection, span: Span, by: UsageGroup, now: float) -> UsageReport:
+def report(
+    connection: sqlite3.Connection, span: Span, by: UsageGroup, now: float, key: str | None = None
+) -> UsageReport:
     """Sums and percentiles over a range, whole and by group.
+
+    Args:
+        connection: to the records.
+        span: the range.
+        by: what the rows are grouped by.
+        now: in Unix seconds.
+        key: only requests that came with the access key of this name.
 
     Raises:
         sqlite3.Error: the records cannot be read.
     """
-    bounds = _bounds(span, now)
+    bounds = _bounds(span, now, key)
     with _one_state(connection):
         tiers = _sums(connection, bounds, "tier")
         groups = tiers if by == "tier" else _sums(connection, bounds, by)
         whole = _added(tiers.sums.values())
-        exact = whole[0] <= MOST_EXACT
+        exact = whole[0] <= MOST_EXACT or key is not None
         durations = (_exact if exact else _approximate)(connection, bounds, by, groups)
-        hours = _hours(connection, date.fromtimestamp(min(span.until, now)), now).hours
+        hours = _hours(connection, date.fromtimestamp(min(span.until, now)), now, key).hours
     latency, first_token = durations.whole
     return UsageReport(
         range=span.name,
@@ -123,24 +139,34 @@ def day(connection: sqlite3.Connection, which: date, now: float) -> Day:
 # ---------------------------------------------------------------- sums
 
 
-def _bounds(span: Span, now: float) -> _Bounds:
+def _bounds(span: Span, now: float, key: str | None = None) -> _Bounds:
     since, until = span.since, span.until
     if until >= now:
         # What is recorded has begun by now, so that the slot of this moment can be taken whole.
         until = max(until, rollup.slot_of(now) + rollup.SLOT)
+    if key is not None:
+        return _Bounds(since, until, until, until, key)
     first = -rollup.slot_of(-since)
     last = rollup.slot_of(until)
     return _Bounds(since, first, last, until) if first < last else _Bounds(since, until, until, until)
 
 
 def _table(by: UsageGroup) -> str:
-    return {"client": "usage_clients", "session": "usage_sessions"}.get(by, "usage_models")
+    tables: dict[UsageGroup, str] = {
+        "client": "usage_clients",
+        "session": "usage_sessions",
+        "key": "usage_keys",
+    }
+    return tables.get(by, "usage_models")
 
 
 def _within(bounds: _Bounds, table: str, columns: tuple[str, ...]) -> tuple[str, tuple[float | str, ...]]:
     """A subquery that has `at`, the dimensions of a table and `columns` for all of a span."""
     dimensions = rollup.DIMENSIONS[table]
     named = ", ".join((*dimensions, *columns))
+    if bounds.key is not None:
+        own = f"SELECT at, {rollup.of_requests(dimensions, columns)} FROM requests WHERE {_OWN}"
+        return f"({own})", (bounds.key, bounds.since, bounds.until)
     rest = f"SELECT at, {rollup.of_requests(dimensions, columns)} FROM requests WHERE at >= ? AND at < ?"
     query = f"(SELECT slot AS at, {named} FROM {table} WHERE slot >= ? AND slot < ? UNION ALL {rest}"
     if bounds.last == bounds.until:
@@ -167,9 +193,9 @@ def _sums(connection: sqlite3.Connection, bounds: _Bounds, by: UsageGroup) -> _G
     return _Groups({row[0]: row[1:-1] for row in rows}, rows[0][-1] if rows else 0)
 
 
-def _hours(connection: sqlite3.Connection, which: date, now: float) -> Day:
+def _hours(connection: sqlite3.Connection, which: date, now: float, key: str | None = None) -> Day:
     span = Span(start_of_day(which), start_of_day(which + timedelta(days=1)))
-    source, arguments = _within(_bounds(span, now), "usage_models", rollup.SUMS)
+    source, arguments = _within(_bounds(span, now, key), "usage_models", rollup.SUMS)
     rows = connection.execute(
         f"SELECT {_HOUR_OF_DAY}, tier, {rollup.TOTALS} FROM {source} GROUP BY 1, 2", arguments
     )
@@ -211,10 +237,14 @@ class _Durations(NamedTuple):
 def _exact(connection: sqlite3.Connection, bounds: _Bounds, by: UsageGroup, groups: _Groups) -> _Durations:
     """By reading the durations one by one."""
     named = rollup.of_requests(rollup.DIMENSIONS[_table(by)], ())
+    where = "at >= ? AND at < ?"
+    arguments: tuple[str | float, ...] = (bounds.since, bounds.until)
+    if bounds.key is not None:
+        where, arguments = _OWN, (bounds.key, *arguments)
     rows = connection.execute(
         f"SELECT {_KEYS[by]}, latency_ms, ttft_ms FROM "
-        f"(SELECT at, {named}, latency_ms, ttft_ms FROM requests WHERE at >= ? AND at < ?)",
-        (bounds.since, bounds.until),
+        f"(SELECT at, {named}, latency_ms, ttft_ms FROM requests WHERE {where})",
+        arguments,
     ).fetchall()
     of: defaultdict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for key, latency, first_token in rows:

@@ -1,0 +1,118 @@
+"""The control API's calls for access keys: list, add, rotate, remove. A key comes out once: when made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from lynkr_desktop.engine.endpoints.control import CALLER, Call, decoded, noting, reply
+from lynkr_desktop.engine.engine import Engine
+from lynkr_desktop.engine.security.access import AccessFault, AccessTaken, BadAccess, NoSuchAccess
+from lynkr_desktop.engine.security.caller import ADMIN, EVERYONE
+from lynkr_desktop.engine.wire.errors import WireError
+from lynkr_desktop.protocol.access import (
+    AccessAdd,
+    AccessKeyInfo,
+    AccessList,
+    AccessRotate,
+    NewAccessKey,
+    OwnAccess,
+)
+from lynkr_desktop.protocol.tiers import TIERS
+
+_ACCESS = "/v1/admin/access"
+
+
+class AccessCalls:
+    """The handlers, one per call."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = engine.access
+
+    def calls(self) -> list[Call]:
+        """Every call; `self` comes before the names, which would take its place."""
+        one = f"{_ACCESS}/{{name}}"
+        return [
+            Call("GET", _ACCESS, self.listing, answer=AccessList, roles=ADMIN),
+            Call(
+                "POST",
+                _ACCESS,
+                self.add,
+                body=AccessAdd,
+                answer=NewAccessKey,
+                status=201,
+                changes="access key added",
+            ),
+            Call("GET", f"{_ACCESS}/self", self.own, answer=OwnAccess, roles=EVERYONE),
+            Call(
+                "POST",
+                f"{one}/rotate",
+                self.rotate,
+                body=AccessRotate,
+                answer=NewAccessKey,
+                changes="access key rotated",
+            ),
+            Call("DELETE", one, self.remove, answer=AccessKeyInfo, changes="access key removed"),
+        ]
+
+    async def listing(self, request: web.Request) -> web.StreamResponse:
+        """The access keys beside the machine's own token, without the keys."""
+        return reply(self._keys.listing())
+
+    async def own(self, request: web.Request) -> web.StreamResponse:
+        """What the key that this is asked with may do."""
+        caller = request[CALLER]
+        return reply(
+            OwnAccess(
+                name=caller.name,
+                role=caller.role,
+                tiers=tuple(tier for tier in TIERS if tier in caller.tiers),
+                tokens_per_day=caller.budget.tokens,
+                dollars_per_day=caller.budget.dollars,
+            )
+        )
+
+    async def add(self, request: web.Request) -> web.StreamResponse:
+        """Makes an access key and shows it, this once."""
+        wanted = await decoded(request, AccessAdd)
+        noting(request, f"{wanted.name[:40]}, {wanted.role}")
+        with _told():
+            made = await asyncio.to_thread(self._keys.add, wanted)
+        return _secret(made, 201)
+
+    async def rotate(self, request: web.Request) -> web.StreamResponse:
+        """Puts a new key in the place of one, shows it this once; the old one counts no more."""
+        wanted = await decoded(request, AccessRotate)
+        with _told():
+            made = await asyncio.to_thread(self._keys.rotate, request.match_info["name"], wanted.expires_in)
+        return _secret(made, 200)
+
+    async def remove(self, request: web.Request) -> web.StreamResponse:
+        """Removes an access key; the next request that brings it is refused."""
+        with _told():
+            return reply(await asyncio.to_thread(self._keys.remove, request.match_info["name"]))
+
+
+def _secret(made: NewAccessKey, status: int) -> web.Response:
+    response = reply(made, status)
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Gives what can go wrong with an access key its status."""
+    try:
+        yield
+    except NoSuchAccess as error:
+        raise WireError(str(error), status=404, kind="not_found") from error
+    except AccessTaken as error:
+        raise WireError(str(error), status=409, kind="conflict") from error
+    except BadAccess as error:
+        raise WireError(str(error), status=400, kind="invalid_request") from error
+    except AccessFault as error:
+        raise WireError(str(error), status=503, kind="unavailable") from error
