@@ -30,6 +30,7 @@ from lynkr_desktop.protocol.routing import (
     RouteExplanation,
     Threshold,
 )
+from lynkr_desktop.protocol.sessions import SessionAct, SessionPause
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 from lynkr_desktop.ui.engine_model import Remedy
 
@@ -87,6 +88,9 @@ class NoActions:
     def set_profile(self, name: str) -> None:
         """Nothing."""
 
+    def act_on_session(self, session: str, act: SessionAct) -> None:
+        """Nothing."""
+
     def pull_model(self, model_id: str) -> None:
         """Nothing."""
 
@@ -104,6 +108,19 @@ class NoActions:
 
     def quit(self) -> None:
         """Nothing."""
+
+
+def paused_session() -> SessionPause:
+    """A session that the loop guard paused."""
+    return SessionPause(
+        id="3f0d2c1e-58b7-4f6a-9d3e-7a1b2c4d5e6f",
+        client="Claude Code",
+        title="Make the payment tests pass again",
+        cause="failed_actions",
+        detail="15 actions failed in a row",
+        action="Bash npm test -- payments",
+        since=time.time() - 40,
+    )
 
 
 def status(config: Path) -> EngineStatus:

@@ -65,6 +65,7 @@ def main(argv: list[str]) -> int:
 
 def draw(out: Path, suffix: str) -> None:
     """Draws at the scale of this process."""
+    import msgspec
     from PySide6.QtCore import QSettings
     from PySide6.QtGui import QFont, QFontDatabase
     from PySide6.QtWidgets import QApplication
@@ -118,7 +119,12 @@ def draw(out: Path, suffix: str) -> None:
         shoot("routing-large", "routing", _LARGE)
         shoot("routing-small", "routing", Size.WINDOW_MIN)
         usual = demo.status(paths.config)
-        for shown, name in ((demo.secure(usual), "secure"), (usual, "overview")):
+        waiting = msgspec.structs.replace(usual, sessions_paused=(demo.paused_session(),))
+        for shown, name in (
+            (demo.secure(usual), "secure"),
+            (waiting, "session-paused"),
+            (usual, "overview"),
+        ):
             model.set_status(shown)
             model.changed.emit()
             shoot(name, "overview")

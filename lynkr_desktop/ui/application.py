@@ -20,6 +20,7 @@ from lynkr_desktop.ui.signals import UnixSignals
 from lynkr_desktop.ui.theme.theme import theme
 
 if TYPE_CHECKING:
+    from lynkr_desktop.protocol.sessions import SessionPause
     from lynkr_desktop.ui.window.main_window import MainWindow
 
 _TOLD_HIDING = "told/closing-hides"
@@ -124,6 +125,7 @@ class Desktop(QObject):
         menu.routing_requested.connect(self.show_routing)
         menu.logs_requested.connect(self.show_logs)
         self._model.notice.connect(self._notice)
+        self._model.session_paused.connect(self._session_paused)
         instance.show_requested.connect(self.show_overview)
         app.quit_requested.connect(self._controller.quit)
         self._signals = UnixSignals(self._controller.quit, self)
@@ -203,6 +205,13 @@ class Desktop(QObject):
     def _notice(self, text: str) -> None:
         if self._window is None or not self._window.isVisible():
             self._tray.say(self.tr("Lynkr"), text)
+
+    def _session_paused(self, session: SessionPause) -> None:
+        """Says it beside the icon, unless a person sees the window that says it."""
+        if self._window is None or not self._window.isActiveWindow():
+            from lynkr_desktop.ui import session_words
+
+            self._tray.say(session_words.headline(session), session_words.explained(session))
 
     def _first_time(self, key: str) -> bool:
         if self._settings.contains(key):

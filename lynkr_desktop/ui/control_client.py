@@ -33,6 +33,7 @@ from lynkr_desktop.protocol.routing import (
     MarkRequest,
     RouteExplanation,
 )
+from lynkr_desktop.protocol.sessions import SessionAct, SessionPause, SessionRow
 from lynkr_desktop.protocol.tiers import Tier
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,21 @@ class ControlClient:
     async def reload(self) -> None:
         """Reads the configuration file again."""
         await self._send("POST", "/reload")
+
+    async def act_on_session(self, session: str, act: SessionAct) -> SessionPause:
+        """Pauses, resumes, resets or ends a session of an agent; what it is then."""
+        path = f"/sessions/{quote(session, safe='')}/{act}"
+        row = await self._ask("POST", path, SessionRow)
+        return SessionPause(
+            id=row.id,
+            client=row.client,
+            title=row.title,
+            state=row.state,
+            cause=row.cause,
+            detail=row.detail,
+            action=row.action,
+            since=row.since or 0.0,
+        )
 
     async def pull_model(self, model_id: str) -> None:
         """Starts or resumes a download."""

@@ -16,8 +16,10 @@ from PySide6.QtCore import QObject, Signal
 
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.events import EngineEvent, RequestFinished, StatusEvent
+from lynkr_desktop.protocol.sessions import SessionAct
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.tasks import Tasks
+from lynkr_desktop.ui import session_words
 from lynkr_desktop.ui.control_client import ControlClient, ControlFailure, read_token
 from lynkr_desktop.ui.engine_model import KEPT_REQUESTS, EngineModel, Phase, Problem, Remedy
 from lynkr_desktop.ui.engine_process import EngineHandle, StartFailure
@@ -58,6 +60,9 @@ class Actions(Protocol):
 
     def set_profile(self, name: str) -> None:
         """Puts another routing profile into force."""
+
+    def act_on_session(self, session: str, act: SessionAct) -> None:
+        """Resumes a paused session of an agent, lets it start over, or ends it."""
 
     def pull_model(self, model_id: str) -> None:
         """Downloads a local model."""
@@ -162,6 +167,17 @@ class Controller(QObject):
     def set_profile(self, name: str) -> None:
         """Puts another routing profile into force."""
         self._ask("profile", lambda client: client.set_profile(name))
+
+    def act_on_session(self, session: str, act: SessionAct) -> None:
+        """Resumes a paused session of an agent, lets it start over, or ends it."""
+
+        async def tell(client: ControlClient) -> None:
+            after = await client.act_on_session(session, act)
+            self._model.session_changed(after)
+            if told := session_words.done(after):
+                self._model.notice.emit(told)
+
+        self._ask(f"{act} a session", tell)
 
     def pull_model(self, model_id: str) -> None:
         """Downloads a local model."""

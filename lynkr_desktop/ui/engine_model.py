@@ -16,8 +16,10 @@ from lynkr_desktop.protocol.events import (
     ModelPull,
     RequestFinished,
     RequestStarted,
+    SessionChanged,
     StatusEvent,
 )
+from lynkr_desktop.protocol.sessions import SessionPause
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui.routing.routing_model import RoutingModel
 from lynkr_desktop.ui.theme.tokens import Motion
@@ -72,10 +74,12 @@ class EngineModel(QObject):
     Signals:
         changed: something that a view shows may be different.
         notice: one sentence that a person should see now.
+        session_paused: a `SessionPause`: the loop guard paused a session, and a person should know.
     """
 
     changed = Signal()
     notice = Signal(str)
+    session_paused = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -169,7 +173,20 @@ class EngineModel(QObject):
                 self._replace_model(event.model)
             case ConfigReloaded():
                 self._config_reloaded(event)
+            case SessionChanged():
+                self.session_changed(event.session)
+                if event.session.state == "paused" and event.session.cause != "person":
+                    self.session_paused.emit(event.session)
         self._touch()
+
+    def session_changed(self, session: SessionPause) -> None:
+        """A session was paused, resumed or ended: shown at once, the status that follows says the same."""
+        if self.status is None:
+            return
+        others = [known for known in self.status.sessions_paused if known.id != session.id]
+        stopped = others if session.state == "running" else [session, *others]
+        self.status = msgspec.structs.replace(self.status, sessions_paused=tuple(stopped))
+        self._touch(at_once=True)
 
     def forget_engine(self) -> None:
         """The engine is gone: what it said last stays visible only where it is history."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lynkr_desktop.protocol.routing import ExplainRequest, Mark
+from lynkr_desktop.protocol.sessions import SessionAct
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui.engine_model import Remedy
 
@@ -31,6 +32,9 @@ class Recorder:
 
     def set_profile(self, name: str) -> None:
         self.calls.append(("set_profile", name))
+
+    def act_on_session(self, session: str, act: SessionAct) -> None:
+        self.calls.append(("act_on_session", session, act))
 
     def pull_model(self, model_id: str) -> None:
         self.calls.append(("pull_model", model_id))

@@ -16,6 +16,7 @@ from lynkr_desktop.ui.routing.decision_words import indexing
 from lynkr_desktop.ui.state_words import phase_icon, phase_sentence, profile_sentence, tier_name
 from lynkr_desktop.ui.theme import icons
 from lynkr_desktop.ui.theme.theme import theme
+from lynkr_desktop.ui.tray.session_menu import SessionMenu
 from lynkr_desktop.ui.widgets.icons import role_color
 from lynkr_desktop.ui.widgets.painted_menu import PaintedMenu
 
@@ -43,6 +44,7 @@ class TrayMenu(QObject):
 
         self._state = self._add(self.menu, "", self.overview_requested.emit)
         self.menu.setDefaultAction(self._state)
+        self._sessions = SessionMenu(self.menu, model, actions)
         self._start = self._add(self.menu, "", self._start_or_stop)
         self._pause = self._build_pause()
         self._resume = self._add(self.menu, self.tr("&Resume"), actions.resume)
@@ -69,6 +71,7 @@ class TrayMenu(QObject):
         phase, status = model.phase, model.status
         running = phase in (Phase.RUNNING, Phase.PAUSED)
         _set_text(self._state, phase_sentence(model))
+        self._sessions.refresh()
         _set_text(self._start, self._start_word())
         self._pause.menuAction().setVisible(phase is not Phase.PAUSED)
         self._pause.menuAction().setEnabled(phase is Phase.RUNNING)
@@ -191,6 +194,7 @@ class TrayMenu(QObject):
         if self._model.phase is Phase.RUNNING and self._local_only:
             name = "approvals"
         self._state.setIcon(icons.icon(name, role_color(role)))
+        self._sessions.draw_icon()
         starts = self._model.startable
         self._start.setIcon(icons.icon("start" if starts else "stop", text))
         self._pause.setIcon(icons.icon("pause", text))

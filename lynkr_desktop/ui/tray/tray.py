@@ -94,6 +94,7 @@ class Tray(QObject):
         self._give_up.stop()
         self._icon = QSystemTrayIcon(self)
         self._icon.activated.connect(self._activated)
+        self._icon.messageClicked.connect(self.clicked)
         if self._menu is not None:
             self._icon.setContextMenu(self._menu.menu)
         self.refresh()

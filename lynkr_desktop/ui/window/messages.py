@@ -12,6 +12,7 @@ from lynkr_desktop.ui.engine_model import EngineModel, Phase, Remedy
 from lynkr_desktop.ui.theme.tokens import Motion, Space
 from lynkr_desktop.ui.widgets.banner import Banner
 from lynkr_desktop.ui.widgets.buttons import button
+from lynkr_desktop.ui.window.session_banners import SessionBanners
 
 
 class Messages(QWidget):
@@ -31,6 +32,7 @@ class Messages(QWidget):
         self._config.add_button(button(self.tr("&Read again"), actions.reload_config, dense=True))
         self._paused = Banner("state-paused", "muted")
         self._paused.add_button(button(self.tr("&Resume"), actions.resume, dense=True, primary=True))
+        self._sessions = SessionBanners(model, actions)
         self._no_model = Banner("download", "accent")
         self._download = button(self.tr("&Download"), self._pull_default, dense=True, primary=True)
         self._no_model.add_button(self._download)
@@ -44,7 +46,15 @@ class Messages(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(Space.M)
-        for banner in (self._problem, self._config, self._paused, self._no_model, self._notice):
+        self._all = (
+            self._problem,
+            self._config,
+            self._paused,
+            self._sessions,
+            self._no_model,
+            self._notice,
+        )
+        for banner in self._all:
             self._column.addWidget(banner)
         model.changed.connect(self.refresh)
         model.notice.connect(self.show_notice)
@@ -61,12 +71,12 @@ class Messages(QWidget):
         self._refresh_problem()
         self._refresh_config()
         self._refresh_paused()
+        self._sessions.refresh()
         self._refresh_no_model()
         self._refresh_visible()
 
     def _refresh_visible(self) -> None:
-        banners = (self._problem, self._config, self._paused, self._no_model, self._notice)
-        self.setVisible(any(not banner.isHidden() for banner in banners))
+        self.setVisible(any(not banner.isHidden() for banner in self._all))
 
     def _refresh_problem(self) -> None:
         problem = self._model.problem
