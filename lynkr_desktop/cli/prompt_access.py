@@ -9,6 +9,7 @@ from lynkr_desktop.cli.client import ControlFailure, connect
 from lynkr_desktop.engine.config.loader import ConfigError, load_config
 from lynkr_desktop.engine.telemetry import decisions, queries
 from lynkr_desktop.engine.telemetry.database import RecordsError, database_path, open_for_reading
+from lynkr_desktop.engine.telemetry.prompt_store import prompts_path, read_prompts
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.control import RequestList, RequestRow
 from lynkr_desktop.protocol.optimization import PromptView
@@ -38,15 +39,18 @@ def find_prompt(paths: Paths, request_id: str) -> tuple[RequestRow, PromptView]:
 def _from_file(paths: Paths, request_id: str) -> tuple[RequestRow, PromptView]:
     try:
         config = load_config(paths.config).config
-        with closing(open_for_reading(database_path(config.telemetry.storage, paths.home))) as connection:
+        records = database_path(config.telemetry.storage, paths.home)
+        with closing(open_for_reading(records)) as connection:
             if request_id == LAST:
                 row = _first(tuple(queries.recent(connection, 1)))
             else:
                 row = _first(tuple(filter(None, [queries.get(connection, request_id)])))
             decision = decisions.get(connection, row.id)
+        stored = read_prompts(prompts_path(records), (row.id,)).get(row.id)
     except (ConfigError, RecordsError) as error:
         raise ControlFailure(str(error)) from error
-    return row, PromptView(id=row.id, receipts=decision.receipts if decision is not None else ())
+    receipts = decision.receipts if decision is not None else ()
+    return row, PromptView(id=row.id, receipts=receipts) if stored is None else stored.view(row.id, receipts)
 
 
 def _first(rows: tuple[RequestRow, ...]) -> RequestRow:

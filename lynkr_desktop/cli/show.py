@@ -11,11 +11,13 @@ from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.protocol.control import RequestRow
-    from lynkr_desktop.protocol.optimization import PromptChange, PromptView
+    from lynkr_desktop.protocol.optimization import PromptChange, PromptTurn, PromptView
 
 _CONTEXT = 1
 _MOST_LINES = 40
-"""Lines of the difference at one place, without --full."""
+"""Lines of the difference at one place, or of a turn, without --full."""
+
+_MOST_TURNS = 4
 
 
 def add_parser(
@@ -29,10 +31,10 @@ def add_parser(
         description="Shows a request, the receipts of what was put into its prompt and of the stages that "
         "shortened it, and the difference between the prompt as the client sent it and as it went to the "
         "model. The texts of the latest requests are kept in the memory of the running proxy alone; "
-        "receipts stay with the records.",
+        "receipts stay with the records. With telemetry.prompts, whole prompts are stored, and shown too.",
     )
     parser.add_argument("request", help="the id of a request, as in x-request-id, or `last`")
-    parser.add_argument("--full", action="store_true", help="every line of the differences")
+    parser.add_argument("--full", action="store_true", help="every line of the differences, and every turn")
     parser.add_argument("--json", action="store_true", help="as JSON, for scripts")
     parser.set_defaults(run=run)
 
@@ -84,10 +86,33 @@ def describe(row: RequestRow, view: PromptView, *, full: bool = False, colour: b
     elif view.receipts:
         said = "The prompt went to the model as it came." if not saved_tokens(view.receipts) else _GONE
         parts.append(said)
+    if view.turns:
+        parts += _turns(view.turns, full=full)
     return "\n\n".join(parts)
 
 
-_GONE = "The texts are gone: only those of the latest requests are kept, while the proxy runs."
+_GONE = (
+    "The texts are gone: only those of the latest requests are kept, while the proxy runs. The option "
+    "telemetry.prompts stores them."
+)
+
+
+def _turns(turns: tuple[PromptTurn, ...], *, full: bool) -> list[str]:
+    """The prompt turn by turn; without `full` its newest turns, shortened."""
+    from lynkr_desktop.cli.text import plural, printable
+
+    shown = turns if full else turns[-_MOST_TURNS:]
+    parts = []
+    if len(shown) < len(turns):
+        parts.append(f"… {plural(len(turns) - len(shown), 'earlier turn')}; --full shows all")
+    for turn in shown:
+        lines = [printable(line) for line in turn.text.splitlines()]
+        left = 0 if full else max(0, len(lines) - _MOST_LINES)
+        lines = lines[: len(lines) - left]
+        if left:
+            lines.append(f"… {plural(left, 'more line')}; --full shows all")
+        parts.append("\n".join([f"── prompt, {turn.role}" if turn.role else "── prompt", *lines]))
+    return parts
 
 
 def _share(before: int, after: int) -> str:

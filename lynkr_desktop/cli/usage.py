@@ -62,6 +62,9 @@ def add_parser(
     export.add_argument(
         "--no-titles", action="store_true", help="without the beginnings of what people asked"
     )
+    export.add_argument(
+        "--prompts", action="store_true", help="with the prompts, as far as telemetry.prompts stores them"
+    )
     export.set_defaults(run=usage_export.run)
 
     check = actions.add_parser(

@@ -13,6 +13,7 @@ from lynkr_desktop.engine.config.loader import ConfigError, load_config
 from lynkr_desktop.engine.telemetry import usage
 from lynkr_desktop.engine.telemetry.database import RecordsError, database_path, open_for_reading
 from lynkr_desktop.engine.telemetry.export import Export, ExportFormat
+from lynkr_desktop.engine.telemetry.prompt_store import prompts_path
 from lynkr_desktop.engine.telemetry.spans import Span
 from lynkr_desktop.engine.telemetry.usage import UsageGroup
 from lynkr_desktop.paths import Paths
@@ -30,7 +31,7 @@ class Usage(Protocol):
     def report(self, span: Span, by: UsageGroup) -> UsageReport:
         """Sums and percentiles."""
 
-    def export(self, span: Span, format_: ExportFormat, *, titles: bool) -> Iterator[bytes]:
+    def export(self, span: Span, format_: ExportFormat, *, titles: bool, prompts: bool) -> Iterator[bytes]:
         """The pieces of a file with the records."""
 
 
@@ -53,9 +54,11 @@ class EngineUsage:
         asked = {"range": span.name} if span.name else _ends(span)
         return self._client.get(_USAGE, UsageReport, **asked, by=by)
 
-    def export(self, span: Span, format_: ExportFormat, *, titles: bool) -> Iterator[bytes]:
+    def export(self, span: Span, format_: ExportFormat, *, titles: bool, prompts: bool) -> Iterator[bytes]:
         """The pieces of a file with the records."""
         wanted = {"format": format_, "titles": "true" if titles else "false"}
+        if prompts:
+            wanted["prompts"] = "true"
         return self._client.stream(f"{_USAGE}/export", **wanted, **_ends(span))
 
 
@@ -72,9 +75,10 @@ class FileUsage:
         with self._reading() as connection:
             return usage.report(connection, span, by, time.time())
 
-    def export(self, span: Span, format_: ExportFormat, *, titles: bool) -> Iterator[bytes]:
+    def export(self, span: Span, format_: ExportFormat, *, titles: bool, prompts: bool) -> Iterator[bytes]:
         """The pieces of a file with the records."""
-        export = Export(span, format_, titles=titles)
+        stored = prompts_path(self._file) if prompts else None
+        export = Export(span, format_, titles=titles, prompts=stored)
         with self._reading() as connection:
             while (piece := export.piece(connection)) is not None:
                 yield piece

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         if output is not None and not args.force and os.path.lexists(output):
             return fail(_there(output))
         pieces = open_usage(resolve_paths(args.home, args.config)).export(
-            span, args.format, titles=not args.no_titles
+            span, args.format, titles=not args.no_titles, prompts=args.prompts
         )
         if output is None:
             _print(pieces)

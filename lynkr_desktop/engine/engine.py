@@ -112,7 +112,10 @@ class Engine:
         self.cache = ResponseCache(paths.cache)
         self.memories = Memories(paths.home)
         self.recorder = Recorder(
-            lynkr_desktop.__version__, self.memories, lambda name: self._snapshot.providers.get(name)
+            lynkr_desktop.__version__,
+            self.memories,
+            lambda name: self._snapshot.providers.get(name),
+            self.egress,
         )
         self.recorder.metrics.in_flight.set_function(lambda: self._active)
         self.recorder.metrics.watch_cache(lambda: self.cache.count, lambda: self.cache.size)
@@ -265,7 +268,7 @@ class Engine:
         self.egress.open()
         await self._local_session.close()
         await self._cloud_session.close()
-        await asyncio.to_thread(self.records.close)
+        await self.recorder.close()
         await asyncio.to_thread(self.access.save_used)
         self.audit.note("engine", "stopped", f"process {self.pid}")
         await self.audit.close()
@@ -419,6 +422,7 @@ class Engine:
             QueueLimits(queue.max_waiting, queue.max_wait),
         )
         self.memories.take(self.snapshot.config.memory)
+        self.recorder.go_by(self.snapshot.config.telemetry)
         self.audit.files.options = self.snapshot.config.access.audit
 
     async def _close_old(self, old: Snapshot) -> None:

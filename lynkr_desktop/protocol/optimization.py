@@ -57,6 +57,13 @@ class PromptChange(Struct, frozen=True, kw_only=True):
     after: str
 
 
+class PromptTurn(Struct, frozen=True, kw_only=True):
+    """One turn of a prompt as the client sent it, without secrets; `role` may be `system`."""
+
+    role: str
+    text: str
+
+
 class PromptView(Struct, frozen=True, kw_only=True):
     """GET /v1/admin/requests/{id}/prompt.
 
@@ -64,9 +71,10 @@ class PromptView(Struct, frozen=True, kw_only=True):
         id: of the request.
         receipts: of what was put into it, and of its stages, in their order.
         changes: empty where none was made, or where the texts are gone: only those of the latest requests
-            are kept, in memory alone.
+            are kept, in memory alone, unless telemetry.prompts stores them.
         kept: whether the texts are still there.
         asked: tools that the model called and the engine answered, in order.
+        turns: the whole prompt, where telemetry.prompts stores it.
     """
 
     id: str
@@ -74,3 +82,4 @@ class PromptView(Struct, frozen=True, kw_only=True):
     changes: tuple[PromptChange, ...] = ()
     kept: bool = False
     asked: tuple[str, ...] = ()
+    turns: tuple[PromptTurn, ...] = ()

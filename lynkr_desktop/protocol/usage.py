@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from lynkr_desktop.protocol.control import RequestRow, UsageTotals
-from lynkr_desktop.protocol.optimization import Receipt
+from lynkr_desktop.protocol.optimization import PromptTurn, Receipt
 from lynkr_desktop.protocol.routing import CandidateRow, ContributionRow, ExperimentArm, Outcome, Verdict
 from lynkr_desktop.protocol.tiers import Tier
 
@@ -121,3 +121,9 @@ class ExportedRequest(RequestRow, frozen=True, kw_only=True):
     """A line of GET /v1/admin/usage/export; `decision` is None where it ended before one was made."""
 
     decision: ExportedDecision | None = None
+
+
+class ExportedWithPrompt(ExportedRequest, frozen=True, kw_only=True):
+    """The same where prompts are asked for; `prompt` is empty where it is not stored."""
+
+    prompt: tuple[PromptTurn, ...] = ()

@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from lynkr_desktop.engine.config.base import Options
 from lynkr_desktop.engine.config.introspect import DeclaredOption, declared, marked, members_of
 from lynkr_desktop.engine.config.schema import Config, RoutingOptions
+from lynkr_desktop.engine.config.telemetry import off_or_duration
 from lynkr_desktop.engine.config.units import format_bytes, format_duration, parse_bytes
 
 _INTRO = """\
@@ -138,10 +139,13 @@ def _type(field: FieldInfo) -> str:
     return words
 
 
+_KINDS: dict[Any, str] = {parse_bytes: "size", off_or_duration: "`off` or a duration"}
+
+
 def _words(annotation: Any, metadata: list[Any] | None = None) -> str:
     for item in metadata or ():
         if isinstance(item, BeforeValidator):
-            return "size" if item.func is parse_bytes else "duration"
+            return _KINDS.get(item.func, "duration")
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _words(arguments[0], list(arguments[1:]))
@@ -162,6 +166,8 @@ def _words(annotation: Any, metadata: list[Any] | None = None) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None and any(getattr(item, "func", None) is off_or_duration for item in field.metadata):
+        return "`off`"
     if value is PydanticUndefined or value is None or value in ((), {}):
         return ""
     for item in field.metadata:

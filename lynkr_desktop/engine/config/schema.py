@@ -16,6 +16,7 @@ from lynkr_desktop.engine.config.base import SECRET, Duration, OptionError, Opti
 from lynkr_desktop.engine.config.endpoints import MOST_ENDPOINTS, EndpointOptions, RateOptions, Url
 from lynkr_desktop.engine.config.resilience import CircuitBreakerOptions, ResilienceOptions
 from lynkr_desktop.engine.config.sessions import SessionOptions
+from lynkr_desktop.engine.config.telemetry import OffOrDuration, OtlpOptions
 from lynkr_desktop.protocol.optimization import StageName
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
@@ -510,7 +511,19 @@ class TelemetryOptions(Options):
         description="The records of requests. A relative path starts at the home folder.",
     )
     retention: Duration = Field(90 * 86400.0, gt=0, description="Records older than this are deleted.")
+    prompts: OffOrDuration = Field(
+        None,
+        gt=0,
+        description="For how long the prompts of requests are stored on the disk, for `lynkr show`: a "
+        "duration such as `7d`, or `off`, which deletes those that are there. Secrets are taken out of them.",
+    )
+    prompts_size: Size = Field(
+        256 * 1024**2,
+        ge=1024**2,
+        description="Bytes of all stored prompts, compressed; the oldest go first.",
+    )
     metrics: str = Field("/metrics", pattern="^/", description="Path of the Prometheus metrics.")
+    otlp: OtlpOptions = Field(default_factory=OtlpOptions, description="Spans for OpenTelemetry.")
     circuit_breaker: CircuitBreakerOptions = Field(
         default_factory=CircuitBreakerOptions, description="Protection against failing and slow models."
     )

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from lynkr_desktop.engine.endpoints.control import CALLER, Call, reply
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.security.caller import EVERYONE
+from lynkr_desktop.engine.security.caller import ADMIN, EVERYONE
 from lynkr_desktop.engine.telemetry import check, export
 from lynkr_desktop.engine.telemetry.database import RecordsError
 from lynkr_desktop.engine.telemetry.export import ExportFormat
@@ -58,6 +58,7 @@ class UsageCalls:
                     "format": f"{', '.join(get_args(ExportFormat))}; csv if left out",
                     **_ENDS,
                     "titles": "false: without the beginnings of what people asked, as viewers get it",
+                    "prompts": "true: with the prompts that telemetry.prompts stores; for admins alone",
                 },
             ),
             Call("GET", f"{_USAGE}/check", self.check, answer=UsageCheck),
@@ -73,7 +74,12 @@ class UsageCalls:
         format_ = cast("ExportFormat", _choice(request, "format", "csv", ExportFormat))
         titles = request.query.get("titles", "true").lower() not in ("0", "false")
         titles = titles and request[CALLER].role == "admin"
-        made = export.Export(_ends(request), format_, titles=titles)
+        prompts = None
+        if request.query.get("prompts", "false").lower() in ("1", "true"):
+            request[CALLER].must_be(ADMIN)
+            await self._engine.recorder.prompts.stored.read(())
+            prompts = self._engine.recorder.prompts.stored.path
+        made = export.Export(_ends(request), format_, titles=titles, prompts=prompts)
         records = self._engine.records
         # The first piece is there before the head goes out, so that what cannot be read has a status.
         piece = await records.read(made.piece)

@@ -7,6 +7,7 @@ import io
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
@@ -14,10 +15,11 @@ from msgspec.structs import asdict, astuple, replace
 
 from lynkr_desktop.engine.telemetry import decisions, queries
 from lynkr_desktop.engine.telemetry.database import COLUMNS
+from lynkr_desktop.engine.telemetry.prompt_store import read_prompts
 from lynkr_desktop.engine.telemetry.spans import Span
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.routing import Outcome
-from lynkr_desktop.protocol.usage import ExportedDecision, ExportedRequest
+from lynkr_desktop.protocol.usage import ExportedDecision, ExportedRequest, ExportedWithPrompt
 
 ExportFormat = Literal["csv", "json", "jsonl"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -61,12 +63,16 @@ class Export:
         span: the range.
         format_: of the file.
         titles: whether the beginnings of what people asked are given too.
+        prompts: the file of stored prompts, where these are given too.
     """
 
-    def __init__(self, span: Span, format_: ExportFormat, *, titles: bool) -> None:
+    def __init__(
+        self, span: Span, format_: ExportFormat, *, titles: bool, prompts: Path | None = None
+    ) -> None:
         self._span = span
         self._titles = titles
-        self._encoder = _ENCODERS[format_]
+        self._prompts = prompts
+        self._encoder = (_ENCODERS if prompts is None else _WITH_PROMPTS)[format_]
         self._place = Place(span.since, -1)
         self._begun = self._ended = False
 
@@ -85,6 +91,8 @@ class Export:
             record, decision = values[: len(COLUMNS)], values[len(COLUMNS) :]
             rows.append(_exported(record, None if task is None else decision, titles=self._titles))
             self._place = Place(at, seq)
+        if self._prompts is not None:
+            rows = _with_prompts(rows, self._prompts)
         self._begun, self._ended = True, len(found) < PAGE_ROWS
         head, tail = encoder.head if first else b"", encoder.tail if self._ended else b""
         return head + encoder.rows(rows, first) + tail
@@ -105,6 +113,18 @@ def _exported(record: Sequence[Any], decided: Sequence[Any] | None, *, titles: b
         found = asdict(decisions.row_of(decided))
         decision = ExportedDecision(**{name: found[name] for name in ExportedDecision.__struct_fields__})
     return ExportedRequest(**asdict(row), decision=decision)
+
+
+def _with_prompts(rows: Sequence[ExportedRequest], path: Path) -> list[ExportedRequest]:
+    stored = read_prompts(path, (row.id for row in rows))
+    return [
+        ExportedWithPrompt(**_fields_of(row), prompt=stored[row.id].turns if row.id in stored else ())
+        for row in rows
+    ]
+
+
+def _fields_of(row: ExportedRequest) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ExportedRequest.__struct_fields__}
 
 
 # ---------------------------------------------------------------- formats
@@ -167,6 +187,10 @@ def _table(rows: Sequence[ExportedRequest], first: bool) -> bytes:
     return _csv(map(_cells, rows))
 
 
+def _table_with_prompts(rows: Sequence[ExportedRequest], first: bool) -> bytes:
+    return _csv([*_cells(row), _json(getattr(row, "prompt", ())).decode()] for row in rows)
+
+
 class _Encoder(NamedTuple):
     """Turns rows into the bytes of a file. `rows` is also told whether they are the first."""
 
@@ -180,3 +204,5 @@ _ENCODERS: dict[ExportFormat, _Encoder] = {
     "json": _Encoder(b"[", _array, b"\n]\n"),
     "jsonl": _Encoder(b"", _lines, b""),
 }
+
+_WITH_PROMPTS = {**_ENCODERS, "csv": _Encoder(_csv([(*CSV_COLUMNS, "prompt")]), _table_with_prompts, b"")}
