@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -15,6 +16,7 @@ from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.lanes import LaneStatus
+from lynkr_desktop.protocol.sessions import LoopCause
 
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 TTFT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -153,6 +155,8 @@ class Metrics:
         self.loop_pauses = Counter(
             "lynkr_loop_pauses", "Sessions that were paused, by cause.", ["cause"], registry=registry
         )
+        for cause in (*get_args(LoopCause), "person"):
+            self.loop_pauses.labels(cause)
         Gauge("lynkr_build_info", "The version that runs.", ["version"], registry=registry).labels(
             version
         ).set(1)
