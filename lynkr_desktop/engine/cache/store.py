@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import msgspec
 
 from lynkr_desktop.engine.cache.stored import FACTS, FILES, UNREADABLE, Listed, Stored, packed, unpacked
+from lynkr_desktop.engine.database_file import make_private_file
 
 log = logging.getLogger(__name__)
 
@@ -318,10 +318,7 @@ class ReplyStore:
                     reader.close()
 
     def _connect(self) -> sqlite3.Connection:
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made by us before SQLite opens it, so that nobody else can read it at any time; its side files take
-        # over its mode.
-        os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
+        make_private_file(self.file)
         with contextlib.suppress(OSError):
             self.file.chmod(0o600)
         with (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
+from lynkr_desktop.engine.database_file import make_private_file
 from lynkr_desktop.engine.telemetry.database import BUSY_TIMEOUT
 
 VERSION = 1
@@ -74,8 +74,7 @@ def open_memories(path: Path) -> sqlite3.Connection:
         sqlite3.Error: it cannot be used (locked, damaged, disk full, of a later version).
         OSError: its folder cannot be made, or it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    make_private_file(path)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lynkr_desktop.engine.database_file import make_private_file
 from lynkr_desktop.engine.telemetry import rollup
 from lynkr_desktop.protocol.control import RequestRow
 
@@ -308,9 +309,7 @@ def storable(value: Any, longest: int) -> Any:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The records hold beginnings of prompts; SQLite gives its journals the mode of the file.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    make_private_file(path)
     connection = _connect(str(path))
     try:
         # Records grow at their end alone: in larger pages they take fewer calls. Older files keep theirs.

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
+from lynkr_desktop.engine.database_file import identity
 from lynkr_desktop.engine.telemetry import decisions, queries, rollup, usage
 from lynkr_desktop.engine.telemetry.check import SinceStart
 from lynkr_desktop.engine.telemetry.database import (
@@ -105,6 +106,7 @@ class Records:
         self._hurry = threading.Event()
         self._closing = False
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
         self._loaded = False
         self._failures = 0
@@ -277,8 +279,13 @@ class Records:
             self._failed(error)
 
     def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and identity(self._path) != self._file:
+            log.error("the records %s were moved or deleted; new ones begin", self._path)
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
             self._connection = open_for_writing(self._path)
+            self._file = identity(self._path)
             self.since_start.opened(rollup.newest(self._connection))
         if not self._loaded:
             now = self._clock()
