@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import lynkr_desktop
 from lynkr_desktop.cli import (
+    access,
+    audit,
     cache,
     config,
     doctor,
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         usage,
         models,
         keys,
+        access,
+        audit,
         profile,
         route,
         explain,

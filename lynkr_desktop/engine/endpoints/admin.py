@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
-from msgspec.structs import replace
 
 from lynkr_desktop.engine.endpoints.access import AccessCalls
 from lynkr_desktop.engine.endpoints.audit import AuditCalls
@@ -21,7 +20,6 @@ from lynkr_desktop.engine.endpoints.control import (
     noting,
     number,
     reply,
-    row_for,
 )
 from lynkr_desktop.engine.endpoints.explain import ExplainCalls
 from lynkr_desktop.engine.endpoints.keys import Keys
@@ -30,12 +28,13 @@ from lynkr_desktop.engine.endpoints.memory import MemoryCalls
 from lynkr_desktop.engine.endpoints.models import ModelCalls
 from lynkr_desktop.engine.endpoints.openapi import document
 from lynkr_desktop.engine.endpoints.options import OptionCalls
+from lynkr_desktop.engine.endpoints.privacy import shown, shown_to
 from lynkr_desktop.engine.endpoints.prompts import PromptCalls
 from lynkr_desktop.engine.endpoints.routes import RouteCalls
 from lynkr_desktop.engine.endpoints.sessions import SessionCalls
 from lynkr_desktop.engine.endpoints.usage import UsageCalls
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.security.caller import EVERYONE, Caller
+from lynkr_desktop.engine.security.caller import EVERYONE
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import encode_json
 from lynkr_desktop.protocol.control import (
@@ -49,7 +48,7 @@ from lynkr_desktop.protocol.control import (
     ShutdownRequest,
     TierPatch,
 )
-from lynkr_desktop.protocol.events import EngineEvent, RequestFinished, RequestStarted, StatusEvent
+from lynkr_desktop.protocol.events import EngineEvent, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
 
 HEARTBEAT_S = 15.0
@@ -187,7 +186,7 @@ class Admin:
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/status: the engine, its tiers, providers, models, and today's figures."""
-        return reply(await self._engine.status())
+        return reply(shown(request, await self._engine.status()))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/events: server-sent events, resumed by Last-Event-ID."""
@@ -198,7 +197,8 @@ class Admin:
         last = request.headers.get("Last-Event-ID", "")
         after = int(last) if last.isdecimal() and hub.holds(int(last)) else hub.last_id
         caller = request[CALLER]
-        await response.write(_sse(after, StatusEvent(await self._engine.status())))
+        status = StatusEvent(await self._engine.status())
+        await response.write(_sse(after, shown_to(caller, status)))
         batches = hub.follow(after)
         pending = asyncio.ensure_future(anext(batches))
         try:
@@ -210,7 +210,7 @@ class Admin:
                     await response.write(b": still here\n\n")
                     continue
                 await response.write(
-                    b"".join(_sse(number, _event_for(caller, event)) for number, event in pending.result())
+                    b"".join(_sse(number, shown_to(caller, event)) for number, event in pending.result())
                 )
                 pending = asyncio.ensure_future(anext(batches))
         except (ConnectionError, StopAsyncIteration):
@@ -267,7 +267,7 @@ class Admin:
         limit = number(request, "limit", 50, 1, 1000)
         caller = request[CALLER]
         rows = await self._engine.records.recent(limit, request.query.get("before"), key=caller.only)
-        return reply(RequestList(requests=tuple(row_for(caller, row) for row in rows)))
+        return reply(RequestList(requests=shown(request, tuple(rows))))
 
     async def request(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/requests/{id}: one recorded request."""
@@ -275,7 +275,7 @@ class Admin:
         row = await self._engine.records.get(request.match_info["id"])
         if row is None or caller.only not in (None, row.key):
             raise WireError("There is no request with this id.", status=404, kind="not_found")
-        return reply(row_for(caller, row))
+        return reply(shown(request, row))
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/openapi.json: this API as an OpenAPI document."""
@@ -285,12 +285,6 @@ class Admin:
         """GET /metrics: the figures that Prometheus reads."""
         body, content_type = self._engine.metrics.render()
         return web.Response(body=body, headers={"content-type": content_type})
-
-
-def _event_for(caller: Caller, event: EngineEvent) -> EngineEvent:
-    if isinstance(event, RequestStarted | RequestFinished):
-        return replace(event, request=row_for(caller, event.request))
-    return event
 
 
 def _sse(number: int, event: EngineEvent) -> bytes:

@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec.structs import replace
 
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.security.caller import ADMIN, READERS, Caller
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.engine.wire.fields import NOT_JSON, encode_json
 from lynkr_desktop.protocol.access import Role
-from lynkr_desktop.protocol.control import RequestRow
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -83,11 +81,6 @@ def detail_of(request: web.Request) -> str:
     """What a call was about: as its handler says, else by its path."""
     parameters = ", ".join(f"{name} {value}" for name, value in request.match_info.items())
     return request.get(_DETAIL) or parameters
-
-
-def row_for(caller: Caller, row: RequestRow) -> RequestRow:
-    """A record as a caller may see it: viewers do not read what others asked."""
-    return replace(row, title="") if caller.role == "viewer" and row.title else row
 
 
 def reply(body: Any, status: int = 200) -> web.Response:

@@ -7,6 +7,7 @@ from aiohttp import web
 from lynkr_desktop.engine.endpoints.control import Call, reply
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.health import deep_health, readiness
+from lynkr_desktop.engine.security.caller import EVERYONE, READERS
 from lynkr_desktop.protocol.life import DeepHealth, Health, Readiness, RestartReply
 
 
@@ -28,15 +29,15 @@ class LifeCalls:
                 query={"deep": "`true` for what /v1/admin/health/deep answers, which needs the token"},
             ),
             Call("GET", "/v1/admin/health/deep", self.deep, answer=DeepHealth),
-            Call("GET", "/v1/admin/ready", self.ready, answer=Readiness),
-            Call("POST", "/v1/admin/restart", self.restart, answer=RestartReply),
+            Call("GET", "/v1/admin/ready", self.ready, answer=Readiness, roles=EVERYONE),
+            Call("POST", "/v1/admin/restart", self.restart, answer=RestartReply, changes="restart"),
         ]
 
     async def health(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/admin/health: that it lives."""
         guard = self._engine.snapshot.guard
         if request.query.get("deep", "").lower() in ("1", "true"):
-            guard.check(request)
+            guard.permit(guard.check(request), READERS)
             return await self.deep(request)
         guard.check_source(request)
         return reply(self._engine.health())

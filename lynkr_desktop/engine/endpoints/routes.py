@@ -6,10 +6,10 @@ import asyncio
 import time
 
 from aiohttp import web
-from msgspec.structs import replace
 
 from lynkr_desktop.engine.config.units import parse_duration
-from lynkr_desktop.engine.endpoints.control import CALLER, Call, decoded, number, reply
+from lynkr_desktop.engine.endpoints.control import Call, decoded, number, reply
+from lynkr_desktop.engine.endpoints.privacy import shown
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.routing.calibration import WEIGHT, calibrate, limits_of, parse_weight
 from lynkr_desktop.engine.wire.errors import WireError
@@ -67,11 +67,11 @@ class RouteCalls:
         rows = await self._engine.records.decisions(
             number(request, "limit", 50, 1, 1000), request.query.get("before"), misrouted=misrouted
         )
-        return reply(DecisionList(decisions=tuple(_shown(request, row) for row in rows)))
+        return reply(DecisionList(decisions=shown(request, tuple(rows))))
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """One recorded decision."""
-        return reply(_shown(request, _there(await self._engine.records.decision(request.match_info["id"]))))
+        return reply(shown(request, _there(await self._engine.records.decision(request.match_info["id"]))))
 
     async def mark(self, request: web.Request) -> web.StreamResponse:
         """Notes what a person says of a decision: good, under, over, or none to take it back."""
@@ -90,11 +90,6 @@ class RouteCalls:
             calibrate, tasks, limits, since=since, until=until, weight=weight, skipped=skipped
         )
         return reply(report)
-
-
-def _shown(request: web.Request, row: DecisionRow) -> DecisionRow:
-    """A decision as the caller may see it: viewers do not read what others asked."""
-    return replace(row, title="") if request[CALLER].role == "viewer" else row
 
 
 def _there(row: DecisionRow | None) -> DecisionRow:

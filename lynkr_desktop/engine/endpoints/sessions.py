@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from aiohttp import web
 from msgspec.structs import replace
 
-from lynkr_desktop.engine.endpoints.control import Call, number, reply
+from lynkr_desktop.engine.endpoints.control import CALLER, Call, Handler, number, reply
+from lynkr_desktop.engine.endpoints.privacy import shown
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.resilience.guarded_sessions import name_of
+from lynkr_desktop.engine.security.caller import EVERYONE
 from lynkr_desktop.engine.telemetry.session_rows import sessions
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.sessions import SessionAct, SessionPage, SessionPause, SessionRow
@@ -28,23 +30,26 @@ class SessionCalls:
         """Every call."""
         limit = {"limit": f"how many of those that run, 1 to {_MOST}; 50 if left out"}
         return [
-            Call("GET", _SESSIONS, self.listing, answer=SessionPage, query=limit),
-            Call("GET", f"{_SESSIONS}/{{id}}", self.one, answer=SessionRow),
-            Call("POST", f"{_SESSIONS}/{{id}}/pause", self.pause, answer=SessionRow),
-            Call("POST", f"{_SESSIONS}/{{id}}/resume", self.resume, answer=SessionRow),
-            Call("POST", f"{_SESSIONS}/{{id}}/reset", self.reset, answer=SessionRow),
-            Call("POST", f"{_SESSIONS}/{{id}}/end", self.end, answer=SessionRow),
-            Call("DELETE", f"{_SESSIONS}/{{id}}", self.remove, answer=SessionRow),
+            Call("GET", _SESSIONS, self.listing, answer=SessionPage, query=limit, roles=EVERYONE),
+            Call("GET", f"{_SESSIONS}/{{id}}", self.one, answer=SessionRow, roles=EVERYONE),
+            self._call("POST", "/pause", self.pause, "session paused"),
+            self._call("POST", "/resume", self.resume, "session resumed"),
+            self._call("POST", "/reset", self.reset, "session started over"),
+            self._call("POST", "/end", self.end, "session ended"),
+            self._call("DELETE", "", self.remove, "session removed"),
         ]
+
+    def _call(self, method: str, rest: str, handler: Handler, changes: str) -> Call:
+        return Call(method, f"{_SESSIONS}/{{id}}{rest}", handler, answer=SessionRow, changes=changes)
 
     async def listing(self, request: web.Request) -> web.StreamResponse:
         """The sessions of late: those that do not run first, then those that were heard of last."""
-        rows = await self._rows(number(request, "limit", 50, 1, _MOST))
-        return reply(SessionPage(tuple(rows)))
+        rows = await self._rows(number(request, "limit", 50, 1, _MOST), request[CALLER].only)
+        return reply(shown(request, SessionPage(tuple(rows))))
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """One session."""
-        return reply(await self._find(request))
+        return reply(shown(request, await self._find(request)))
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
         """Refuses a session's requests until it is resumed."""
@@ -73,20 +78,23 @@ class SessionCalls:
 
     async def _find(self, request: web.Request) -> SessionRow:
         wanted = request.match_info["id"]
-        for row in await self._rows(_MOST):
+        for row in await self._rows(_MOST, request[CALLER].only):
             if row.id == wanted:
                 return row
         message = "There is no session with this id of late. `lynkr sessions` lists them."
         raise WireError(message, status=404, kind="not_found")
 
-    async def _rows(self, limit: int) -> Sequence[SessionRow]:
+    async def _rows(self, limit: int, key: str | None) -> Sequence[SessionRow]:
+        """Those that run, `limit` at most, behind all others; of one access key, where `key` names one."""
         guarded = self._engine.sessions
         found: dict[str, SessionRow] = {}
-        for row in await self._engine.records.read(lambda connection: sessions(connection, limit)):
+        for row in await self._engine.records.read(lambda connection: sessions(connection, limit, key)):
             name = name_of(row.id, "")
             found[name] = _with(replace(row, id=name), guarded.state_of(name))
         stopped: list[SessionRow] = []
         for pause in guarded.stopped:
+            if key is not None and pause.id not in found:
+                continue
             row = found.pop(pause.id, SessionRow(id=pause.id, last_at=pause.since))
             stopped.append(_with(row, pause))
         return (*stopped, *found.values())

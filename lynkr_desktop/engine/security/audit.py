@@ -135,6 +135,9 @@ class AuditLog:
     @contextmanager
     def _alone(self, *, unless_read_only: bool = False) -> Iterator[None]:
         """No other process writes meanwhile."""
+        if unless_read_only and not self._folder.exists():
+            yield
+            return
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = filelock.FileLock(self._lock_file, mode=0o600, thread_local=False)

@@ -12,31 +12,41 @@ _NEWEST = 20_000
 _SUMS = """
     SELECT session, client, title, COUNT(*), SUM(status != 200), SUM(input_tokens), SUM(output_tokens),
         COALESCE(SUM(cost), 0), SUM(cost IS NULL AND (input_tokens OR output_tokens)), MIN(at), MAX(at)
-    FROM (SELECT * FROM requests ORDER BY at DESC LIMIT ?)
+    FROM (SELECT * FROM requests {} ORDER BY at DESC LIMIT ?)
     WHERE session != '' GROUP BY session ORDER BY MAX(at) DESC LIMIT ?
 """
 _ASKED = """
     SELECT title, CASE WHEN json_valid(detail) THEN json_extract(detail, '$[0]') END
-    FROM requests WHERE at >= ? AND at <= ? AND session = ? AND side = 0 ORDER BY at DESC LIMIT 1
+    FROM requests WHERE at >= ? AND at <= ? AND session = ? AND side = 0 {} ORDER BY at DESC LIMIT 1
 """
 
 
-def sessions(connection: sqlite3.Connection, limit: int) -> list[SessionRow]:
+def sessions(connection: sqlite3.Connection, limit: int, key: str | None = None) -> list[SessionRow]:
     """The sessions that were heard of last, the newest first.
+
+    Args:
+        connection: to the records.
+        limit: how many at most.
+        key: only those of requests that came with the access key of this name.
 
     Raises:
         sqlite3.Error: the records cannot be read.
     """
-    found = connection.execute(_SUMS, (_NEWEST, limit)).fetchall()
-    return [_row(connection, entry) for entry in found]
+    own = () if key is None else (key,)
+    sums = _SUMS.format("WHERE key <> '' AND key = ?" if own else "")
+    found = connection.execute(sums, (*own, _NEWEST, limit)).fetchall()
+    return [_row(connection, entry, own) for entry in found]
 
 
 def _row(
-    connection: sqlite3.Connection, entry: tuple[str, str, str, int, int, int, int, float, int, float, float]
+    connection: sqlite3.Connection,
+    entry: tuple[str, str, str, int, int, int, int, float, int, float, float],
+    own: tuple[str, ...],
 ) -> SessionRow:
     session, client, title, requests, errors, given, answered, cost, unpriced, first, last = entry
     # What a harness asks for itself, such as a title, says nothing of what the session is about.
-    asked = connection.execute(_ASKED, (first, last, session)).fetchone()
+    query = _ASKED.format("AND key = ?" if own else "")
+    asked = connection.execute(query, (first, last, session, *own)).fetchone()
     return SessionRow(
         id=session,
         client=client,
