@@ -1,4 +1,4 @@
-"""Databases that several connections and processes have open: none may lose its locks by the way of others."""
+"""Databases that several connections and processes have open: none loses its locks by the way of another."""
 
 from __future__ import annotations
 
