@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.chaos.breakers import histories
 from benchmarks.chaos.judge import Verdict, judge
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.run import Run, run
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between two requests of a client")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--home", type=Path, help="keep the engine's home here")
     args = parser.parse_args()
@@ -41,7 +43,7 @@ def main() -> int:
     )
     # Clients and engine that leave are no news of the upstreams.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    plan = Plan(args.seed, args.requests)
+    plan = Plan(args.seed, args.requests, args.pause)
     with tempfile.TemporaryDirectory(prefix="lynkr-chaos-") as name:
         done = asyncio.run(run(args.home or Path(name) / "home", plan, args.clients, progress=_progress))
     verdict = judge(done)
@@ -68,6 +70,12 @@ def figures(done: Run, verdict: Verdict) -> dict[str, object]:
         "attempts": verdict.attempts,
         "faults": verdict.faults,
         "bursts": [[dead.upstream, dead.way, round(dead.until - dead.since, 2)] for dead in done.log.dead],
+        "breakers": {
+            history.upstream: [
+                [round(one.at - done.ended + done.seconds, 2), one.state] for one in history.changes
+            ]
+            for history in histories(done)
+        },
         "records": sum(map(len, done.rows.values())),
         "seconds_of_requests": {**verdict.percentiles, "max": verdict.slowest},
         "problems": verdict.problems,
@@ -90,12 +98,22 @@ def table(done: Run, verdict: Verdict) -> str:
         f"{len(done.log.dead)} times wholly dead",
         f"seconds            {took}, max {verdict.slowest:.2f}",
         f"speed              {len(done.seen) / done.seconds:.0f} requests/s",
+        f"breakers           {_breakers(done)}",
         f"records            {sum(map(len, done.rows.values())):,}; usage check "
         f"{'agrees' if done.check.get('agree') else 'does not agree'}",
         f"problems           {len(verdict.problems)}",
         *(f"  {problem}" for problem in verdict.problems[:_MOST_SHOWN]),
     ]
     return "\n".join(lines)
+
+
+def _breakers(done: Run) -> str:
+    counts = (
+        f"{history.upstream} opened {len(history.opened)} times, now "
+        f"{history.changes[-1].state if history.changes else 'closed'}"
+        for history in histories(done)
+    )
+    return "; ".join(counts)
 
 
 if __name__ == "__main__":

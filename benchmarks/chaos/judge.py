@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from benchmarks.chaos.breakers import judge_breakers
 from benchmarks.chaos.plan import UPSTREAMS, expected_text
 from benchmarks.chaos.run import Json, Run, Seen
 from benchmarks.chaos.upstreams import Attempt
@@ -60,7 +61,7 @@ def judge(run: Run) -> Verdict:
         for problem in _problems(run, seen, attempts, rows):
             done = ", ".join(f"{a.upstream}: {a.action.name} ({a.asked.outcome})" for a in attempts)
             verdict.problems.append(f"{seen.job.word} {seen.job.name}: {problem} [{done}]")
-    verdict.problems += _books(run)
+    verdict.problems += [*_books(run), *judge_breakers(run)]
     took = sorted(seen.ended - seen.began for seen in run.seen)
     if took:
         verdict.slowest = took[-1]

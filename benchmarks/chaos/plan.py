@@ -102,10 +102,12 @@ class Plan:
     Args:
         seed: another one gives another run.
         requests: how many.
+        pause: seconds that a client waits between two of its own, on average.
     """
 
-    def __init__(self, seed: int, requests: int) -> None:
+    def __init__(self, seed: int, requests: int, pause: float = 0.0) -> None:
         self.seed = seed
+        self.pause = pause
         self.requests = requests
         self.bursts = tuple(self._bursts())
 
@@ -121,7 +123,7 @@ class Plan:
         random.Random(f"{self.seed} bursts").shuffle(dying)
         every = self.requests // (len(dying) + 1)
         return [
-            Burst(name, first := turn * every + every // 2, first + every // 2, way)
+            Burst(name, first := turn * every + every // 2, first + every * 2 // 3, way)
             for turn, (name, way) in enumerate(dying)
         ]
 

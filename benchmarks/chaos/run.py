@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ from tests.support.clients import Answer
 from tests.support.proxy import Proxy, running_proxy
 
 Json = dict[str, Any]
-PROBE_EVERY_S = 1.0
+PROBE_EVERY_S, WINDOW_S, MIN_CALLS, THRESHOLD = 0.8, 1.0, 10, 0.85
+"""Of the circuit breakers, by the configuration of the run."""
+
 _LIMITS = (0.35, 0.65, 0.85, 1.0)
 _EARLIEST_S = 0.3
 _PAGE = 1000
@@ -64,6 +67,7 @@ class Run:
         check: of `lynkr usage check`.
         metrics: the samples of /metrics, by their names with labels.
         seconds: from the first request to the last.
+        ended: when the last one had ended, by `time.monotonic`.
     """
 
     plan: Plan
@@ -75,6 +79,7 @@ class Run:
     metrics: dict[str, float] = field(default_factory=dict)
     status: Json = field(default_factory=dict)
     seconds: float = 0.0
+    ended: float = 0.0
 
 
 def config_for(upstreams: Upstreams) -> Json:
@@ -98,7 +103,14 @@ def config_for(upstreams: Upstreams) -> Json:
             },
         },
         "embedded": {"auto_pull": False},
-        "telemetry": {"circuit_breaker": {"probe_interval": f"{PROBE_EVERY_S}s"}},
+        "telemetry": {
+            "circuit_breaker": {
+                "probe_interval": f"{PROBE_EVERY_S}s",
+                "window": f"{WINDOW_S}s",
+                "min_calls": MIN_CALLS,
+                "threshold": THRESHOLD,
+            }
+        },
     }
 
 
@@ -132,7 +144,8 @@ async def run(
             async with _session(proxy) as http, _following(proxy, http, done.events):
                 began = time.monotonic()
                 done.seen = await _Clients(plan, upstreams, jobs, proxy, http, progress).all(clients)
-                done.seconds = time.monotonic() - began
+                done.ended = time.monotonic()
+                done.seconds = done.ended - began
                 await _settle(http, proxy)
                 await _collect(done, http, proxy)
         finally:
@@ -170,12 +183,14 @@ class _Clients:
         self._seen: list[Seen] = []
 
     async def all(self, clients: int) -> list[Seen]:
-        await asyncio.gather(*(self._client() for _ in range(clients)))
+        await asyncio.gather(*(self._client(number) for number in range(clients)))
         await self._upstreams.mind(self._plan.requests)
         return self._seen
 
-    async def _client(self) -> None:
+    async def _client(self, which: int) -> None:
+        idle = random.Random(f"{self._plan.seed} client {which}")
         while self._next < self._plan.requests:
+            await asyncio.sleep(idle.uniform(0, 2 * self._plan.pause))
             number, self._next = self._next, self._next + 1
             await self._upstreams.mind(number)
             job = self._plan.job(number)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from benchmarks.chaos.judge import judge
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.run import run
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_every_request_ends_right_once_and_on_record(tmp_path: Path, seed: int) -> None:
-    done = await run(tmp_path / "home", Plan(seed, 600), clients=50)
+async def test_every_request_ends_right_once_and_on_record(tmp_path: Path) -> None:
+    done = await run(tmp_path / "home", Plan(seed=1, requests=800, pause=0.5), clients=50)
     verdict = judge(done)
     assert verdict.problems == []
-    assert len(done.seen) == 600
+    assert len(done.seen) == 800
     # Otherwise nothing was tried.
     assert verdict.outcomes["answer"] > 300
     assert verdict.outcomes["error"] > 10

@@ -15,6 +15,7 @@ import abc
 import asyncio
 import contextlib
 import json
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ class Asked:
     target: str = ""
     """Path and query as they came over the wire, with nothing unescaped."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    over: float = 0.0
+    """When it ended, by `time.monotonic`; 0 before."""
     outcome: str = ""
     """`done`, `error`, `cut`, or `gone` where the client went away first."""
 
@@ -169,6 +172,7 @@ class ScriptedServer(abc.ABC):
             asked.outcome = asked.outcome or "gone"
             raise
         finally:
+            asked.over = time.monotonic()
             asked.ended.set()
 
     def _reply(self, asked: Asked) -> Reply:
