@@ -291,7 +291,7 @@ _SAYS_ERROR = re.compile(
     r"execution error|failed to (?:parse|execute|run|apply|find|read|write|call)\b|"
     r"apply_patch verification failed|unsupported call|"
     r"(?:the )?(?:command|tool|tool call|tool execution) (?:failed|timed out|was aborted|errored)|"
-    r'\{\s*"(?:error|is_?error)"\s*:\s*(?!null|""|false)|\{\s*"(?:success|ok)"\s*:\s*false|'
+    r'\{\s*"(?:error|is_?error)"\s*:\s*(?!\s|null|""|false|\{\}|\[\])|\{\s*"(?:success|ok)"\s*:\s*false|'
     r"Unknown tool|No such tool|Invalid (?:arguments|parameters|tool)|InputValidationError)",
     re.IGNORECASE,
 )

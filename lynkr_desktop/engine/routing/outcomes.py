@@ -183,6 +183,9 @@ _REFUSED = re.compile(
     r"doesn't want to (?:proceed|take this action)|tool use was rejected|"
     r"\brejected by (?:the )?user|\buser (?:has )?(?:rejected|denied|declined)|denied by (?:the )?user"
 )
+_REFUSAL_MARKS = ("want to", "reject", "denied", "declined")
+"""One of these stands in each refusal; looking for them first spares most results the slow pattern."""
+
 _FAILED = re.compile(
     r"\A\s*(?:<tool_use_error>|error\b|fatal:|traceback \(most|"
     r"exit code:? [1-9]|process exited with code [1-9])",
@@ -192,7 +195,8 @@ _FAILED = re.compile(
 
 def refused(text: str) -> bool:
     """Whether the result of a tool says that a person did not let it run."""
-    return _REFUSED.search(text, 0, 500) is not None
+    start = text[:500]
+    return any(map(start.__contains__, _REFUSAL_MARKS)) and _REFUSED.search(start) is not None
 
 
 def _newest_result(messages: tuple[Message, ...]) -> str:

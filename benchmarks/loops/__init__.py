@@ -1,0 +1,1 @@
+"""How well the loop guard tells loops from work."""
