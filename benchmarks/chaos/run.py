@@ -190,8 +190,8 @@ class _Clients:
     async def _client(self, which: int) -> None:
         idle = random.Random(f"{self._plan.seed} client {which}")
         while self._next < self._plan.requests:
-            await asyncio.sleep(idle.uniform(0, 2 * self._plan.pause))
             number, self._next = self._next, self._next + 1
+            await asyncio.sleep(idle.uniform(0, 2 * self._plan.pause))
             await self._upstreams.mind(number)
             job = self._plan.job(number)
             self._jobs[job.word] = job

@@ -14,12 +14,15 @@ from benchmarks.chaos.plan import UPSTREAMS, WORD, Action, Burst, Dying, Job, Pl
 from tests.support.fakes.base import Asked, ScriptedServer
 from tests.support.script import Reply, failure
 
+_IN_FLIGHT_S = 0.1
+
 
 @dataclass(slots=True)
 class Attempt:
     """One request that an upstream got, at a time of `time.monotonic`.
 
-    `killed`: the upstream died while it answered, so that its answer may have come through or not.
+    `killed`: the upstream died while it answered, or a moment later, so that its answer may have come through
+    or not.
     """
 
     upstream: str
@@ -31,7 +34,7 @@ class Attempt:
     @property
     def answered(self) -> bool:
         """The upstream sent a right answer to its end."""
-        return self.action.good and self.asked.outcome == "done"
+        return self.action.good and self.asked.outcome == "done" and not self.killed
 
     @property
     def failed(self) -> bool:
@@ -89,6 +92,7 @@ class Upstreams:
         self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._dead: dict[str, Dead] = {}
         self._burst: dict[str, Burst] = {}
+        self._started = 0
         self._changing = asyncio.Lock()
         self._stack = AsyncExitStack()
 
@@ -128,6 +132,7 @@ class Upstreams:
     async def mind(self, started: int) -> None:
         """Lets upstreams die and get well, as so many requests have been started."""
         async with self._changing:
+            started = self._started = max(started, self._started)
             for burst in self._plan.bursts:
                 dead = burst.upstream in self._dead
                 if not dead and burst.first <= started < burst.last:
@@ -142,7 +147,9 @@ class Upstreams:
         if burst.dying == "refuses":
             for attempts in self.log.attempts.values():
                 for attempt in attempts:
-                    if attempt.upstream == burst.upstream and not attempt.asked.ended.is_set():
+                    over = attempt.asked.over
+                    # The end of an answer may still be in the buffers of a connection that is cut.
+                    if attempt.upstream == burst.upstream and not 0 < over < dead.since - _IN_FLIGHT_S:
                         attempt.killed = True
             await self.fakes[burst.upstream].vanish()
 
