@@ -21,6 +21,7 @@ async def run_claude(
     piped: str = "",
     within: float = CLI_TIMEOUT_S,
     environ: Mapping[str, str] | None = None,
+    code: int = 0,
 ) -> dict[str, Any]:
     """Runs `claude -p ... --output-format json` in home/work and gives what it prints.
 
@@ -31,6 +32,7 @@ async def run_claude(
         piped: its standard input.
         within: seconds until it is ended.
         environ: added to its environment.
+        code: with which it must end.
     """
     process = await asyncio.create_subprocess_exec(
         claude_cli(),
@@ -50,6 +52,6 @@ async def run_claude(
         process.kill()
         await process.wait()
         raise
-    assert process.returncode == 0, (out + errors).decode(errors="replace")
+    assert process.returncode == code, (out + errors).decode(errors="replace")
     printed: dict[str, Any] = json.loads(out)
     return printed

@@ -15,7 +15,12 @@ CLI_TIMEOUT_S = 60
 
 
 async def run_codex(
-    proxy: Proxy, home: Path, *arguments: str, model: str = "auto-route", within: float = CLI_TIMEOUT_S
+    proxy: Proxy,
+    home: Path,
+    *arguments: str,
+    model: str = "auto-route",
+    within: float = CLI_TIMEOUT_S,
+    code: int = 0,
 ) -> Sequence[dict[str, Any]]:
     """Runs `codex exec --json ...` in home/work, free to do what it likes, and gives its events.
 
@@ -24,6 +29,7 @@ async def run_codex(
         home: its home folder.
         arguments: the prompt and more options.
         model: what it asks for.
+        code: with which it must end.
         within: seconds until it is ended.
     """
     (home / "config.toml").write_text(
@@ -58,5 +64,5 @@ wire_api = "responses"
         process.kill()
         await process.wait()
         raise
-    assert process.returncode == 0, (out + errors).decode(errors="replace")
+    assert process.returncode == code, (out + errors).decode(errors="replace")
     return [json.loads(line) for line in out.splitlines() if line.startswith(b"{")]
