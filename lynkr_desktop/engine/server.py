@@ -13,6 +13,7 @@ from lynkr_desktop.engine.endpoints.llm import add_routes, codec_for
 from lynkr_desktop.engine.endpoints.ollama import OllamaPaths
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.exchange import new_id
+from lynkr_desktop.engine.security.access import without_keys
 from lynkr_desktop.engine.telemetry.database import RecordsError
 from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.protocol.control import ControlError
@@ -104,6 +105,7 @@ def _preflight(engine: Engine, request: web.Request) -> web.Response:
 
 def _shaped(request: web.Request, error: WireError) -> web.Response:
     """An error outside the flow of a request, in the shape of whoever uses the path."""
+    error.message = without_keys(error.message)
     if request.path.startswith(("/v1/", "/api/")) and not request.path.startswith("/v1/admin"):
         request_id = new_id()
         body = codec_for(request.path).encode_error(error, request_id)

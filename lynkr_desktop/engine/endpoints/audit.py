@@ -55,6 +55,7 @@ class AuditCalls:
         """Who did what to this Lynkr, the newest first."""
         limit = number(request, "limit", _LISTED, 1, _MOST_LISTED)
         audit = self._engine.audit
+        await audit.flush()
         try:
             since = between(request.query.get("since", ""), "", time.time()).since
             entries = await asyncio.to_thread(audit.files.entries, since, limit)
@@ -70,6 +71,7 @@ class AuditCalls:
         if head and not _HASH.fullmatch(head):
             message = "head must be a SHA-256 in 64 lower-case hexadecimal digits."
             raise WireError(message, status=400, kind="invalid_request", param="head")
+        await self._engine.audit.flush()
         try:
             return reply(await asyncio.to_thread(self._engine.audit.files.check, head))
         except AuditFailure as error:

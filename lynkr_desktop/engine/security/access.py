@@ -43,6 +43,7 @@ LONGEST_LIFE = 10 * 366 * 86400.0
 USED_EVERY = 60.0
 """Seconds between two notes on the disk of which keys were used."""
 
+_KEY = re.compile(r"lk_[\w-]{20,}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
 _TAKEN = frozenset({MACHINE, "command", "engine", "file", "nobody", "self", "signal"})
 """What the audit log calls those who have no key, and a path of the control API."""
@@ -330,6 +331,11 @@ class AccessKeys:
                 "then start Lynkr again, or send POST /v1/admin/reload."
             ) from error
         return file.keys
+
+
+def without_keys(text: str) -> str:
+    """A text without what looks like a key: errors repeat names, and somebody may take a key for one."""
+    return _KEY.sub("***", text) if PREFIX in text else text
 
 
 def checked_name(name: str) -> str:

@@ -375,6 +375,10 @@ class Audit:
         """As `note`, and returns when the entry is on the disk, or was found not to go there."""
         return await asyncio.wrap_future(self.note(who, what, detail))
 
+    async def flush(self) -> bool:
+        """Returns when all that was noted is on the disk, or was found not to go there; which of both."""
+        return await asyncio.wrap_future(self._submit())
+
     def refused(self, why: str) -> None:
         """Counts a request that was refused; after a minute the sum becomes an entry. Of the loop's thread.
 
@@ -404,7 +408,7 @@ class Audit:
         """Writes what is left."""
         self.tell_refused()
         if self._waiting:
-            await asyncio.wrap_future(self._submit())
+            await self.flush()
         await asyncio.to_thread(self._thread.shutdown)
 
     def _submit(self) -> Future[bool]:
