@@ -20,6 +20,7 @@ from lynkr_desktop.engine.loading import load_only
 from lynkr_desktop.engine.optimization.inner import InnerAnswer
 from lynkr_desktop.engine.passages.hook import Passages
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
+from lynkr_desktop.engine.providers.key import refusal
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions
 from lynkr_desktop.engine.routing.router import Asking
 from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
@@ -161,6 +162,10 @@ class Flow:
                 except WireError as error:
                     # Some upstreams repeat in their errors the key that they were given.
                     error.message = redact(error.message)
+                    if error.status == 401:
+                        error.message = refusal(
+                            error.message, choice.provider, exchange.credential is not None
+                        )
                     if error.status not in _TRY_NEXT and not isinstance(error, Unsupported):
                         raise
                     log.info("%s: %s did not answer: %s", exchange.id, choice.target.name, error.message)
@@ -364,7 +369,11 @@ def _wants(exchange: Exchange) -> Wants:
 def _none_left(tried: list[Skipped]) -> WireError:
     if len(tried) == 1:
         return tried[0].error
-    reasons = "; ".join(f"{skipped.target.name}: {skipped.error.message}" for skipped in tried)
+    # Models of one provider mostly fail for one reason.
+    names: dict[str, list[str]] = {}
+    for skipped in tried:
+        names.setdefault(skipped.error.message, []).append(skipped.target.name)
+    reasons = "; ".join(f"{', '.join(named)}: {message}" for message, named in names.items())
     errors = [skipped.error for skipped in tried]
     sent = [error for error in errors if error.status != 503 and not isinstance(error, Unsupported)]
     sent = sent or [error for error in errors if isinstance(error, Unsupported)]

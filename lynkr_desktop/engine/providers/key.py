@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lynkr_desktop.engine.providers.base import Provider
 
 LOOKUP_TIMEOUT = 10.0
 """Seconds that a request waits for a lookup; what is found later serves the next one."""
@@ -65,3 +69,16 @@ class ProviderKey:
         self._value = await asyncio.to_thread(self._find)
         self._looked_at = time.monotonic()
         self._lookup = None
+
+
+def refusal(message: str, provider: Provider, client_has_own: bool) -> str:
+    """What a client is told of a provider that has refused a key: whose key it is, and what to do.
+
+    Clients take 401 for their own login to the proxy, and send a person to mend that.
+    """
+    if provider.kind == "anthropic" and client_has_own:
+        return f"{message.rstrip('.')}. It was the client's own login that {provider.name} refused."
+    if provider.key is None:
+        return message
+    hint = provider.key.hint
+    return f"{message.rstrip('.')}. The key of {provider.name} was refused, not yours to Lynkr. {hint}"
