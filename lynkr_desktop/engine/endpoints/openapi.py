@@ -102,6 +102,8 @@ def _control(call: Call, refs: dict[Any, Json]) -> Json:
     operation["responses"] = {str(call.status): good, "default": wrong}
     if call.open:
         operation["security"] = []
+    else:
+        operation["x-lynkr-roles"] = sorted(call.allowed)
     return operation
 
 
