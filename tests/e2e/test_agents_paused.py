@@ -1,4 +1,4 @@
-"""The real Claude Code and Codex with a model that goes round in circles: paused, resumed by a person, at work."""
+"""The real Claude Code and Codex with a model that goes round in circles: paused, resumed, at work."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def sessions(proxy: Proxy) -> list[dict[str, Any]]:
 
 
 async def test_claude_code_is_paused_after_fifteen_failures(home: Path, tmp_path: Path) -> None:
-    """Its user reads why, the requests stop at once, and after `lynkr sessions resume` the next prompt works."""
+    """Its user reads why, the requests stop at once, and after `lynkr sessions resume` it works again."""
     asked = 0
 
     def answer(body: dict[str, Any]) -> Reply:
