@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ from lynkr_desktop.engine.telemetry.prompt_store import PromptStore, prompts_pat
 from lynkr_desktop.engine.telemetry.store import Records
 from lynkr_desktop.engine.wire.canonical import Usage
 from lynkr_desktop.protocol.control import RequestRow
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from lynkr_desktop.engine.telemetry.otlp import Spans
@@ -163,12 +166,16 @@ class Recorder:
 
     def _add_span(self, spans: Spans, exchange: Exchange, row: RequestRow) -> None:
         provider = self._provider(row.provider)
-        spans.add(
-            row,
-            provider.kind if provider is not None else "",
-            request=exchange.request,
-            headers=exchange.headers,
-            told_model=exchange.told_model,
-            cache=exchange.cache,
-            local_only=exchange.decision is not None and exchange.decision.profile.local_only,
-        )
+        try:
+            spans.add(
+                row,
+                provider.kind if provider is not None else "",
+                request=exchange.request,
+                headers=exchange.headers,
+                told_model=exchange.told_model,
+                cache=exchange.cache,
+                local_only=exchange.decision is not None and exchange.decision.profile.local_only,
+            )
+        except Exception:
+            # Of a library, and of values that clients chose: the record matters more.
+            log.exception("no span could be made of %s", row.id)

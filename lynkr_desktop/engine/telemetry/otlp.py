@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Attribute = str | bool | int | float | Sequence[str]
 
-_TIMEOUT_S = 3.0
+_TIMEOUT_S = 2.0
 """For one batch with all its tries; the engine's end waits for it."""
 
 _EVERY_MS = 2000
@@ -76,12 +76,9 @@ class Spans:
             resource=Resource.create({"service.name": "lynkr", "service.version": version}),
             shutdown_on_exit=False,
         )
+        self._sender = _Sender(exporter, endpoint, self._may_leave)
         self._provider.add_span_processor(
-            BatchSpanProcessor(
-                _Told(exporter, endpoint, self._may_leave),
-                max_queue_size=_MOST_WAITING,
-                schedule_delay_millis=_EVERY_MS,
-            )
+            BatchSpanProcessor(self._sender, max_queue_size=_MOST_WAITING, schedule_delay_millis=_EVERY_MS)
         )
         self._tracer = self._provider.get_tracer("lynkr_desktop", version)
         self._context = TraceContextTextMapPropagator()
@@ -129,21 +126,27 @@ class Spans:
 
     def close(self) -> None:
         """Sends what waits and ends the thread; waits for a few seconds at most."""
+        self._sender.closing = True
         self._provider.shutdown()
 
 
-class _Told(SpanExporter):
-    """Sends batches, and says once that it cannot, and once that it can again."""
+class _Sender(SpanExporter):
+    """Sends batches, and says once that it cannot, and once that it can again.
+
+    Attributes:
+        closing: the engine ends, and waits for no receiver that did not answer the last time.
+    """
 
     def __init__(self, exporter: SpanExporter, endpoint: str, may_leave: Callable[[], bool]) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
         self._may_leave = may_leave
         self._failing = False
+        self.closing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends a batch, or lets it go where nothing may leave by now."""
-        if not self._may_leave():
+        if not self._may_leave() or (self.closing and self._failing):
             return SpanExportResult.FAILURE
         try:
             result = self._exporter.export(spans)

@@ -161,6 +161,7 @@ class PromptStore:
     async def close(self) -> None:
         """Writes what waits and closes the file."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._shut)
+        self._keep = None
         self._thread.shutdown()
 
     # ------------------------------------------------------------ the writer's thread
