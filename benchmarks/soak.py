@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import dataclasses
 import json
 import logging
@@ -347,9 +346,13 @@ def main() -> int:
         done = asyncio.run(soak(Path(name) / "home", args.requests, args.clients, args.seed))
     print(table(done))
     if args.json:
-        with contextlib.suppress(FileNotFoundError):
-            args.json.unlink()
-        figures = {**dataclasses.asdict(done), "growth": done.growth, "problems": done.problems()}
+        figures = {
+            "readings": [dataclasses.asdict(reading) for reading in done.readings],
+            "outcomes": done.outcomes,
+            "seconds": round(done.seconds, 1),
+            "growth": round(done.growth, 4),
+            "problems": done.problems(),
+        }
         args.json.write_text(json.dumps(figures, indent=1))
     return 1 if done.problems() else 0
 
