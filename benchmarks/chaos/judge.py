@@ -93,6 +93,12 @@ def _problems(run: Run, seen: Seen, attempts: list[Attempt], rows: list[Json]) -
     complete = [number for number, attempt in enumerate(attempts) if attempt.answered]
     if complete and complete[0] != len(attempts) - 1:
         yield "an upstream was asked again after one had answered"
+    if any(not attempt.asked.over for attempt in attempts):
+        yield "an upstream still answers it, though nobody waits"
+    if seen.gone:
+        for row in rows:
+            if row["status"] == 200 and not any(attempt.action.good for attempt in attempts):
+                yield "its client left, nobody answered, and it is recorded as answered"
     if seen.answer is None:
         return
     if seen.answer.problem is None:

@@ -147,6 +147,7 @@ async def run(
                 done.ended = time.monotonic()
                 done.seconds = done.ended - began
                 await _settle(http, proxy)
+                await upstreams.quiet()
                 await _collect(done, http, proxy)
         finally:
             await asyncio.to_thread(context.__exit__, None, None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
@@ -15,6 +16,7 @@ from tests.support.fakes.base import Asked, ScriptedServer
 from tests.support.script import Reply, failure
 
 _IN_FLIGHT_S = 0.1
+_NOTICED_S = 2.0
 
 
 @dataclass(slots=True)
@@ -128,6 +130,16 @@ class Upstreams:
         attempts.append(Attempt(name, action, asked, time.monotonic()))
         self._arrived[job.word].set()
         return action.reply
+
+    async def quiet(self) -> None:
+        """Waits a moment for what upstreams still do: who is hung up on has to notice."""
+        doing = [
+            a.asked.ended.wait() for each in self.log.attempts.values() for a in each if not a.asked.over
+        ]
+        if doing:
+            _, late = await asyncio.wait(map(asyncio.ensure_future, doing), timeout=_NOTICED_S)
+            for waiting in late:
+                waiting.cancel()
 
     async def mind(self, started: int) -> None:
         """Lets upstreams die and get well, as so many requests have been started."""
