@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 from urllib.parse import quote
 
 from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect
-from lynkr_desktop.engine.config.loader import ConfigError, load_config
+from lynkr_desktop.cli.noting import note
 from lynkr_desktop.engine.security.access import (
     AccessFault,
     AccessKeys,
@@ -17,13 +16,11 @@ from lynkr_desktop.engine.security.access import (
     BadAccess,
     NoSuchAccess,
 )
-from lynkr_desktop.engine.security.audit import AuditFailure, AuditLog, Note
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.access import AccessAdd, AccessKeyInfo, AccessList, AccessRotate, NewAccessKey
 from lynkr_desktop.running import find_engine
 
 _ACCESS = "/v1/admin/access"
-_WHO = "command"
 
 
 class Access(Protocol):
@@ -76,14 +73,9 @@ class LocalAccess:
     """The access keys of an engine that does not run."""
 
     def __init__(self, paths: Paths) -> None:
+        self._paths = paths
         self._keys = AccessKeys(paths.access)
         self._keys.load()
-        try:
-            options = load_config(paths.config).config.access.audit
-        except ConfigError:
-            # Somebody may have to be shut out before the file is in order.
-            options = None
-        self._audit = AuditLog(paths.home, options)
 
     def listing(self) -> AccessList:
         """Every key."""
@@ -93,25 +85,22 @@ class LocalAccess:
         """Makes a key."""
         with _told():
             made = self._keys.add(wanted)
-            self._note("access key added", f"{wanted.name}, {wanted.role}")
-            return made
+        note(self._paths, "access key added", f"{wanted.name}, {wanted.role}")
+        return made
 
     def rotate(self, name: str, expires_in: float | None) -> NewAccessKey:
         """Makes a new key in the place of one."""
         with _told():
             made = self._keys.rotate(name, expires_in)
-            self._note("access key rotated", name)
-            return made
+        note(self._paths, "access key rotated", f"name {name}")
+        return made
 
     def remove(self, name: str) -> AccessKeyInfo:
         """Removes a key; what it was."""
         with _told():
             gone = self._keys.remove(name)
-            self._note("access key removed", name)
-            return gone
-
-    def _note(self, what: str, detail: str) -> None:
-        self._audit.append(Note(time.time(), _WHO, what, detail))
+        note(self._paths, "access key removed", f"name {name}")
+        return gone
 
 
 def _path(name: str) -> str:
@@ -122,7 +111,5 @@ def _path(name: str) -> str:
 def _told() -> Iterator[None]:
     try:
         yield
-    except AuditFailure as error:
-        raise ControlFailure(f"It was done, but could not be noted. {error}") from error
     except (AccessFault, AccessTaken, BadAccess, NoSuchAccess) as error:
         raise ControlFailure(str(error)) from error

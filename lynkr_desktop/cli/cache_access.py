@@ -8,6 +8,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect
+from lynkr_desktop.cli.noting import note
 from lynkr_desktop.engine.cache.shelf import Shelf
 from lynkr_desktop.engine.cache.store import ReplyStore, StoreError, store_file
 from lynkr_desktop.engine.config.loader import ConfigError, load_config
@@ -70,6 +71,7 @@ class LocalCache:
     """The cache of an engine that does not run."""
 
     def __init__(self, paths: Paths, config: Config) -> None:
+        self._paths = paths
         self._shelf = Shelf(ReplyStore(store_file(paths.cache)))
         self._config = config
 
@@ -86,13 +88,16 @@ class LocalCache:
     def clear(self) -> CacheCleared:
         """Deletes every reply."""
         with _told():
-            return self._shelf.clear()
+            gone = self._shelf.clear()
+        note(self._paths, "cache cleared")
+        return gone
 
     def remove(self, key: str) -> CacheCleared:
         """Deletes one reply."""
         gone = self._shelf.remove(key)
         if gone is None:
             raise ControlFailure("There is no stored reply with this key. `lynkr cache list` shows the keys.")
+        note(self._paths, "cached reply deleted", f"key {key}")
         return gone
 
 

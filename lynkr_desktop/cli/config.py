@@ -152,6 +152,7 @@ def _read_file(paths: Paths) -> OptionList:
 
 def _patch(args: argparse.Namespace, name: str, value: Any) -> OptionList:
     from lynkr_desktop.cli.client import ControlFailure
+    from lynkr_desktop.cli.noting import note
     from lynkr_desktop.engine.config.loader import ConfigError
     from lynkr_desktop.engine.config.options import UnknownOption, patch_file
     from lynkr_desktop.protocol.options import OptionList, OptionPatch
@@ -162,6 +163,7 @@ def _patch(args: argparse.Namespace, name: str, value: Any) -> OptionList:
         if client is not None:
             return client.send("PATCH", _CALL, OptionList, OptionPatch(values={name: value}))
         patch_file(paths.config, {name: value})
+        note(paths, "options changed", name)
     except (ConfigError, ControlFailure, UnknownOption) as error:
         raise ConfigFailure(str(error)) from error
     except OSError as error:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 
 from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect
+from lynkr_desktop.cli.noting import note
 from lynkr_desktop.engine.config.loader import ConfigError, load_config
 from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.key_desk import KeyDesk, NoSuchKey, UnknownProvider
@@ -100,11 +101,13 @@ class LocalKeys:
         """Stores a key in the OS keyring."""
         with _told():
             self._desk.store(provider, key)
+        note(self._paths, "provider key set", f"provider {provider}")
 
     def remove(self, provider: str) -> KeyInfo:
         """Removes a key from the OS keyring; what is left."""
         with _told():
             self._desk.remove(provider)
+            note(self._paths, "provider key removed", f"provider {provider}")
             return self._desk.info(provider)
 
     def test(self, provider: str) -> KeyCheck:

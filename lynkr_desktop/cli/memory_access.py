@@ -12,6 +12,7 @@ from urllib.parse import quote
 from msgspec import UNSET
 
 from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect
+from lynkr_desktop.cli.noting import note
 from lynkr_desktop.engine.cache.shelf import Shelf
 from lynkr_desktop.engine.cache.store import ReplyStore, StoreError, store_file
 from lynkr_desktop.engine.config.loader import ConfigError, load_config
@@ -143,6 +144,7 @@ class FileMemory:
     def __init__(self, paths: Paths) -> None:
         with _told():
             self._options = load_config(paths.config).config.memory
+        self._paths = paths
         self._config = paths.config
         self._file = database_path(self._options.storage, paths.home)
         self._replies = Shelf(ReplyStore(store_file(paths.cache)))
@@ -175,17 +177,21 @@ class FileMemory:
     def change(self, memory_id: str, patch: MemoryPatch) -> MemoryRow:
         """Changes one."""
         changed = _in_file(self._file, lambda store: desk.change(store, memory_id, patch))
+        note(self._paths, "memory changed", f"id {memory_id}")
         if patch.text is not UNSET:
             self._clear_replies()
         return changed
 
     def delete(self, memory_id: str) -> Forgotten:
         """Forgets one."""
-        return self._forgotten(lambda store: len(desk.delete(store, memory_id)))
+        return self._forgotten(
+            lambda store: len(desk.delete(store, memory_id)), "memory forgotten", f"id {memory_id}"
+        )
 
     def forget(self, project: str) -> Forgotten:
         """Forgets a project, or everything where none is named."""
-        return self._forgotten(lambda store: desk.forget(store, project))
+        which = f"project {project}" if project else "everything"
+        return self._forgotten(lambda store: desk.forget(store, project), "memories forgotten", which)
 
     def export(self, project: str) -> MemoryExport:
         """Everything, or all of a project."""
@@ -193,18 +199,22 @@ class FileMemory:
 
     def take_in(self, export: MemoryExport) -> Imported:
         """Adds what an export holds."""
-        return _in_file(self._file, lambda store: desk.take_in(store, export.memories), create=True)
+        taken = _in_file(self._file, lambda store: desk.take_in(store, export.memories), create=True)
+        note(self._paths, "memories imported")
+        return taken
 
     def switch(self, *, enabled: bool) -> None:
         """Switches memory on or off for the next start."""
         try:
             with _told():
                 patch_file(self._config, {"memory.enabled": enabled})
+            note(self._paths, "options changed", "memory.enabled")
         except OSError as error:
             raise ControlFailure(f"{self._config} cannot be written: {error.strerror}.") from error
 
-    def _forgotten(self, work: Callable[[Store], int]) -> Forgotten:
+    def _forgotten(self, work: Callable[[Store], int], what: str, which: str) -> Forgotten:
         forgotten = _in_file(self._file, work)
+        note(self._paths, what, which)
         return Forgotten(forgotten=forgotten, replies=self._clear_replies(), copies=desk.copies(self._file))
 
     def _clear_replies(self) -> int:

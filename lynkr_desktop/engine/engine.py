@@ -502,6 +502,8 @@ class Engine:
     def _session_changed(self, session: SessionPause) -> None:
         if session.state == "paused":
             self.recorder.metrics.loop_pauses.labels(session.cause).inc()
+        if session.state == "paused" and session.cause != "person":
+            self.audit.note("engine", "session paused", f"id {session.id}; {session.detail}")
         self.hub.publish(SessionChanged(session))
         self.changed()
 
