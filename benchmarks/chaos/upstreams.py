@@ -133,13 +133,11 @@ class Upstreams:
 
     async def quiet(self) -> None:
         """Waits a moment for what upstreams still do: who is hung up on has to notice."""
-        doing = [
-            a.asked.ended.wait() for each in self.log.attempts.values() for a in each if not a.asked.over
-        ]
-        if doing:
-            _, late = await asyncio.wait(map(asyncio.ensure_future, doing), timeout=_NOTICED_S)
-            for waiting in late:
-                waiting.cancel()
+        attempts = [attempt for each in self.log.attempts.values() for attempt in each]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_NOTICED_S):
+                for attempt in attempts:
+                    await attempt.asked.ended.wait()
 
     async def mind(self, started: int) -> None:
         """Lets upstreams die and get well, as so many requests have been started."""
