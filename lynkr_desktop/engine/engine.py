@@ -107,6 +107,8 @@ class Engine:
     ) -> None:
         self.paths = paths
         self.started = time.time()
+        # Clocks of computers are set, forwards and back.
+        self._began = time.monotonic()
         self.hub = EventHub()
         self.egress = Egress()
         self.cache = ResponseCache(paths.cache)
@@ -614,7 +616,7 @@ class Engine:
 
     def health(self) -> Health:
         """That it lives."""
-        return Health(version=lynkr_desktop.__version__, uptime_s=round(time.time() - self.started, 3))
+        return Health(version=lynkr_desktop.__version__, uptime_s=round(time.monotonic() - self._began, 3))
 
     @property
     def embedded(self) -> EmbeddedProvider:

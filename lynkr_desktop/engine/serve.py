@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -273,6 +274,9 @@ def write_runtime(engine: Engine) -> None:
         port=engine.port or 0,
         version=lynkr_desktop.__version__,
     )
+    if engine.paths.runtime.is_dir():
+        # It would keep the engine from being found, and nothing of ours is in it.
+        engine.paths.runtime.rename(engine.paths.runtime.with_name(f"engine.json.{time.time_ns()}"))
     temporary = engine.paths.runtime.with_suffix(".tmp")
     temporary.write_bytes(msgspec.json.encode(runtime))
     os.replace(temporary, engine.paths.runtime)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+from pathlib import Path
 
 from aiohttp import hdrs, web
 
@@ -19,6 +22,14 @@ from lynkr_desktop.engine.wire.errors import WireError, kind_of
 from lynkr_desktop.protocol.control import ControlError
 
 log = logging.getLogger(__name__)
+
+_DISK = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO),
+        *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.EISDIR, errno.ENOTDIR),
+    }
+)
+"""What disks and folders do to whoever would keep something there."""
 
 
 def build_app(engine: Engine) -> web.Application:
@@ -65,7 +76,12 @@ def _with_errors(engine: Engine, handler: Handler) -> Handler:
             return _shaped(request, WireError(error.reason, status=error.status, kind=kind_of(error.status)))
         except RecordsError as error:
             return _shaped(request, WireError(str(error), status=503, kind="unavailable"))
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _DISK and error.filename:
+                log.warning("%s %s: %s", request.method, request.path, error)
+                name = Path(os.fsdecode(error.filename2 or error.filename)).name
+                message = f"{name} cannot be written: {error.strerror}. Nothing was changed."
+                return _shaped(request, WireError(message, status=503, kind="unavailable"))
             log.exception("%s %s failed inside the engine", request.method, request.path)
             inside = WireError("Lynkr failed inside. Its log has the details.", status=500, kind="internal")
             return _shaped(request, inside)

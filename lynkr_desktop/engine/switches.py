@@ -61,5 +61,10 @@ class Switches:
     def _save(self, state: _State) -> None:
         if self._path is not None:
             temporary = self._path.with_suffix(".tmp")
-            temporary.write_bytes(msgspec.json.encode(state))
-            os.replace(temporary, self._path)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                temporary.write_bytes(msgspec.json.encode(state))
+                os.replace(temporary, self._path)
+            except OSError as error:
+                # A full disk names no file by itself.
+                raise OSError(error.errno, error.strerror, str(self._path)) from error

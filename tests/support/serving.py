@@ -78,15 +78,19 @@ async def gone(pid: int, within: float = 20.0) -> None:
 
 
 async def start_serving(
-    paths: Paths, *arguments: str, environ: Mapping[str, str] | None = None, wait: bool = True
+    paths: Paths,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    wait: bool = True,
+    output: Path | None = None,
 ) -> Serving:
     """Starts `lynkr serve` on a free port and waits until it serves."""
-    output = paths.home.parent / f"serve-{time.monotonic_ns()}.txt"
+    output = output or paths.home.parent / f"serve-{time.monotonic_ns()}.txt"
     with output.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "lynkr_desktop", "serve", "--home", str(paths.home)),
             *(arguments or ("--port", "0")),
-            cwd=paths.home.parent,
+            cwd=output.parent,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,

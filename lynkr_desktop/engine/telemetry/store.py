@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date
 from itertools import chain
 from pathlib import Path
@@ -111,6 +111,7 @@ class Records:
         self._loaded = False
         self._failures = 0
         self._trouble = ""
+        self._suspected = False
         self._retry_at = 0.0
         self._swept_at = 0.0
         self._last_id = ""
@@ -266,6 +267,10 @@ class Records:
                 try:
                     return query(connection)
                 except sqlite3.Error as error:
+                    if is_damaged(error):
+                        self._suspected = True
+                        self._wake.set()
+                        self._hurry.set()
                     raise RecordsError(f"The records {self._path} cannot be read: {error}.") from error
 
         return await asyncio.to_thread(read)
@@ -300,6 +305,8 @@ class Records:
             self._wake.clear()
             self._hurry.clear()
             flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+            if self._suspected:
+                self._examine()
             self._write_all(force=bool(flushes))
             _finish(flushes)
             self._delete_old()
@@ -364,24 +371,45 @@ class Records:
         self._failures += 1
         self._trouble = f"The records {self._path} cannot be written: {error}."
         self._retry_at = time.monotonic() + delay
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
         if isinstance(error, sqlite3.Error) and is_damaged(error):
-            try:
-                aside = move_aside(self._path, "corrupt")
-            except OSError as problem:
-                log.error("the damaged records %s cannot be moved aside: %s", self._path, problem.strerror)
-                return
-            log.error("the records %s are damaged (%s); kept as %s", self._path, error, aside.name)
-            self._retry_at = 0.0
-        elif self._failures == 1:
+            self._replace(str(error))
+            return
+        self._let_go()
+        if self._failures == 1:
             log.error(
                 "the records %s cannot be written (%s); up to %d are kept in memory until they can",
                 self._path,
                 error,
                 MAX_WAITING,
             )
+
+    def _replace(self, why: str) -> None:
+        """Keeps a damaged file aside; a new one is begun with the next row."""
+        self._let_go()
+        try:
+            aside = move_aside(self._path, "corrupt")
+        except OSError as problem:
+            log.error("the damaged records %s cannot be moved aside: %s", self._path, problem.strerror)
+            return
+        log.error("the records %s are damaged (%s); kept as %s", self._path, why, aside.name)
+        self._retry_at = 0.0
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _examine(self) -> None:
+        """Begins a new file where this one is damaged, as somebody has found who read it."""
+        self._suspected = False
+        try:
+            (verdict,) = self._connected().execute("PRAGMA quick_check(1)").fetchone()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return
+        if verdict != "ok":
+            self._replace(verdict)
 
     def _delete_old(self) -> None:
         now = time.monotonic()
