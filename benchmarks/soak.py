@@ -20,8 +20,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,7 @@ _PIPELINE = (
 )
 _LOG = "".join(f"2026-11-24 01:{n % 60:02}:00 INFO worker {n % 7} took a job\n" for n in range(200))
 _LONGEST_S = 60.0
+_KEYS = 20
 _WARM = 0.25
 """Of all requests: after them, every table that is bounded has met its bound or is small."""
 
@@ -128,7 +129,7 @@ class Job:
     patience: float | None
 
 
-def job_of(number: int, seed: int, distinct: int) -> Job:
+def job_of(number: int, seed: int, distinct: int, keys: Sequence[str]) -> Job:
     """The request of that number; after `distinct` of them they come again."""
     number %= distinct
     draw = random.Random(f"{seed} {number}")
@@ -152,6 +153,8 @@ def job_of(number: int, seed: int, distinct: int) -> Job:
             call = Used(f"call_{number}", "read_file", {"path": f"log{number}.txt"})
             result = Result(call.id, (f"{_LOG}the end of log {number}",), "read_file")
             ask = ask.with_(turns=(user(said), assistant(call), user(result)))
+    if kind > 0.3:
+        headers["x-lynkr-token"] = keys[number % len(keys)]
     model = draw.random()
     if model < 0.15:
         ask = ask.with_(model=draw.choice(UPSTREAMS).target)
@@ -215,6 +218,7 @@ def config_for(upstreams: Upstreams) -> Json:
         },
         "optimization": {"pipeline": list(_PIPELINE), "cache": {"max_size": "4MB"}},
         "memory": {"enabled": True, "limit": 2000},
+        "telemetry": {"prompts": "1d", "prompts_size": "4MB"},
         "embedded": {"auto_pull": False},
     }
 
@@ -244,11 +248,12 @@ async def soak(
         proxy = await asyncio.to_thread(context.__enter__)
         try:
             process = _process_of(proxy)
+            keys = [await _key(proxy, number) for number in range(_KEYS)]
             began = time.monotonic()
             every = -(-requests // readings)
             for first in range(0, requests, every):
                 numbers = range(first, min(first + every, requests))
-                jobs = (job_of(number, seed, distinct) for number in numbers)
+                jobs = (job_of(number, seed, distinct, keys) for number in numbers)
                 async with _session(proxy) as http:
                     await asyncio.gather(*(_client(proxy, http, jobs, done) for _ in range(clients)))
                 upstreams.forget()
@@ -271,6 +276,16 @@ def _process_of(proxy: Proxy) -> psutil.Process:
 def _session(proxy: Proxy) -> aiohttp.ClientSession:
     headers = {"authorization": f"Bearer {proxy.token}"}
     return aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0))
+
+
+async def _key(proxy: Proxy, number: int) -> str:
+    """A new access key of somebody."""
+    async with (
+        _session(proxy) as http,
+        http.post(f"{proxy.url}/v1/admin/access", json={"name": f"person{number}"}) as response,
+    ):
+        response.raise_for_status()
+        return str((await response.json())["key"])
 
 
 async def _client(proxy: Proxy, http: aiohttp.ClientSession, jobs: Iterator[Job], done: Soak) -> None:
@@ -310,9 +325,9 @@ async def _read(proxy: Proxy, process: psutil.Process, requests: int) -> Reading
     )
 
 
-async def _metrics(proxy: Proxy) -> Counter[str]:
+async def _metrics(proxy: Proxy) -> dict[str, float]:
     """The samples of /metrics, summed up over their labels."""
-    sums: Counter[str] = Counter()
+    sums: defaultdict[str, float] = defaultdict(float)
     async with _session(proxy) as http, http.get(f"{proxy.url}/metrics") as response:
         for line in (await response.text()).splitlines():
             if line and not line.startswith("#"):
