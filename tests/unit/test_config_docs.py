@@ -47,7 +47,8 @@ def test_defaults_are_shown_as_people_write_them() -> None:
     rows = [line.split(" | ") for line in render_markdown().splitlines() if line.startswith("| `")]
     shown = [row[2].strip("`") for row in rows if row[1].startswith(("duration", "size"))]
     assert {"30s", "32MB", "90d"} <= set(shown)
-    assert all(re.fullmatch(r"\d+(ms|s|m|h|d|KB|MB|GB)", default) for default in shown)
+    # Some are off where nothing is said.
+    assert all(re.fullmatch(r"(\d+(ms|s|m|h|d|KB|MB|GB))?", default) for default in shown)
 
 
 def test_looking_at_the_schema_from_outside() -> None:
