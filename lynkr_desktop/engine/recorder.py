@@ -88,9 +88,14 @@ class Recorder:
     def _spans_of(self, options: OtlpOptions) -> Spans | None:
         if options.endpoint is None:
             return None
-        from lynkr_desktop.engine.telemetry.otlp import Spans  # an optional extra, and slow to import
+        try:
+            from lynkr_desktop.engine.telemetry.otlp import Spans  # an optional extra, and slow to import
 
-        return Spans(options, self._version, self._egress)
+            return Spans(options, self._version, self._egress)
+        except Exception:
+            # Of a library that people install beside: requests go on without it.
+            log.exception("spans cannot be made")
+            return None
 
     async def close(self) -> None:
         """Writes and sends what waits, and closes the files."""
