@@ -172,3 +172,61 @@ def test_names_are_plain(session: str) -> None:
     assert name.isascii()
     assert name.replace("_", "").isalnum()
     assert name_of("3f0d2c1e-58b7-4f6a-9d3e-7a1b2c4d5e6f", "") == "3f0d2c1e-58b7-4f6a-9d3e-7a1b2c4d5e6f"
+
+
+# ---------------------------------------------------------------- compaction
+
+SUMMARY = "This session is being continued from a previous conversation that ran out of context.\nSummary: …"
+
+
+def going_on(turns: int, ask: str = "Make the tests pass", offset: int = 0, person: str = "") -> Asking:
+    """A request after so many turns that all did something else."""
+    steps = [claude(f"cat f{offset + number}.py", 0, f"{offset + number}") for number in range(turns)]
+    if person:
+        steps[-1] = steps[-1]._replace(person=person)
+    return Asking(Request(model="m", messages=tuple(conversation(steps, ask)), tools=TOOLS))
+
+
+async def test_turns_before_a_compaction_count_too() -> None:
+    sessions = GuardedSessions()
+    for turns in range(1, 121):
+        assert not refused(sessions, going_on(turns))
+    for turns in range(1, 60):
+        assert not refused(sessions, going_on(turns, SUMMARY, 120))
+    # Once more: 120 + 59 turns by now.
+    for turns in range(1, 21):
+        assert not refused(sessions, going_on(turns, SUMMARY, 179))
+    assert refused(sessions, going_on(21, SUMMARY, 179))
+    assert sessions.stopped[0].detail == "the model took 200 turns since a person last spoke"
+    await sessions.act("s1", "resume")
+    assert not refused(sessions, going_on(22, SUMMARY, 179))
+    assert not refused(sessions, going_on(150, SUMMARY, 179))
+
+
+async def test_a_person_who_speaks_after_a_compaction_begins_anew() -> None:
+    sessions = GuardedSessions()
+    for turns in range(1, 151):
+        sessions.check(going_on(turns))
+    sessions.check(going_on(10, SUMMARY, 150, person="Now the other module"))
+    steps = [claude(f"cat g{number}.py", 0, f"{number}") for number in range(195)]
+    steps[9] = steps[9]._replace(person="Now the other module")
+    asked = Asking(Request(model="m", messages=tuple(conversation(steps, SUMMARY)), tools=TOOLS))
+    assert not refused(sessions, asked)
+
+
+async def test_helpers_of_a_session_do_not_count_for_it() -> None:
+    sessions = GuardedSessions()
+    for turns in range(1, 101):
+        sessions.check(going_on(turns))
+        sessions.check(going_on(turns // 2 + 1, "A helper's task", 1_000))
+    assert not refused(sessions, going_on(99, SUMMARY, 100))
+    assert refused(sessions, going_on(100, SUMMARY, 100))
+
+
+async def test_compacted_conversations_without_a_name_are_told_apart() -> None:
+    sessions = GuardedSessions()
+    one, other = going_on(2, f"{SUMMARY} The login"), going_on(2, f"{SUMMARY} The shop")
+    for asked in (one, other):
+        asked.session = ""
+        sessions.check(asked)
+    assert one.conversation != other.conversation

@@ -159,6 +159,14 @@ def speaks(message: Message) -> bool:
     return False
 
 
+def is_compacted(messages: Sequence[Message]) -> bool:
+    """Whether a conversation goes on from a summary of itself."""
+    for block in messages[0].content if messages else ():
+        if isinstance(block, Text) and block.text[:200].lstrip().startswith(RESUMED):
+            return True
+    return False
+
+
 def _mark(block: object) -> str:
     return block.tool_use_id if isinstance(block, ToolResult) else ""
 

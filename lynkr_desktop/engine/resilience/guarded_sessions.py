@@ -22,7 +22,8 @@ from msgspec.structs import replace
 
 from lynkr_desktop.engine.config.sessions import LoopGuardOptions
 from lynkr_desktop.engine.resilience import session_file
-from lynkr_desktop.engine.resilience.actions import marks
+from lynkr_desktop.engine.resilience.actions import is_compacted, marks
+from lynkr_desktop.engine.resilience.compacted import Compacted
 from lynkr_desktop.engine.resilience.loop_guard import Alarm, look
 from lynkr_desktop.engine.resilience.session_file import Kept
 from lynkr_desktop.engine.routing.clean import clean_text
@@ -88,6 +89,7 @@ class GuardedSessions:
         self._shown: tuple[SessionPause, ...] = ()
         self._refused: dict[str, str] = {}
         """The first ask of what was refused last, by name; few, since what is kept is few."""
+        self._compacted = Compacted()
         self._lock = asyncio.Lock()
         self._saving: asyncio.Task[None] | None = None
         self._unsaved = False
@@ -135,7 +137,8 @@ class GuardedSessions:
         if not options.enabled or (asked.decision is not None and _is_side(asked.decision)):
             return
         known = frozenset() if kept is None else self._known(name, kept, first, request)
-        alarm = look(request.messages, options, known)
+        before = self._compacted.before(name, first, request.messages, known)
+        alarm = look(request.messages, options, known, before)
         if alarm is not None:
             self._refused[name] = first
             raise _refusal(name, self._pause(name, alarm, asked))
@@ -145,6 +148,7 @@ class GuardedSessions:
         thread = _digest(first)
         if (known := kept.known.get(thread)) is None:
             known = marks(request.messages, _MARKS)
+            self._compacted.forget(name)
             threads = OrderedDict(kept.known)
             threads[thread] = known
             while len(threads) > _THREADS:
@@ -288,7 +292,9 @@ def _digest(text: str) -> str:
 
 
 def _first(request: Request, decision: Decision | None) -> str:
-    """The first ask of a conversation."""
+    """The first ask of a conversation; where it was compacted the summary, since all go on with one ask."""
+    if is_compacted(request.messages):
+        return request.messages[0].text[:_TEXT]
     if decision is not None and decision.grounds is not None:
         return decision.grounds.ask.first
     texts = (clean_text(message) for message in request.messages if message.role == "user")

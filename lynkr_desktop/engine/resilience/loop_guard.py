@@ -68,13 +68,16 @@ class Alarm(Struct, frozen=True):
                 return f"the model took {self.count} turns since a person last spoke"
 
 
-def look(messages: Sequence[Message], limits: Limits, known: frozenset[str] = frozenset()) -> Alarm | None:
+def look(
+    messages: Sequence[Message], limits: Limits, known: frozenset[str] = frozenset(), before: int = 0
+) -> Alarm | None:
     """Says whether the end of a conversation is a loop, None where it is not.
 
     Args:
         messages: of the newest request.
         limits: from where on it is one.
         known: marks of actions that a person knows of (`actions.marks`).
+        before: turns that the model had before the conversation was compacted.
     """
     tail = _Tail(actions(messages, known))
     newest = tail.at(0)
@@ -89,8 +92,8 @@ def look(messages: Sequence[Message], limits: Limits, known: frozenset[str] = fr
             pairs = _alternating(tail, 2 * limits.alternating) // 2
             if pairs >= limits.alternating:
                 return Alarm("alternating", pairs, newest.said)
-    if len(messages) > limits.iterations:
-        count = turns(messages, known, limits.iterations)
+    if len(messages) + before > limits.iterations:
+        count = before + turns(messages, known, max(1, limits.iterations - before))
         if count >= limits.iterations:
             return Alarm("iterations", count)
     return None
