@@ -28,6 +28,7 @@ from lynkr_desktop.protocol.routing import (
     MarkRequest,
     RouteExplanation,
 )
+from lynkr_desktop.protocol.sessions import SessionRow, SessionState
 from lynkr_desktop.protocol.tiers import Tier
 
 TOKEN = "lk_control_server_token"
@@ -111,6 +112,8 @@ class ControlServer:
                 indexing = IndexStatus(root=root, state="indexing")
                 self.graphs[root] = CodeGraphReport(status=indexing)
                 return answer(indexing, 202)
+            case ["sessions", session, act]:
+                return answer(self._acted(session, act))
             case ["shutdown"]:
                 return answer(ShutdownReply(active=self.status.active, drain_timeout_s=5.0), 202)
         return answer(self.status)
@@ -121,6 +124,14 @@ class ControlServer:
         )
         self.status = msgspec.structs.replace(self.status, profiles=profiles)
         self.emit(StatusEvent(self.status))
+
+    def _acted(self, session: str, act: str) -> SessionRow:
+        found = next(known for known in self.status.sessions_paused if known.id == session)
+        state: SessionState = "ended" if act == "end" else "running"
+        others = [known for known in self.status.sessions_paused if known is not found]
+        left = [*others, msgspec.structs.replace(found, state=state)] if act == "end" else others
+        self.status = msgspec.structs.replace(self.status, sessions_paused=tuple(left))
+        return SessionRow(id=session, client=found.client, title=found.title, state=state)
 
     def _listed(self, request: web.Request) -> list[DecisionRow]:
         rows = self.decisions

@@ -18,6 +18,7 @@ from lynkr_desktop.protocol.events import RequestFinished, StatusEvent
 from lynkr_desktop.protocol.tiers import Tier
 from lynkr_desktop.ui.controller import Controller
 from lynkr_desktop.ui.engine_model import EngineModel, Phase
+from lynkr_desktop.ui.session_words import paused
 from lynkr_desktop.ui.window.main_window import MainWindow
 from tests.support.control_server import TOKEN, ControlServer
 from tests.support.scenario import run, until
@@ -59,6 +60,33 @@ def test_a_profile_is_put_into_force_or_refused_with_the_reason(
         server.refusals["profile"] = ControlError(error="There is no profile 'x'.", code="not_found")
         controller.set_profile("x")
         await until(lambda: notices == ["There is no profile 'x'."])
+
+    run(dressed, model, paths, status, scenario)
+
+
+def test_a_paused_session_is_resumed_or_ended_or_refused_with_the_reason(
+    dressed: QApplication, model: EngineModel, paths: Paths, status: EngineStatus
+) -> None:
+    notices: list[str] = []
+    model.notice.connect(notices.append)
+    one, two, three = (msgspec.structs.replace(demo.paused_session(), id=f"s{number}") for number in range(3))
+
+    def waiting() -> list[str]:
+        return [session.id for session in paused(model)]
+
+    async def scenario(controller: Controller, server: ControlServer) -> None:
+        server.status = msgspec.structs.replace(server.status, sessions_paused=(one, two, three))
+        server.emit(StatusEvent(server.status))
+        await until(lambda: waiting() == ["s0", "s1", "s2"])
+        controller.act_on_session("s0", "resume")
+        await until(lambda: waiting() == ["s1", "s2"])
+        controller.act_on_session("s1", "end")
+        await until(lambda: waiting() == ["s2"])
+        assert "lynkr sessions remove s1" in notices[-1]
+        server.refusals["s2/reset"] = ControlError(error="It cannot be saved.", code="unavailable")
+        controller.act_on_session("s2", "reset")
+        await until(lambda: notices[-1] == "It cannot be saved.")
+        assert waiting() == ["s2"]
 
     run(dressed, model, paths, status, scenario)
 
