@@ -13,7 +13,7 @@ from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, response_he
 from lynkr_desktop.engine.flow import Host, answered
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.routing.decision import Decision, Target
-from lynkr_desktop.engine.security.caller import MODELS
+from lynkr_desktop.engine.security.caller import MODELS, NOBODY
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.canonical import EmbeddingRequest, Embeddings, Request, Usage
@@ -55,6 +55,7 @@ class EmbeddingFlow:
         self, http: web.Request, exchange: Exchange, codec: EmbeddingCodec
     ) -> web.StreamResponse:
         snapshot = self._host.snapshot
+        exchange.caller = NOBODY
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
         self._host.admit()

@@ -24,7 +24,7 @@ from lynkr_desktop.engine.providers.key import refusal
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions
 from lynkr_desktop.engine.routing.router import Asking
 from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
-from lynkr_desktop.engine.security.caller import MODELS
+from lynkr_desktop.engine.security.caller import MODELS, NOBODY
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
@@ -118,15 +118,14 @@ class Flow:
 
     async def _steps(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         snapshot = self._host.snapshot
+        exchange.caller = NOBODY
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
         exchange.credential = snapshot.guard.own_credential(http)
         self._host.admit()
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
         exchange.request = self._host.cache.decoded(exchange.codec, exchange.body)
-        asking = Asking(
-            exchange.request, http.headers, exchange.session, exchange.id, exchange.caller.tiers
-        )
+        asking = Asking(exchange.request, http.headers, exchange.session, exchange.id, exchange.caller.tiers)
         exchange.decision = await snapshot.decide(asking, fresh=exchange.codec.name.startswith("ollama"))
         with self._host.egress.for_request(exchange.decision.profile.local_only):
             if not exchange.request.messages:

@@ -140,6 +140,14 @@ async def test_every_call_of_the_control_api_goes_by_the_role(lynkr: Running) ->
     assert tried > 150
 
 
+async def test_what_is_open_without_a_token_tells_no_more_to_users(lynkr: Running) -> None:
+    user, viewer = await add(lynkr, "bob"), await add(lynkr, "vera", "viewer")
+    for headers, deep in (({"authorization": ""}, 401), (user, 403), (viewer, 200)):
+        assert (await read(lynkr, headers, "health"))[0] == 200
+        status, _ = await read(lynkr, headers, "health?deep=true")
+        assert status == deep or (deep == 200 and status == 503)
+
+
 async def test_model_endpoints_are_for_users_and_the_refusal_has_their_protocol(lynkr: Running) -> None:
     keys = {role: await add(lynkr, f"a-{role}", role) for role in ROLES}
     for path, body in MODEL_CALLS.items():
@@ -179,8 +187,9 @@ async def test_users_see_what_is_their_own_and_nothing_else(lynkr: Running) -> N
     await chat(lynkr, bob, "one of bob", **{"x-lynkr-session": "shared"})
     await chat(lynkr, bob, "two of bob", **{"x-lynkr-session": "bobs"})
     await lynkr.ask("one of the machine")
+    await chat(lynkr, {"authorization": "Bearer lk_wrong"}, "one of a stranger")
     rows = await lynkr.rows()
-    assert [row["key"] for row in rows] == ["", "bob", "bob", "ann"]
+    assert [row["key"] for row in rows] == ["nobody", "", "bob", "bob", "ann"]
 
     for headers, name, count in ((ann, "ann", 1), (bob, "bob", 2)):
         status, listed = await read(lynkr, headers, "requests")
@@ -204,7 +213,8 @@ async def test_users_see_what_is_their_own_and_nothing_else(lynkr: Running) -> N
         _, listed = await read(lynkr, ann, f"requests?before={before}")
         assert {row["key"] for row in listed["requests"]} <= {"ann"}
     _, report = await read(lynkr, {}, "usage?by=key&range=all")
-    assert {row["key"]: row["totals"]["requests"] for row in report["rows"]} == {"": 1, "ann": 1, "bob": 2}
+    counts = {row["key"]: row["totals"]["requests"] for row in report["rows"]}
+    assert counts == {"": 1, "ann": 1, "bob": 2, "nobody": 1}
     assert (await read(lynkr, bob, "access/self"))[1]["name"] == "bob"
 
 

@@ -385,6 +385,18 @@ def test_changes_by_several_at_once_all_come_through(tmp_path: Path) -> None:
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
 
 
+def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
+    left, fresh = tmp_path / f".access.json.{'a' * 16}", tmp_path / f".access.json.{'b' * 16}"
+    for path in (left, fresh):
+        path.write_bytes(b"half")
+    os.utime(left, (1.0, 1.0))
+    keys = AccessKeys(tmp_path / "access.json")
+    keys.load()
+    keys.add(AccessAdd(name="bob"))
+    assert not left.exists()
+    assert fresh.exists(), "somebody may be writing it"
+
+
 def test_a_change_that_cannot_be_written_changes_nothing(
     keys: AccessKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

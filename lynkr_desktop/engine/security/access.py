@@ -25,8 +25,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from lynkr_desktop.engine.security.caller import MACHINE, Caller, DailyBudget
-from lynkr_desktop.engine.security.private_file import read_private, write_private
+from lynkr_desktop.engine.security.caller import MACHINE, NOBODY, Caller, DailyBudget
+from lynkr_desktop.engine.security.private_file import clear_leftovers, read_private, write_private
 from lynkr_desktop.engine.security.token import digest
 from lynkr_desktop.protocol.access import AccessAdd, AccessKeyInfo, AccessList, NewAccessKey, Role
 from lynkr_desktop.protocol.tiers import TIERS, Tier
@@ -45,7 +45,7 @@ USED_EVERY = 60.0
 
 _KEY = re.compile(r"lk_[\w-]{20,}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
-_TAKEN = frozenset({MACHINE, "command", "engine", "file", "nobody", "self", "signal"})
+_TAKEN = frozenset({MACHINE, NOBODY.name, "command", "engine", "file", "self", "signal"})
 """What the audit log calls those who have no key, and a path of the control API."""
 
 _VERSION = 1
@@ -97,7 +97,7 @@ class Holder(Struct, frozen=True):
     expires: float
 
 
-_NOBODY = Holder(secrets.token_bytes(32), Caller("nobody", "viewer"), 0.0)
+_NO_HOLDER = Holder(secrets.token_bytes(32), NOBODY, 0.0)
 """Compared with where no key has that hash, so that both ways take the same work."""
 
 
@@ -132,7 +132,7 @@ class AccessKeys:
 
     def find(self, hashed: bytes) -> Holder | None:
         """Who has the key with this hash, expired or not; takes the same work for a key that there is not."""
-        holder = self._holders.get(hashed, _NOBODY)
+        holder = self._holders.get(hashed, _NO_HOLDER)
         return holder if hmac.compare_digest(hashed, holder.digest) else None
 
     def counts(self, holder: Holder) -> bool:
@@ -148,6 +148,8 @@ class AccessKeys:
     def load(self) -> None:
         """Reads the file. From a damaged one no key counts, and `problem` says so; the log does too."""
         with self._editing:
+            if self._path is not None:
+                clear_leftovers(self._path)
             try:
                 self._take(self._read())
             except AccessFault as error:

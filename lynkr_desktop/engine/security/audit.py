@@ -26,7 +26,12 @@ from msgspec.structs import replace
 from lynkr_desktop.engine.config.access import AuditOptions
 from lynkr_desktop.engine.security import chain
 from lynkr_desktop.engine.security.chain import Head
-from lynkr_desktop.engine.security.private_file import read_private, sync_folder, write_private
+from lynkr_desktop.engine.security.private_file import (
+    clear_leftovers,
+    read_private,
+    sync_folder,
+    write_private,
+)
 from lynkr_desktop.engine.security.redaction import clean
 from lynkr_desktop.engine.wire.fields import NOT_JSON
 from lynkr_desktop.protocol.audit import AuditCheck, AuditEntry
@@ -170,6 +175,7 @@ class AuditLog:
             ) from error
 
     def _find_end(self) -> None:
+        clear_leftovers(self._head_file)
         known, files = self._read_head(), chain.files_of(self._folder)
         if not files:
             self._head, self._file, self._size = known or Head(), None, 0

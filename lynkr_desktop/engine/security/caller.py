@@ -67,3 +67,6 @@ class Caller(Struct, frozen=True):
 
 OWNER = Caller()
 """Who has the machine's own token."""
+
+NOBODY = Caller("nobody", "viewer")
+"""Who has shown neither token nor key."""

@@ -6,10 +6,14 @@ import logging
 import os
 import secrets
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+_ABANDONED_S = 60.0
+"""Nobody takes so long to write a small file."""
 
 
 def read_private(path: Path, longest: int) -> bytes:
@@ -55,6 +59,14 @@ def write_private(path: Path, content: bytes, *, sync: bool = True) -> None:
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Deletes what processes left beside a file that were killed while they wrote it."""
+    with suppress(OSError):
+        for left in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 16}"):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink()
 
 
 def sync_folder(folder: Path) -> None:
