@@ -204,6 +204,10 @@ class RecordsError(Exception):
     """The records cannot be read. The message says why."""
 
 
+class OutdatedRecordsError(RecordsError):
+    """The file is of an older version, or has lost its content."""
+
+
 class NewerSchemaError(sqlite3.DatabaseError):
     """The file was written by a later version of Lynkr."""
 
@@ -255,7 +259,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         version = _version(connection)
         _check_version(path, version)
         if version < SCHEMA_VERSION:
-            raise RecordsError(
+            raise OutdatedRecordsError(
                 f"The records {path} are of an older version. Start the engine once to update them."
             )
     except sqlite3.Error as error:

@@ -25,6 +25,7 @@ from lynkr_desktop.engine.telemetry.check import SinceStart
 from lynkr_desktop.engine.telemetry.database import (
     COLUMNS,
     DECISION_COLUMNS,
+    OutdatedRecordsError,
     RecordsError,
     is_damaged,
     move_aside,
@@ -263,14 +264,17 @@ class Records:
         await self.flush()
 
         def read() -> T:
-            with closing(open_for_reading(self._path)) as connection:
+            try:
+                opened = open_for_reading(self._path)
+            except OutdatedRecordsError:
+                self._suspect()
+                raise
+            with closing(opened) as connection:
                 try:
                     return query(connection)
                 except sqlite3.Error as error:
                     if is_damaged(error):
-                        self._suspected = True
-                        self._wake.set()
-                        self._hurry.set()
+                        self._suspect()
                     raise RecordsError(f"The records {self._path} cannot be read: {error}.") from error
 
         return await asyncio.to_thread(read)
@@ -384,7 +388,7 @@ class Records:
             )
 
     def _replace(self, why: str) -> None:
-        """Keeps a damaged file aside; a new one is begun with the next row."""
+        """Keeps a damaged file aside; a new one is begun where it is needed next."""
         self._let_go()
         try:
             aside = move_aside(self._path, "corrupt")
@@ -400,16 +404,29 @@ class Records:
             with suppress(sqlite3.Error):
                 connection.close()
 
+    def _suspect(self) -> None:
+        """Has the writer look at the file, which somebody who read it found damaged."""
+        self._suspected = True
+        self._hurry.set()
+        self._wake.set()
+
     def _examine(self) -> None:
-        """Begins a new file where this one is damaged, as somebody has found who read it."""
+        """Begins a new file where this one is damaged; the connection that writes may not notice."""
         self._suspected = False
         try:
-            (verdict,) = self._connected().execute("PRAGMA quick_check(1)").fetchone()
+            self._connected()
+            with closing(open_for_reading(self._path)) as connection:
+                (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except OutdatedRecordsError:
+            verdict = "it has lost its content"
+        except RecordsError:
+            return  # it cannot be told now; the next who reads will ask again
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
             return
         if verdict != "ok":
             self._replace(verdict)
+            self._open()
 
     def _delete_old(self) -> None:
         now = time.monotonic()
