@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -32,6 +33,20 @@ def filled(home: Path, count: int = 8) -> AuditLog:
     for number in range(1, count + 1):
         log.append(Note(1000.0 + number, "ann", "key added", f"number {number}"))
     return log
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a log that nobody touched; to be copied."""
+    home = tmp_path_factory.mktemp("whole")
+    filled(home)
+    return home
+
+
+def copied(whole: Path, factory: pytest.TempPathFactory) -> Path:
+    home = factory.mktemp("audit")
+    shutil.copytree(whole, home, dirs_exist_ok=True)
+    return home
 
 
 def file_of(home: Path) -> Path:
@@ -77,10 +92,9 @@ def test_others_cannot_read_it(tmp_path: Path) -> None:
 @SLOW
 @given(st.data())
 def test_any_changed_byte_is_found_and_its_entry_named(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    home = tmp_path_factory.mktemp("audit")
-    filled(home)
+    home = copied(whole, tmp_path_factory)
     content = bytearray(file_of(home).read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[at]))
@@ -95,10 +109,9 @@ def test_any_changed_byte_is_found_and_its_entry_named(
 @SLOW
 @given(st.data())
 def test_any_byte_that_is_taken_out_or_put_in_is_found(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    home = tmp_path_factory.mktemp("audit")
-    filled(home)
+    home = copied(whole, tmp_path_factory)
     content = bytearray(file_of(home).read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     number = bytes(content[:at]).count(b"\n") + 1
@@ -199,9 +212,10 @@ def test_a_chain_that_was_written_anew_from_some_entry_on_does_not_end_as_the_he
 
 @SLOW
 @given(st.data())
-def test_any_cut_end_is_named(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    home = tmp_path_factory.mktemp("audit")
-    filled(home)
+def test_any_cut_end_is_named(
+    whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    home = copied(whole, tmp_path_factory)
     content = file_of(home).read_bytes()
     at = data.draw(st.integers(0, len(content) - 1))
     number = content[:at].count(b"\n") + 1
