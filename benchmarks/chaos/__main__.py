@@ -78,6 +78,7 @@ def figures(done: Run, verdict: Verdict) -> dict[str, object]:
         },
         "records": sum(map(len, done.rows.values())),
         "seconds_of_requests": {**verdict.percentiles, "max": verdict.slowest},
+        "excused": verdict.excused,
         "problems": verdict.problems,
     }
 
@@ -101,7 +102,12 @@ def table(done: Run, verdict: Verdict) -> str:
         f"breakers           {_breakers(done)}",
         f"records            {sum(map(len, done.rows.values())):,}; usage check "
         f"{'agrees' if done.check.get('agree') else 'does not agree'}",
-        f"problems           {len(verdict.problems)}",
+        f"problems           {len(verdict.problems)}"
+        + (
+            f"; {verdict.excused} requests cannot be judged: this process stood still"
+            if verdict.excused
+            else ""
+        ),
         *(f"  {problem}" for problem in verdict.problems[:_MOST_SHOWN]),
     ]
     return "\n".join(lines)

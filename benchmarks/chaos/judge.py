@@ -31,6 +31,7 @@ class Verdict:
         outcomes: how many requests ended how.
         statuses: of errors.
         problems: everything that should not be, in words.
+        excused: requests that nothing can be said of, for their upstreams stood still with this process.
         faults: how often each was shown.
         slowest: seconds of the longest request.
     """
@@ -41,6 +42,7 @@ class Verdict:
     faults: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     attempts: int = 0
+    excused: int = 0
     slowest: float = 0.0
     percentiles: dict[str, float] = field(default_factory=dict)
 
@@ -58,7 +60,11 @@ def judge(run: Run) -> Verdict:
         if outcome.startswith("error") and seen.answer is not None:
             verdict.statuses[seen.answer.status] += 1
         rows = run.rows.get(seen.job.word, [])
-        for problem in _problems(run, seen, attempts, rows):
+        found = list(_problems(run, seen, attempts, rows))
+        if found and run.stood_still(seen.began, seen.ended) and not (seen.hung or seen.broken):
+            verdict.excused += 1
+            continue
+        for problem in found:
             done = ", ".join(f"{a.upstream}: {a.action.name} ({a.asked.outcome})" for a in attempts)
             verdict.problems.append(f"{seen.job.word} {seen.job.name}: {problem} [{done}]")
     verdict.problems += [*_books(run), *judge_breakers(run)]

@@ -25,7 +25,7 @@ WORD = re.compile(r"zq[0-9a-f]+n\d+x")
 DEADLINE_S = 45.0
 """A request that has not ended by then hangs."""
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 2.0
 """How long upstreams may be silent, by the configuration of the run."""
 
 _MANY = 5_000

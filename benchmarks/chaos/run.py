@@ -28,6 +28,7 @@ PROBE_EVERY_S, WINDOW_S, MIN_CALLS, THRESHOLD = 0.8, 1.0, 10, 0.85
 _LIMITS = (0.35, 0.65, 0.85, 1.0)
 _EARLIEST_S = 0.3
 _PAGE = 1000
+_TICK_S = 0.05
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class Run:
         rows: the records, by the requests' words; those without a word under the empty one.
         check: of `lynkr usage check`.
         metrics: the samples of /metrics, by their names with labels.
+        pauses: when this process itself stood still for long, so that its upstreams did: begin and end.
         seconds: from the first request to the last.
         ended: when the last one had ended, by `time.monotonic`.
     """
@@ -78,8 +80,13 @@ class Run:
     check: Json = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     status: Json = field(default_factory=dict)
+    pauses: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.0
     ended: float = 0.0
+
+    def stood_still(self, since: float, until: float) -> bool:
+        """Whether this process did, at some moment of that time."""
+        return any(begin <= until and end >= since for begin, end in self.pauses)
 
 
 def config_for(upstreams: Upstreams) -> Json:
@@ -141,7 +148,11 @@ async def run(
         context = running_proxy(home, text, environ)
         proxy = await asyncio.to_thread(context.__enter__)
         try:
-            async with _session(proxy) as http, _following(proxy, http, done.events):
+            async with (
+                _session(proxy) as http,
+                _following(proxy, http, done.events),
+                _watching_itself(done.pauses),
+            ):
                 began = time.monotonic()
                 done.seen = await _Clients(plan, upstreams, jobs, proxy, http, progress).all(clients)
                 done.ended = time.monotonic()
@@ -268,6 +279,26 @@ async def _following(proxy: Proxy, http: aiohttp.ClientSession, events: list[Eve
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError):
             await following
+
+
+@contextlib.asynccontextmanager
+async def _watching_itself(pauses: list[tuple[float, float]]) -> AsyncIterator[None]:
+    """Within the block, notes when this process did not come to its turn for long."""
+
+    async def watch() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            if now - last > TIMEOUT_S / 4:
+                pauses.append((last, now))
+            last = now
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 async def _settle(http: aiohttp.ClientSession, proxy: Proxy) -> None:
