@@ -384,7 +384,7 @@ class Lane:
         if self._stale:
             return
         self._learned_most = max(1, min(self.in_flight, self._most) // 2)
-        self._stale = self.in_flight - 1
+        self._stale = self.in_flight
         self._cut_at, self._good = now, 0
         self._set_most()
 

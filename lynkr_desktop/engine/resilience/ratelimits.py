@@ -55,10 +55,11 @@ _TOKENS = (
 )
 
 _DURATION = re.compile(
-    r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9}(?:\.\d{1,9})?)ms)?"
+    r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9}(?:\.\d{1,9})?)ms)?",
+    re.ASCII,
 )
 _UNITS = (86_400.0, 3600.0, 60.0, 1.0, 0.001)
-_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?")
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _TOKENS_BACK = 0.1
 """Part of a limit of tokens that must be there again before the next request goes out."""
 
