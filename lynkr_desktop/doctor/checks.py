@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from lynkr_desktop.doctor import builtin, docker, environment, keys, ollama, service, storage, system, watches
+from lynkr_desktop.doctor import (
+    access,
+    builtin,
+    docker,
+    environment,
+    keys,
+    ollama,
+    service,
+    storage,
+    system,
+    watches,
+)
 from lynkr_desktop.doctor.check import Check
 from lynkr_desktop.doctor.look import Look
 
@@ -14,6 +25,7 @@ def checks_for(look: Look) -> list[Check]:
         Check("configuration", "Lynkr", service.configuration),
         Check("port", "Lynkr", service.port),
         Check("token", "Lynkr", service.token),
+        Check("access keys", "Lynkr", access.access_keys),
         Check("python", "Lynkr", system.python),
         Check("home", "Files", storage.home),
         Check("logs", "Files", storage.logs, worst="note"),
@@ -21,6 +33,7 @@ def checks_for(look: Look) -> list[Check]:
         Check("records", "Files", storage.records, seconds=20.0),
         Check("memories", "Files", storage.memories, seconds=20.0),
         Check("cache", "Files", storage.cache, seconds=20.0, worst="note"),
+        Check("audit log", "Files", access.audit_log, seconds=20.0),
         Check("keyring", "Keys", keys.keyring, seconds=8.0, worst="note"),
         *keys.key_checks(look),
         *ollama.ollama_checks(look),

@@ -18,14 +18,17 @@ import pytest
 import yaml
 
 from lynkr_desktop.cli.doctor import describe
-from lynkr_desktop.doctor import builtin, docker, environment, keys, service, storage, system, watches
+from lynkr_desktop.doctor import access, builtin, docker, environment, keys, service, storage, system, watches
 from lynkr_desktop.doctor.check import Check, Found, note, ok, problem, run_checks
 from lynkr_desktop.doctor.checks import checks_for
 from lynkr_desktop.doctor.look import Look, look_around
 from lynkr_desktop.engine.providers.embedded.catalog import GEMMA
+from lynkr_desktop.engine.security.access import AccessKeys
+from lynkr_desktop.engine.security.audit import AuditLog, Note
 from lynkr_desktop.engine.telemetry.database import SCHEMA_VERSION, open_for_writing
 from lynkr_desktop.engine.watch.observers import EachFolder
 from lynkr_desktop.paths import Paths, resolve_paths
+from lynkr_desktop.protocol.access import AccessAdd
 from lynkr_desktop.protocol.doctor import DoctorReport, Finding
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
@@ -147,8 +150,8 @@ def test_what_scripts_read_has_a_shape_that_lasts(paths: Paths) -> None:
     findings, _ = run_checks(look_at(paths), checks_for(look_at(paths)))
     names = [finding.check for finding in findings]
     assert names == [
-        *("engine", "configuration", "port", "token", "python"),
-        *("home", "logs", "disk", "records", "memories", "cache"),
+        *("engine", "configuration", "port", "token", "access keys", "python"),
+        *("home", "logs", "disk", "records", "memories", "cache", "audit log"),
         *("keyring", "key", "ollama", "ollama context", "built-in model", "tiers"),
         *("clock", "watch limits", "open files", "headroom", "autostart", "docker"),
         *("agents", "loops", "proxies"),
@@ -157,6 +160,39 @@ def test_what_scripts_read_has_a_shape_that_lasts(paths: Paths) -> None:
     assert set(built) == {"check", "subject", "area", "result", "found", "todo"}
     assert not [finding for finding in findings if finding.result in ("note", "problem") and not finding.todo]
     assert not list(paths.home.iterdir()), "a look leaves nothing behind"
+
+
+def test_access_keys_that_do_not_count_are_told(paths: Paths) -> None:
+    assert "There is none" in told(access.access_keys(look_at(paths)))
+    keys = AccessKeys(paths.access)
+    keys.add(AccessAdd(name="bob"))
+    assert "There is 1 access key." in told(access.access_keys(look_at(paths)))
+    now = time.time()
+    old = AccessKeys(paths.access, clock=lambda: now - 7200)
+    old.add(AccessAdd(name="ann", expires_in=3600))
+    assert "expired: ann" in told(access.access_keys(look_at(paths)))
+    good = paths.access.read_bytes()
+    paths.access.write_bytes(good[:-9])
+    found = access.access_keys(look_at(paths))
+    assert found.result == "problem"
+    assert "damaged" in found.text
+    assert paths.access.read_bytes() == good[:-9], "a look changes nothing"
+    if os.name == "posix":
+        paths.access.chmod(0o664)
+        assert "Other users could" in told(access.access_keys(look_at(paths)))
+        assert stat.S_IMODE(paths.access.stat().st_mode) == 0o664, "a look changes nothing"
+
+
+def test_an_audit_log_that_was_changed_is_told(paths: Paths) -> None:
+    assert told(access.audit_log(look_at(paths))) == "ok: It is empty."
+    log = AuditLog(paths.home)
+    log.append(Note(1.0, "ann", "one"), Note(2.0, "ann", "two"))
+    assert "2 entries are as they were written" in told(access.audit_log(look_at(paths)))
+    [file] = log.folder.iterdir()
+    file.write_bytes(file.read_bytes().replace(b"two", b"six"))
+    found = access.audit_log(look_at(paths))
+    assert found.result == "problem"
+    assert "Entry 2 was changed" in found.text
 
 
 # ---------------------------------------------------------------- the engine

@@ -268,17 +268,7 @@ class AccessKeys:
     # ------------------------------------------------------------ within
 
     def _info(self, key: _Key) -> AccessKeyInfo:
-        return AccessKeyInfo(
-            name=key.name,
-            role=key.role,
-            tiers=key.tiers,
-            tokens_per_day=key.tokens_per_day,
-            dollars_per_day=key.dollars_per_day,
-            created=key.created,
-            expires=key.expires,
-            last_used=self._used.get(key.name),
-            expired=key.expires is not None and key.expires <= self._clock(),
-        )
+        return _info(key, self._clock(), self._used.get(key.name))
 
     def _take(self, keys: tuple[_Key, ...]) -> None:
         self._keys = keys
@@ -311,28 +301,61 @@ class AccessKeys:
 
     def _read(self) -> tuple[_Key, ...]:
         """The keys in the file; none where there is no file. Raises `AccessFault`."""
-        path = self._path
-        if path is None:
+        if self._path is None:
             return ()
         try:
-            content = read_private(path, _LARGEST_FILE)
+            content = read_private(self._path, _LARGEST_FILE)
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise AccessFault(
-                f"The access keys in {path} cannot be read: {error.strerror or error}. Only the machine's "
-                "own token counts."
-            ) from error
-        try:
-            file = msgspec.json.decode(content, type=_File)
-            _check(file)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-            raise AccessFault(
-                f"The access keys in {path} do not count, for the file is damaged ({_bounded(error)}). Only "
-                "the machine's own token does. Put the file in order, or move it away and add the keys anew; "
-                "then start Lynkr again, or send POST /v1/admin/reload."
-            ) from error
-        return file.keys
+            raise _unreadable(self._path, error) from error
+        return _decoded(self._path, content)
+
+
+def keys_in(path: Path) -> tuple[AccessKeyInfo, ...]:
+    """The keys in a file, which is looked at and not touched. Raises `AccessFault`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    now = time.time()
+    return tuple(_info(key, now, None) for key in _decoded(path, content))
+
+
+def _info(key: _Key, now: float, last_used: float | None) -> AccessKeyInfo:
+    return AccessKeyInfo(
+        name=key.name,
+        role=key.role,
+        tiers=key.tiers,
+        tokens_per_day=key.tokens_per_day,
+        dollars_per_day=key.dollars_per_day,
+        created=key.created,
+        expires=key.expires,
+        last_used=last_used,
+        expired=key.expires is not None and key.expires <= now,
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> AccessFault:
+    return AccessFault(
+        f"The access keys in {path} cannot be read: {error.strerror or error}. Only the machine's own token "
+        "counts."
+    )
+
+
+def _decoded(path: Path, content: bytes) -> tuple[_Key, ...]:
+    """The keys that a file holds. Raises `AccessFault`."""
+    try:
+        file = msgspec.json.decode(content, type=_File)
+        _check(file)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise AccessFault(
+            f"The access keys in {path} do not count, for the file is damaged ({_bounded(error)}). Only the "
+            "machine's own token does. Put the file in order, or move it away and add the keys anew; then "
+            "start Lynkr again, or send POST /v1/admin/reload."
+        ) from error
+    return file.keys
 
 
 def without_keys(text: str) -> str:
