@@ -498,7 +498,8 @@ class Engine:
         first = self.sessions.first_ask(name)
         after = await self.sessions.act(name, act, client=client, title=title)
         if act == "reset":
-            self._sessions.forget(lambda session: name_of(session, "") == name, first)
+            base = name.partition("~")[0]
+            self._sessions.forget(lambda session: name_of(session, "") == base, first)
         return after
 
     def _session_changed(self, session: SessionPause) -> None:

@@ -53,6 +53,7 @@ class SessionRow(Struct, frozen=True, kw_only=True):
         client: which program asks.
         title: the first line of what was asked last.
         project: the folder that it is about, empty where none is known.
+        key: name of the access key of its requests, empty for the machine's own token.
         requests: how many it made.
         errors: those that were not answered well.
         input_tokens: of its prompts.
@@ -72,6 +73,7 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     client: str = ""
     title: str = ""
     project: str = ""
+    key: str = ""
     requests: int = 0
     errors: int = 0
     input_tokens: int = 0

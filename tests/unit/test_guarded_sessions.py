@@ -15,6 +15,7 @@ from lynkr_desktop.engine.resilience import session_file
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions, name_of
 from lynkr_desktop.engine.resilience.session_file import Kept, bounded
 from lynkr_desktop.engine.routing.decision import Decision
+from lynkr_desktop.engine.security.caller import OWNER, Caller
 from lynkr_desktop.engine.wire.canonical import Request, Tool
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.sessions import SessionPause
@@ -32,6 +33,7 @@ class Asking(Struct):
     title: str = "Make the tests pass"
     conversation: str = ""
     decision: Decision | None = None
+    caller: Caller = OWNER
 
 
 def asking(failed: int, ask: str = "Make the tests pass", session: str = "s1") -> Asking:
@@ -172,6 +174,20 @@ def test_names_are_plain(session: str) -> None:
     assert name.isascii()
     assert name.replace("_", "").isalnum()
     assert name_of("3f0d2c1e-58b7-4f6a-9d3e-7a1b2c4d5e6f", "") == "3f0d2c1e-58b7-4f6a-9d3e-7a1b2c4d5e6f"
+
+
+async def test_who_has_another_key_stops_nobody_by_naming_their_session() -> None:
+    sessions = GuardedSessions()
+    for caller in (Caller(name="eve", role="user"), Caller(name="eve2", role="user")):
+        asked = asking(15)
+        asked.caller = caller
+        assert refused(sessions, asked)
+    assert {each.id for each in sessions.stopped} == {"s1~eve", "s1~eve2"}
+    assert not refused(sessions, asking(14))
+    disguised = asking(14, session="s1~eve")
+    assert not refused(sessions, disguised)
+    await sessions.act("s1~eve", "resume")
+    assert [each.id for each in sessions.stopped] == ["s1~eve2"]
 
 
 # ---------------------------------------------------------------- compaction

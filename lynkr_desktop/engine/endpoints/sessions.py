@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from lynkr_desktop.engine.endpoints.control import CALLER, Call, Handler, number, reply
 from lynkr_desktop.engine.endpoints.privacy import shown
 from lynkr_desktop.engine.engine import Engine
-from lynkr_desktop.engine.resilience.guarded_sessions import name_of
+from lynkr_desktop.engine.resilience.guarded_sessions import name_of, of_key
 from lynkr_desktop.engine.security.caller import EVERYONE
 from lynkr_desktop.engine.telemetry.session_rows import sessions
 from lynkr_desktop.engine.wire.errors import WireError
@@ -89,7 +89,7 @@ class SessionCalls:
         guarded = self._engine.sessions
         found: dict[str, SessionRow] = {}
         for row in await self._engine.records.read(lambda connection: sessions(connection, limit, key)):
-            name = name_of(row.id, "")
+            name = of_key(name_of(row.id, ""), row.key)
             found[name] = _with(replace(row, id=name), guarded.state_of(name))
         stopped: list[SessionRow] = []
         for pause in guarded.stopped:

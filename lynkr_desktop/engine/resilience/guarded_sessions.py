@@ -28,6 +28,7 @@ from lynkr_desktop.engine.resilience.loop_guard import Alarm, look
 from lynkr_desktop.engine.resilience.session_file import Kept
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision
+from lynkr_desktop.engine.security.caller import Caller
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.wire.canonical import Request
 from lynkr_desktop.engine.wire.errors import WireError
@@ -51,6 +52,7 @@ class Asked(Protocol):
 
     request: Request | None
     decision: Decision | None
+    caller: Caller
     conversation: str
 
     @property
@@ -126,9 +128,13 @@ class GuardedSessions:
         if request is None:
             return
         first = _first(request, asked.decision)
-        name = asked.conversation = name_of(asked.session, first if _long(request) else "")
+        name = name_of(asked.session, first if _long(request) else "")
         if not name:
             return
+        asked.conversation = name
+        if key := asked.caller.name:
+            # Who has another key must neither stop nor see this session by naming it.
+            name = of_key(name, key)
         kept = self._kept.get(name) if self._kept else None
         if kept is not None and kept.state != "running":
             self._refused[name] = first
@@ -285,6 +291,11 @@ def name_of(session: str, first: str) -> str:
     if session:
         return session if _PLAIN.fullmatch(session) else f"s_{_digest(session)}"
     return f"c_{_digest(first)}" if first else ""
+
+
+def of_key(name: str, key: str) -> str:
+    """The name of a session whose requests come with an access key."""
+    return f"{name}~{key}" if key else name
 
 
 def _digest(text: str) -> str:

@@ -10,14 +10,14 @@ _NEWEST = 20_000
 """Requests that are looked at: a person looks for the sessions of today."""
 
 _SUMS = """
-    SELECT session, client, title, COUNT(*), SUM(status != 200), SUM(input_tokens), SUM(output_tokens),
+    SELECT session, key, client, title, COUNT(*), SUM(status != 200), SUM(input_tokens), SUM(output_tokens),
         COALESCE(SUM(cost), 0), SUM(cost IS NULL AND (input_tokens OR output_tokens)), MIN(at), MAX(at)
     FROM (SELECT * FROM requests {} ORDER BY at DESC LIMIT ?)
-    WHERE session != '' GROUP BY session ORDER BY MAX(at) DESC LIMIT ?
+    WHERE session != '' GROUP BY session, key ORDER BY MAX(at) DESC LIMIT ?
 """
 _ASKED = """
     SELECT title, CASE WHEN json_valid(detail) THEN json_extract(detail, '$[0]') END
-    FROM requests WHERE at >= ? AND at <= ? AND session = ? AND side = 0 {} ORDER BY at DESC LIMIT 1
+    FROM requests WHERE at >= ? AND at <= ? AND session = ? AND key = ? AND side = 0 ORDER BY at DESC LIMIT 1
 """
 
 
@@ -35,23 +35,22 @@ def sessions(connection: sqlite3.Connection, limit: int, key: str | None = None)
     own = () if key is None else (key,)
     sums = _SUMS.format("WHERE key <> '' AND key = ?" if own else "")
     found = connection.execute(sums, (*own, _NEWEST, limit)).fetchall()
-    return [_row(connection, entry, own) for entry in found]
+    return [_row(connection, entry) for entry in found]
 
 
 def _row(
     connection: sqlite3.Connection,
-    entry: tuple[str, str, str, int, int, int, int, float, int, float, float],
-    own: tuple[str, ...],
+    entry: tuple[str, str, str, str, int, int, int, int, float, int, float, float],
 ) -> SessionRow:
-    session, client, title, requests, errors, given, answered, cost, unpriced, first, last = entry
+    session, key, client, title, requests, errors, given, answered, cost, unpriced, first, last = entry
     # What a harness asks for itself, such as a title, says nothing of what the session is about.
-    query = _ASKED.format("AND key = ?" if own else "")
-    asked = connection.execute(query, (first, last, session, *own)).fetchone()
+    asked = connection.execute(_ASKED, (first, last, session, key)).fetchone()
     return SessionRow(
         id=session,
         client=client,
         title=(asked[0] if asked is not None else "") or title,
         project=(asked[1] if asked is not None else "") or "",
+        key=key,
         requests=requests,
         errors=errors,
         input_tokens=given,
