@@ -181,11 +181,11 @@ class AuditLog:
             self._head, self._file, self._size = known or Head(), None, 0
             return
         file = files[-1]
-        last, good = _last_entry(file)
+        last, good = chain.last_entry(file)
         if last is None and len(files) > 1:
-            last, _ = _last_entry(files[-2])
+            last, _ = chain.last_entry(files[-2])
         if known is None:
-            first, _ = _first_entry(files[0])
+            first = chain.first_entry(files[0])
             number = last.number if last is not None else chain.first_of(file)
             known = Head(
                 first=first.number if first is not None else chain.first_of(files[0]),
@@ -202,7 +202,7 @@ class AuditLog:
             ours = last.number <= known.coming
             known = replace(known, last=last.number, hash=last.hash if ours else known.hash)
         if size > good:
-            size = _end_line(file, good if whole and _is_torn(file, good) else None)
+            size = _end_line(file, good if whole and chain.is_torn(file, good) else None)
         self._head, self._file, self._size = known, file, size
 
     def _write(self, notes: tuple[Note, ...]) -> None:
@@ -249,14 +249,14 @@ class AuditLog:
         sizes = [file.stat().st_size for file in kept]
         gone = 0
         while gone < len(kept) - 1:
-            after, _ = _first_entry(kept[gone + 1])
+            after = chain.first_entry(kept[gone + 1])
             old = after is not None and after.at < self._clock() - self.options.retention
             if not old and sum(sizes[gone:]) <= self.options.size:
                 break
             gone += 1
         if not gone:
             return
-        after, _ = _first_entry(kept[gone])
+        after = chain.first_entry(kept[gone])
         if after is None:
             return
         detail = f"entries {self._head.first} to {after.number - 1}, by access.audit"
@@ -294,31 +294,6 @@ def _append(file: Path, content: bytes, size: int) -> None:
             raise
     if not size:
         sync_folder(file.parent)
-
-
-def _last_entry(file: Path) -> tuple[AuditEntry | None, int]:
-    """The last good entry of a file, and where it ends."""
-    last, end, at = None, 0, 0
-    with file.open("rb") as lines:
-        while line := lines.readline(chain.LONGEST_LINE):
-            at += len(line)
-            entry = chain.entry_of(line[:-1]) if line.endswith(b"\n") else None
-            if entry is not None and (last is None or entry.number > last.number):
-                last, end = entry, at
-    return last, end
-
-
-def _first_entry(file: Path) -> tuple[AuditEntry | None, int]:
-    with file.open("rb") as lines:
-        line = lines.readline(chain.LONGEST_LINE)
-    return chain.entry_of(line[:-1]) if line.endswith(b"\n") else None, len(line)
-
-
-def _is_torn(file: Path, good: int) -> bool:
-    """Whether all that follows is a line without an end."""
-    with file.open("rb") as lines:
-        lines.seek(good)
-        return b"\n" not in lines.read(chain.LONGEST_LINE)
 
 
 def _end_line(file: Path, cut: int | None) -> int:

@@ -105,6 +105,32 @@ def first_of(file: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def last_entry(file: Path) -> tuple[AuditEntry | None, int]:
+    """The last good entry of a file, and where it ends. Raises `OSError`."""
+    last, end, at = None, 0, 0
+    with file.open("rb") as lines:
+        while line := lines.readline(LONGEST_LINE):
+            at += len(line)
+            entry = entry_of(line[:-1]) if line.endswith(b"\n") else None
+            if entry is not None and (last is None or entry.number > last.number):
+                last, end = entry, at
+    return last, end
+
+
+def first_entry(file: Path) -> AuditEntry | None:
+    """The entry that a file begins with; None where that is none. Raises `OSError`."""
+    with file.open("rb") as lines:
+        line = lines.readline(LONGEST_LINE)
+    return entry_of(line[:-1]) if line.endswith(b"\n") else None
+
+
+def is_torn(file: Path, good: int) -> bool:
+    """Whether all that follows the first `good` bytes is a line without an end. Raises `OSError`."""
+    with file.open("rb") as lines:
+        lines.seek(good)
+        return b"\n" not in lines.read(LONGEST_LINE)
+
+
 class _Line(Struct, frozen=True):
     """A line as it stands: without an entry where it is none, not `ended` where its end is missing."""
 
