@@ -466,6 +466,32 @@ async def test_a_disk_that_takes_nothing_loses_nothing(
     await audit.close()
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+async def test_a_head_that_cannot_be_written_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Before the entries, or after them."""
+    audit = Audit(AuditLog(tmp_path))
+    await audit.noted("ann", "first")
+    real, written = audit_module.write_private, 0
+
+    def fail(path: Path, content: bytes) -> None:
+        nonlocal written
+        written += 1
+        if written == failing:
+            raise OSError(28, "No space left on device")
+        real(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit_module, "write_private", fail)
+        assert await audit.noted("ann", "second") == (failing == 2)
+    assert verified(tmp_path).intact
+    await audit.noted("ann", "third")
+    await audit.close()
+    assert [entry.what for entry in AuditLog(tmp_path).entries()] == ["third", "second", "first"]
+    assert verified(tmp_path).intact
+
+
 async def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     audit = Audit(AuditLog(tmp_path))
     monkeypatch.setattr(audit_module, "MOST_WAITING", 10)

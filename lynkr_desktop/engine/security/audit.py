@@ -106,7 +106,10 @@ class AuditLog:
         with self._writing, self._alone():
             self._look()
             self._write(notes)
-            self._delete_old()
+            try:
+                self._delete_old()
+            except (OSError, AuditFailure) as error:
+                log.warning("old entries of the audit log cannot be deleted: %s", error)
 
     def entries(self, since: float = 0.0, limit: int | None = None) -> list[AuditEntry]:
         """The newest entries first, without those that are damaged. Raises `AuditFailure`."""
@@ -228,14 +231,20 @@ class AuditLog:
         try:
             write_private(self._head_file, msgspec.json.encode(coming))
             _append(file, content, size)
-            # Only now: what the head tells of must be there, whenever the process is killed.
-            write_private(self._head_file, msgspec.json.encode(head))
-            self._file, self._size, self._head = file, size + len(content), head
         except OSError as error:
             self._file = None  # so that it is looked at anew
             raise AuditFailure(
                 f"The audit log in {self._folder} cannot be written: {error.strerror or error}."
             ) from error
+        try:
+            # Only now: what the head tells of must be there, whenever the process is killed.
+            write_private(self._head_file, msgspec.json.encode(head))
+        except OSError as error:
+            # They are on the disk all the same, as far as the head said that they would be.
+            self._file = None
+            log.warning("the head of the audit log cannot be written: %s", error.strerror or error)
+            return
+        self._file, self._size, self._head = file, size + len(content), head
 
     def _delete_old(self) -> None:
         """Deletes files of entries that are too old or too many; an entry says which."""
