@@ -113,6 +113,9 @@ async def test_who_may_call_what_is_as_it_was_decided(lynkr: Running) -> None:
         else:
             assert call.allowed == {"admin", "viewer"}, named(call)
     assert {named(call) for call in calls(lynkr)} >= OF_USERS | OF_ADMINS
+    paths = (await lynkr.admin("GET", "openapi.json"))["paths"]
+    for call in calls(lynkr):
+        assert paths[call.path][call.method.lower()]["x-lynkr-roles"] == sorted(call.allowed)
 
 
 async def test_every_call_of_the_control_api_goes_by_the_role(lynkr: Running) -> None:

@@ -21,6 +21,7 @@ from lynkr_desktop.engine.config.access import AuditOptions
 from lynkr_desktop.engine.security import audit as audit_module
 from lynkr_desktop.engine.security import chain
 from lynkr_desktop.engine.security.audit import Audit, AuditFailure, AuditLog, Note
+from lynkr_desktop.engine.security.private_file import write_private
 from lynkr_desktop.protocol.audit import AuditCheck, AuditEntry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -473,7 +474,7 @@ async def test_a_head_that_cannot_be_written_loses_and_doubles_nothing(
     """Before the entries, or after them."""
     audit = Audit(AuditLog(tmp_path))
     await audit.noted("ann", "first")
-    real, written = audit_module.write_private, 0
+    real, written = write_private, 0
 
     def fail(path: Path, content: bytes) -> None:
         nonlocal written
