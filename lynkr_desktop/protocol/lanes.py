@@ -30,6 +30,11 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     why: str = ""
     limited_models: tuple[str, ...] = ()
 
+    @property
+    def held_up(self) -> bool:
+        """Whether requests wait, or would have to."""
+        return bool(self.waiting) or self.limited_until is not None
+
 
 class LaneList(Struct, frozen=True):
     """All lanes, by name."""

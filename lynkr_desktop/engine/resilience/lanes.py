@@ -492,9 +492,8 @@ class Lane:
     def status(self) -> LaneStatus:
         """The lane as it stands."""
         now = self._clock()
-        held = max(self._models.values(), key=lambda known: known.held_until, default=None)
-        limited = held is not None and held.held_until > now
-        models = [model for model, known in self._models.items() if model and known.held_until > now]
+        held = {model: known for model, known in self._models.items() if known.held_until > now}
+        longest = max(held.values(), key=lambda known: known.held_until, default=None)
         return LaneStatus(
             name=self.name,
             in_flight=self.in_flight,
@@ -502,9 +501,9 @@ class Lane:
             max_concurrent=self._most if self._most < _NO_LIMIT else None,
             oldest_wait_s=round(self.oldest_wait(), 3),
             expected_wait_s=round(self.expected_wait(), 3),
-            limited_until=time.time() + held.held_until - now if held is not None and limited else None,
-            why=held.why if held is not None and limited else "",
-            limited_models=tuple(sorted(models)),
+            limited_until=None if longest is None else round(time.time() + longest.held_until - now),
+            why="" if longest is None else longest.why,
+            limited_models=tuple(sorted(filter(None, held))),
         )
 
     def _limited(self, model: str, wait: float) -> WireError:
