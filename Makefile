@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEV = $(PYTHON) tools/dev.py
 
-.PHONY: run test lint format bench bench-routing bench-fidelity chaos soak fuzz screenshots docs clean
+.PHONY: run test lint format bench bench-routing bench-fidelity chaos kills soak fuzz screenshots docs clean
 
 run:  ## install into .venv and start Lynkr: the tray where there is a display, else `lynkr serve`
 	@$(DEV) run $(ARGS)
@@ -28,6 +28,9 @@ bench-fidelity:  ## what shortening prompts saves, loses and costs; ARGS="--spli
 
 chaos:  ## 20,000 requests to upstreams that fail in every way, judged one by one; ARGS="--seed 7" repeats a run
 	@$(DEV) chaos $(ARGS)
+
+kills:  ## kill -9 of a real engine under load fifty times: nothing acknowledged is lost; ARGS=5 for fewer
+	@$(DEV) kills $(ARGS)
 
 soak:  ## 100,000 requests and 5,000 streams; whether memory, files, tasks and threads stay as they are
 	@$(DEV) soak $(ARGS)

@@ -253,6 +253,15 @@ def chaos(arguments: list[str]) -> int:
     return environment.run(environment.python, "-m", "benchmarks.chaos", *arguments, PYTHONPATH=str(ROOT))
 
 
+def kills(arguments: list[str]) -> int:
+    """Kills an engine under load fifty times, or as often as the argument says."""
+    environment = Environment()
+    environment.install("embedded", "dev")
+    count, options = (arguments[0], arguments[1:]) if arguments else ("50", [])
+    command = [environment.python, "-m", "pytest", "-s", "-q", ROOT / "tests/e2e/test_kill.py", *options]
+    return environment.run(*command, PYTHONPATH=str(ROOT), LYNKR_KILLS=count)
+
+
 def soak(arguments: list[str]) -> int:
     """Looks for what grows over a hundred thousand requests."""
     environment = Environment()
@@ -297,6 +306,7 @@ COMMANDS = {
     "bench-routing": bench_routing,
     "bench-fidelity": bench_fidelity,
     "chaos": chaos,
+    "kills": kills,
     "soak": soak,
     "fuzz": fuzz,
     "screenshots": screenshots,

@@ -292,6 +292,10 @@ class Engine:
         self.hub.close()
         return told
 
+    def alone(self) -> None:
+        """The engine that served before this one has ended: what it wrote last counts from now on."""
+        self.recorder.records.recount()
+
     @property
     def stopping(self) -> bool:
         """Whether it is on its way out."""

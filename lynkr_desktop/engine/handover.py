@@ -4,9 +4,10 @@ The engine that runs starts its successor and lets it inherit the listening sock
 the same queue of the system for a moment; once the successor says that it serves, the one before stops taking
 any and finishes what it has. Where the successor cannot start, nothing has changed, and its reason is known.
 
-Three descriptors are inherited, named in one variable of the environment:
+Four descriptors are inherited, named in one variable of the environment:
 
 - the listening socket;
+- a pipe that is closed when the engine before has ended, whatever of;
 - a pipe, on which the successor says how its start went, one line of JSON;
 - the lease, where somebody waits for this process to end: a terminal, systemd, a container. The process that
   they know then stays, as small as it can be made (`waiter.py`), until the lease is closed, which the system
@@ -56,6 +57,7 @@ class Inheritance:
     """What the engine before has left to this one."""
 
     listener: socket.socket
+    before: int
     report: int
     lease: socket.socket | None
 
@@ -75,19 +77,23 @@ def inherited(environ: MutableMapping[str, str]) -> Inheritance | None:
     Descriptors that are not what they should be count as none: the variable may be left over.
     """
     numbers = environ.pop(VARIABLE, "").split(",")
-    if len(numbers) != 3 or not all(number.isdecimal() for number in numbers[:2]):
+    if len(numbers) != 4 or not all(number.isdecimal() for number in numbers[:3]):
         return None
     try:
-        listener, report = int(numbers[0]), int(numbers[1])
-        lease = int(numbers[2]) if numbers[2] else None
-        if not stat.S_ISSOCK(os.fstat(listener).st_mode) or not stat.S_ISFIFO(os.fstat(report).st_mode):
+        listener, before, report = map(int, numbers[:3])
+        lease = int(numbers[3]) if numbers[3] else None
+        pipes = all(stat.S_ISFIFO(os.fstat(descriptor).st_mode) for descriptor in (before, report))
+        if not pipes or not stat.S_ISSOCK(os.fstat(listener).st_mode):
             return None
-        for descriptor in (listener, report, lease):
+        for descriptor in (listener, before, report, lease):
             if descriptor is not None:
                 # A model's server that this engine starts has nothing to do with them.
                 os.set_inheritable(descriptor, False)
         return Inheritance(
-            listener=_socket(listener), report=report, lease=None if lease is None else _socket(lease)
+            listener=_socket(listener),
+            before=before,
+            report=report,
+            lease=None if lease is None else _socket(lease),
         )
     except (OSError, ValueError):
         return None
@@ -125,41 +131,54 @@ async def start_successor(
         SuccessorFailed: it does not serve; it has ended.
     """
     reading, writing = os.pipe()
+    # The other end of this one stays open for as long as this process is the engine.
+    watched, held = os.pipe()
     try:
-        process = await asyncio.to_thread(_spawn, command, environ, listener, writing, lease, quiet)
-    except OSError as error:
-        os.close(reading)
-        raise SuccessorFailed(f"The new engine could not be started: {error}.") from error
-    finally:
-        os.close(writing)
+        try:
+            process = await asyncio.to_thread(
+                _spawn, command, environ, listener, (watched, writing), lease, quiet
+            )
+        except OSError as error:
+            os.close(reading)
+            raise SuccessorFailed(f"The new engine could not be started: {error}.") from error
+        finally:
+            os.close(writing)
+            os.close(watched)
+        return await _heard(process, reading)
+    except BaseException:
+        os.close(held)
+        raise
+
+
+async def _heard(process: subprocess.Popen[bytes], reading: int) -> Report:
+    """What a successor says of its start; one that fails is ended. Raises `SuccessorFailed`."""
     try:
         line = await asyncio.wait_for(_line(reading), READY_S)
         report = msgspec.json.decode(line, type=Report)
+        if not report.error:
+            return report
+        why = report.error
     except TimeoutError:
-        await _end(process)
-        raise SuccessorFailed(f"The new engine did not get ready within {READY_S:.0f} seconds.") from None
+        why = f"The new engine did not get ready within {READY_S:.0f} seconds."
     except msgspec.DecodeError:
-        await _end(process)
-        raise SuccessorFailed("The new engine ended before it was ready. Its log says why.") from None
+        why = "The new engine ended before it was ready. Its log says why."
     except BaseException:
         await _end(process)
         raise
-    if report.error:
-        await _end(process)
-        raise SuccessorFailed(report.error)
-    return report
+    await _end(process)
+    raise SuccessorFailed(why)
 
 
 def _spawn(
     command: Sequence[str],
     environ: Mapping[str, str],
     listener: socket.socket,
-    report: int,
+    pipes: tuple[int, int],
     lease: socket.socket | None,
     quiet: bool,
 ) -> subprocess.Popen[bytes]:
-    passed = [listener.fileno(), report] + ([] if lease is None else [lease.fileno()])
-    named = f"{listener.fileno()},{report},{'' if lease is None else lease.fileno()}"
+    passed = [listener.fileno(), *pipes] + ([] if lease is None else [lease.fileno()])
+    named = ",".join(map(str, passed)) + ("," if lease is None else "")
     return subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,

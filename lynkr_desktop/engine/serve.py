@@ -124,6 +124,7 @@ class _Process:
             log.info("Lynkr %s serves on port %d", lynkr_desktop.__version__, engine.port)
             ready = asyncio.create_task(_ready(on_ready, engine), name="ready")
             if self._before is not None:
+                asyncio.get_running_loop().add_reader(self._before.before, self._alone, self._before.before)
                 self._before.say(Report(pid=os.getpid(), port=engine.port))
             await engine.wait_for_stop()
             await engine.stop(connections.let_go(_QUIET_S) if engine.handing_over else None)
@@ -188,6 +189,12 @@ class _Process:
             asyncio.get_running_loop().remove_reader(self._lease)
             log.info("whoever waited for this engine has gone: it ends")
         self._engine.request_stop(force=FORCE in said)
+
+    def _alone(self, before: int) -> None:
+        """The engine before has ended, and has written all that it had."""
+        asyncio.get_running_loop().remove_reader(before)
+        os.close(before)
+        self._engine.alone()
 
     def _end_lease(self, code: int) -> None:
         if self._lease is None:

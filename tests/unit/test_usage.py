@@ -286,6 +286,7 @@ def test_deleted_requests_still_count_for_the_check(tmp_path: Path) -> None:
     later = [made(100 + number, chance, NOW - 10 + number) for number in range(30)]
     write(path, later)
     with closing(open_for_writing(path)) as connection:
+        since.written(rollup.newest(connection))
         whole = since.sums(connection, "req-129")
         assert sum(figures.requests for figures in whole.values()) == 30
         assert sum(figures.requests for figures in since.sums(connection, "req-109").values()) == 10
@@ -296,6 +297,26 @@ def test_deleted_requests_still_count_for_the_check(tmp_path: Path) -> None:
     write(path, [made(200, chance, NOW)])  # its number was another's
     with closing(open_for_reading(path)) as connection:
         assert sum(figures.requests for figures in since.sums(connection, "req-200").values()) == 31
+
+
+def test_what_another_engine_writes_meanwhile_is_not_in_the_check(tmp_path: Path) -> None:
+    """The engine before writes its last requests while its successor already serves."""
+    chance = random.Random(3)
+    path = tmp_path / "lynkr.db"
+    since = SinceStart()
+    with closing(open_for_writing(path)) as connection:
+        since.opened(rollup.newest(connection))
+        for number, own in enumerate((False, True, False, True, True, False)):
+            if own:
+                since.others(connection, rollup.newest(connection))
+            write(path, [made(number, chance, NOW + number)])
+            if own:
+                since.written(rollup.newest(connection))
+        found = since.sums(connection, "req-4")
+        assert sum(figures.requests for figures in found.values()) == 3
+        # Deleted ones count on, of others or not.
+        assert since.delete(connection, NOW + 3.5, 100) == 4
+        assert sum(figures.requests for figures in since.sums(connection, "req-4").values()) == 3
 
 
 # ---------------------------------------------------------------- times

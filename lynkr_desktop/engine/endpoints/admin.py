@@ -163,6 +163,14 @@ class Admin:
             guard = self._engine.snapshot.guard
             caller = request[CALLER] = guard.check(request)
             guard.permit(caller, roles)
+            if self._engine.handing_over and request.method != "GET":
+                # It would be forgotten with this engine; connections are closed, so that one goes to the other.
+                raise WireError(
+                    "Another engine has taken over. Ask again.",
+                    status=503,
+                    kind="unavailable",
+                    retry_after=1,
+                )
             if not what:
                 return await handler(request)
             outcome = "the client went away"

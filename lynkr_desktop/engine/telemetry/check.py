@@ -107,8 +107,29 @@ class SinceStart:
         """Notes that a file was opened, whose last row has that number."""
         if not self._opened:
             self._before, self._opened = newest, True
+            self._newest = newest
         elif newest < self._newest:
             self._before, self.replaced = 0, True
+            self._newest = newest
+
+    def others(self, connection: sqlite3.Connection, newest: int) -> None:
+        """Leaves out what another engine has written since the last row: the one before, as it ends.
+
+        Args:
+            connection: to the records, in the transaction that is about to write.
+            newest: the number of the last row.
+
+        Raises:
+            sqlite3.Error: the records cannot be read.
+        """
+        if newest > self._newest:
+            with self._deleting:
+                self._leave_out(connection, newest)
+
+    def _leave_out(self, connection: sqlite3.Connection, newest: int) -> None:
+        found = _sums(connection, "seq > ? AND seq <= ?", (self._newest, newest))
+        negative = {group: Figures(*(-one for one in figures)) for group, figures in found.items()}
+        self._deleted = added(self._deleted, negative)
         self._newest = newest
 
     def written(self, newest: int) -> None:
@@ -124,6 +145,7 @@ class SinceStart:
         with self._deleting:
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._leave_out(connection, rollup.newest(connection))
                 gone = _sums(connection, f"seq > ? AND {_OLDEST}", (self._before, before, limit))
                 count = connection.execute(f"DELETE FROM requests WHERE {_OLDEST}", (before, limit)).rowcount
                 newest = rollup.newest(connection)

@@ -113,6 +113,7 @@ class Records:
         self._failures = 0
         self._trouble = ""
         self._suspected = False
+        self._recount = False
         self._retry_at = 0.0
         self._swept_at = 0.0
         self._last_id = ""
@@ -182,6 +183,12 @@ class Records:
             self._wake.set()
         if len(waiting) == BATCH_ROWS:
             self._hurry.set()
+
+    def recount(self) -> None:
+        """Counts today's figures anew from the file: another engine that wrote there has ended."""
+        self._recount = True
+        self._hurry.set()
+        self._wake.set()
 
     def today(self) -> Today:
         """Today's figures, from memory."""
@@ -313,6 +320,8 @@ class Records:
                 self._examine()
             self._write_all(force=bool(flushes))
             _finish(flushes)
+            if self._recount:
+                self._count_today()
             self._delete_old()
             if self._waiting and not self._closing:
                 self._wait_for_retry()
@@ -346,6 +355,7 @@ class Records:
         connection.execute("BEGIN IMMEDIATE")
         try:
             before = rollup.newest(connection)
+            self.since_start.others(connection, before)
             try:
                 write_entries(connection, batch)
             except _ROW_AT_FAULT:
@@ -403,6 +413,17 @@ class Records:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+
+    def _count_today(self) -> None:
+        self._recount = False
+        now = self._clock()
+        try:
+            hours, tiers = usage.day(self._connected(), date.fromtimestamp(now), now)
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return
+        waiting = [entry.row for entry in list(self._waiting) if isinstance(entry, Entry)]
+        self._today.reload(hours, tiers, waiting)
 
     def _suspect(self) -> None:
         """Has the writer look at the file, which somebody who read it found damaged."""

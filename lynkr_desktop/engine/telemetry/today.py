@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -76,22 +76,38 @@ class TodayCounter:
     def load(self, hours: tuple[UsageTotals, ...], tiers: dict[str, int]) -> None:
         """Adds what the records hold of today; call it once, before the first row is written to them."""
         with self._lock:
-            self._roll_over()
-            for sums, totals in zip(self._hours, hours, strict=True):
-                sums.add_totals(totals)
-            for tier in TIERS:
-                if tier.value in tiers:
-                    self._tiers[tier] = self._tiers.get(tier, 0) + tiers[tier.value]
+            self._load(hours, tiers)
+
+    def _load(self, hours: tuple[UsageTotals, ...], tiers: dict[str, int]) -> None:
+        self._roll_over()
+        for sums, totals in zip(self._hours, hours, strict=True):
+            sums.add_totals(totals)
+        for tier in TIERS:
+            if tier.value in tiers:
+                self._tiers[tier] = self._tiers.get(tier, 0) + tiers[tier.value]
+
+    def reload(
+        self, hours: tuple[UsageTotals, ...], tiers: dict[str, int], waiting: Iterable[RequestRow]
+    ) -> None:
+        """Forgets what was counted for what the records hold of today, and rows that wait to be written."""
+        with self._lock:
+            self._ends = self._begins
+            self._load(hours, tiers)
+            for row in waiting:
+                self._add(row)
 
     def add(self, row: RequestRow) -> None:
         """Counts a row if it belongs to today."""
         with self._lock:
-            self._roll_over()
-            if not self._begins <= row.at < self._ends:
-                return
-            self._hours[time.localtime(row.at).tm_hour].add(row)
-            if row.tier is not None:
-                self._tiers[row.tier] = self._tiers.get(row.tier, 0) + 1
+            self._add(row)
+
+    def _add(self, row: RequestRow) -> None:
+        self._roll_over()
+        if not self._begins <= row.at < self._ends:
+            return
+        self._hours[time.localtime(row.at).tm_hour].add(row)
+        if row.tier is not None:
+            self._tiers[row.tier] = self._tiers.get(row.tier, 0) + 1
 
     def today(self) -> Today:
         """The figures now."""
