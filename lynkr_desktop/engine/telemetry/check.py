@@ -124,13 +124,10 @@ class SinceStart:
         """
         if newest > self._newest:
             with self._deleting:
-                self._leave_out(connection, newest)
-
-    def _leave_out(self, connection: sqlite3.Connection, newest: int) -> None:
-        found = _sums(connection, "seq > ? AND seq <= ?", (self._newest, newest))
-        negative = {group: Figures(*(-one for one in figures)) for group, figures in found.items()}
-        self._deleted = added(self._deleted, negative)
-        self._newest = newest
+                found = _sums(connection, "seq > ? AND seq <= ?", (self._newest, newest))
+                negative = {group: Figures(*(-one for one in figures)) for group, figures in found.items()}
+                self._deleted = added(self._deleted, negative)
+                self._newest = newest
 
     def written(self, newest: int) -> None:
         """Notes the number of the last row."""
@@ -145,8 +142,9 @@ class SinceStart:
         with self._deleting:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                self._leave_out(connection, rollup.newest(connection))
-                gone = _sums(connection, f"seq > ? AND {_OLDEST}", (self._before, before, limit))
+                # What is newer is another engine's, and left out when the next row is written.
+                own = f"seq > ? AND seq <= ? AND {_OLDEST}"
+                gone = _sums(connection, own, (self._before, self._newest, before, limit))
                 count = connection.execute(f"DELETE FROM requests WHERE {_OLDEST}", (before, limit)).rowcount
                 newest = rollup.newest(connection)
                 connection.execute("COMMIT")
@@ -156,7 +154,7 @@ class SinceStart:
                 raise
             self._deleted = added(self._deleted, gone)
             # SQLite gives numbers anew from the end on.
-            self._before, self._newest = min(self._before, newest), newest
+            self._before, self._newest = min(self._before, newest), min(self._newest, newest)
         return count
 
     def sums(self, connection: sqlite3.Connection, upto: str) -> Sums:
