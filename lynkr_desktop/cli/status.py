@@ -86,6 +86,8 @@ def describe(status: EngineStatus, now: float) -> str:
         facts.append(("Profile", f"{status.profile.name}{closed}"))
     if status.headroom:
         facts.append(("Headroom", status.headroom))
+    if status.pressure:
+        facts.append(("Overloaded", f"requests are refused: {status.pressure}"))
     if status.active:
         facts.append(("In flight", plural(status.active, "request")))
     parts.append(table(facts, indent="  "))

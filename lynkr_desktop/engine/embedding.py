@@ -58,7 +58,7 @@ class EmbeddingFlow:
         exchange.caller = NOBODY
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
-        self._host.admit()
+        self._host.admit(exchange)
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
         request = codec.decode_request(exchange.body)
         if len(request.inputs) + len(request.tokens) > MAX_INPUTS:

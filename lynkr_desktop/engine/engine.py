@@ -42,7 +42,9 @@ from lynkr_desktop.engine.providers.registry import (
 )
 from lynkr_desktop.engine.recorder import Recorder
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions, name_of
-from lynkr_desktop.engine.resilience.lanes import Lanes, QueueLimits
+from lynkr_desktop.engine.resilience.lanes import Lanes, Priority, QueueLimits
+from lynkr_desktop.engine.resilience.priority import priority_of
+from lynkr_desktop.engine.resilience.shedding import Pressure
 from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.routing.selection import Selection, Turns
 from lynkr_desktop.engine.routing.sessions import Sessions
@@ -124,6 +126,10 @@ class Engine:
         self.passages = Passages([self.memories])
         self.lanes = Lanes(waited=self.recorder.metrics.queued)
         self.recorder.metrics.watch_lanes(self.lanes.statuses)
+        self.pressure = Pressure(lambda: self._active, self._wait_for_providers)
+        self.recorder.metrics.watch_pressure(
+            lambda: self.pressure.lag, lambda: self.pressure.memory, self.pressure.shed
+        )
         self._turns = Turns()
         self.sessions = GuardedSessions(paths.sessions, self._session_changed)
         self._spread = Spread(self.lanes)
@@ -204,6 +210,7 @@ class Engine:
         self._snapshot = await self._build(loaded, None)
         self._take_effect()
         self.recorder.metrics.sessions_paused.set_function(lambda: len(self.sessions.stopped))
+        self.pressure.start()
         self._watcher = ConfigFileWatcher(self.paths.config, self._file_changed)
         self._watcher.start()
         self._tasks.spawn(self._publish_status(), "status events")
@@ -259,6 +266,7 @@ class Engine:
             await self._watcher.stop()
         if self._resume_timer is not None:
             self._resume_timer.cancel()
+        self.pressure.stop()
         await self._tasks.close()
         if self.workspaces is not None:
             await self.workspaces.close()
@@ -427,6 +435,8 @@ class Engine:
             lane_limits(self.snapshot.config, self.snapshot.replicas),
             QueueLimits(queue.max_waiting, queue.max_wait),
         )
+        self.pressure.options = self.snapshot.config.resilience.shedding
+        self.pressure.longest_wait = queue.max_wait
         self.memories.take(self.snapshot.config.memory)
         self.recorder.go_by(self.snapshot.config.telemetry)
         self.audit.files.options = self.snapshot.config.access.audit
@@ -557,8 +567,10 @@ class Engine:
         self._active += 1
         self._idle.clear()
 
-    def admit(self) -> None:
-        """Raises `WireError` 503 while paused or draining."""
+    def admit(self, exchange: Exchange) -> None:
+        """Raises `WireError` 503 while paused or draining, 503 or 529 while overloaded."""
+        if self.pressure.level:
+            self._shed(exchange, None)
         if self._state == "running" or (self.handing_over and self.cut_off is None):
             return
         if self._state == "paused":
@@ -575,6 +587,27 @@ class Engine:
                 retry_after=None if until is None else max(1.0, until - time.time()),
             )
         raise WireError("Lynkr is stopping.", status=503, kind="unavailable", retry_after=2)
+
+    def spare(self, exchange: Exchange) -> None:
+        """Raises `WireError` 503 or 529 where pressure leaves no room for what nobody waits for."""
+        if self.pressure.level:
+            self._shed(exchange, priority_of(exchange))
+
+    def _shed(self, exchange: Exchange, priority: Priority | None) -> None:
+        anthropic = exchange.codec.name == "anthropic_messages"
+        error = self.pressure.refuse(priority, status=529 if anthropic else 503)
+        if error is not None:
+            raise error
+
+    def _wait_for_providers(self) -> float:
+        """Seconds for which a request has been waiting for a provider that is not on this machine."""
+        providers = self.snapshot.providers
+        waits = [0.0]
+        for lane in self.lanes:
+            provider = providers.get(lane.name.partition("#")[0])
+            if lane.waiting and provider is not None and not provider.on_this_machine:
+                waits.append(lane.oldest_wait())
+        return max(waits)
 
     def routed(self, exchange: Exchange) -> None:
         """Tells listeners where a request goes."""
@@ -671,6 +704,7 @@ class Engine:
             config=snapshot.status,
             profiles=profile_statuses(snapshot),
             workspaces=self.workspaces.statuses() if self.workspaces is not None else (),
+            pressure=self.pressure.reason,
             headroom=headroom_state(snapshot.config.optimization, self.paths.cache),
             sessions_paused=self.sessions.stopped[:MOST_SHOWN],
         )

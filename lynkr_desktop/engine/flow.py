@@ -75,8 +75,11 @@ class Host(Protocol):
     def cut_off(self) -> WireError | None:
         """What requests are told that the engine no longer waits for; None while it does."""
 
-    def admit(self) -> None:
-        """Raises `WireError` 503 while paused or draining."""
+    def admit(self, exchange: Exchange) -> None:
+        """Raises `WireError` 503 while paused or draining, 503 or 529 while overloaded."""
+
+    def spare(self, exchange: Exchange) -> None:
+        """Raises `WireError` 503 or 529 where pressure leaves no room for what nobody waits for."""
 
     def routed(self, exchange: Exchange) -> None:
         """A request goes out to `exchange.target`."""
@@ -122,7 +125,7 @@ class Flow:
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
         exchange.credential = snapshot.guard.own_credential(http)
-        self._host.admit()
+        self._host.admit(exchange)
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
         exchange.request = self._host.cache.decoded(exchange.codec, exchange.body)
         asking = Asking(exchange.request, http.headers, exchange.session, exchange.id, exchange.caller.tiers)
@@ -130,6 +133,7 @@ class Flow:
         with self._host.egress.for_request(exchange.decision.profile.local_only):
             if not exchange.request.messages:
                 return await load_only(exchange, snapshot)
+            self._host.spare(exchange)
             self._host.sessions.check(exchange)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
             if self._host.passages.enabled:

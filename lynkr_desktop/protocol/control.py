@@ -226,6 +226,8 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     profiles: tuple[ProfileStatus, ...] = ()
     workspaces: tuple[IndexStatus, ...] = ()
     headroom: str = ""
+    pressure: str = ""
+    """Why requests are refused for the moment; empty while they are taken."""
     sessions_paused: tuple[SessionPause, ...] = ()
     """Those that do not run, the latest first, at most `MOST_SHOWN`."""
 

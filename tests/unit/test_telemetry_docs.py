@@ -27,6 +27,7 @@ def families() -> list[Metric]:
     metrics = Metrics("1.2.3")
     metrics.watch_records(lambda: 0, lambda: 0)
     metrics.watch_cache(lambda: 0, lambda: 0)
+    metrics.watch_pressure(lambda: 0.0, lambda: 0, {"loop": 0})
     metrics.watch_lanes(lambda: (LaneStatus(name="openai"),))
     metrics.queued("openai", 0.1)
     metrics.watch_breakers(lambda: [BreakerStatus(name="openai/gpt", state="open")])

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from lynkr_desktop.engine.config.base import Duration, Options
+from lynkr_desktop.engine.config.base import Duration, Options, Size
 
 
 class CircuitBreakerOptions(Options):
@@ -101,6 +101,37 @@ class LatencyOptions(Options):
     )
 
 
+class SheddingOptions(Options):
+    """resilience.shedding"""
+
+    enabled: bool = Field(
+        True,
+        description="Refuse requests with 503 and Retry-After (529 to clients of Anthropic's protocol) while "
+        "one of these limits is reached; from three quarters of it on, those that nobody waits for. The "
+        "control API always answers.",
+    )
+    max_lag: Duration = Field(
+        1.0,
+        ge=0.05,
+        le=60,
+        description="How far the engine's own work may be behind, over a second; one long pause is none.",
+    )
+    max_memory: Size = Field(
+        2 * 1024**3, ge=64 * 1024**2, description="Memory that the engine's process may hold."
+    )
+    max_in_flight: int = Field(
+        1000, ge=1, le=100_000, description="Requests that may be answered at the same time."
+    )
+    max_queue_age: Duration | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="How long a request may have been waiting for a place at a provider that is not on this "
+        "machine; left out, resilience.queue.max_wait. Waiting for an answer does not count, nor does the "
+        "loading of local models.",
+    )
+
+
 class ResilienceOptions(Options):
     """resilience"""
 
@@ -112,3 +143,6 @@ class ResilienceOptions(Options):
         default_factory=QueueOptions, description="Waiting for endpoints that take no more at the moment."
     )
     latency: LatencyOptions = Field(default_factory=LatencyOptions, description="Models that became slow.")
+    shedding: SheddingOptions = Field(
+        default_factory=SheddingOptions, description="Refusing requests while the engine is overloaded."
+    )

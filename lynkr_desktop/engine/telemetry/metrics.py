@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -12,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from lynkr_desktop.engine.telemetry.breaker_metrics import BreakerCollector
 from lynkr_desktop.engine.telemetry.lane_metrics import LaneCollector
+from lynkr_desktop.engine.telemetry.shed_metrics import ShedCollector
 from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
@@ -183,6 +184,16 @@ class Metrics:
     def watch_lanes(self, statuses: Callable[[], Collection[LaneStatus]]) -> None:
         """Takes the figures of the endpoints' lanes at each scrape."""
         self.registry.register(LaneCollector(statuses))
+
+    def watch_pressure(
+        self, lag: Callable[[], float], memory: Callable[[], int], shed: Mapping[str, int]
+    ) -> None:
+        """Takes what load shedding measures, and what it refused by cause, at each scrape."""
+        lags = Gauge("lynkr_loop_lag_seconds", "How far the event loop is behind.", registry=self.registry)
+        lags.set_function(lag)
+        held = Gauge("lynkr_memory_bytes", "Memory that the engine's process holds.", registry=self.registry)
+        held.set_function(memory)
+        self.registry.register(ShedCollector(shed))
 
     def queued(self, lane: str, seconds: float) -> None:
         """Counts a request that stood in a queue."""
