@@ -20,6 +20,7 @@ from lynkr_desktop.engine.providers.http import (
     SessionFactory,
     StreamedAnswer,
     decode_whole,
+    kept_headers,
     post,
     read_all,
 )
@@ -231,7 +232,8 @@ class OpenAICompatibleProvider(Provider):
         events = decode_whole(whole, codec, self.name)
         if call.request.stream or not whole.lstrip().startswith(b"{"):
             dialect = None
-        return EventAnswer(events, whole, dialect=dialect, dropped=dropped)
+        headers = kept_headers(response.headers)
+        return EventAnswer(events, whole, dialect=dialect, dropped=dropped, headers=headers)
 
     async def close(self) -> None:
         """Gives up a key lookup that still runs; the connections are the session's."""
