@@ -23,6 +23,7 @@ from lynkr_desktop.engine.endpoints.control import (
 )
 from lynkr_desktop.engine.endpoints.explain import ExplainCalls
 from lynkr_desktop.engine.endpoints.keys import Keys
+from lynkr_desktop.engine.endpoints.lanes import LaneCalls
 from lynkr_desktop.engine.endpoints.life import LifeCalls
 from lynkr_desktop.engine.endpoints.memory import MemoryCalls
 from lynkr_desktop.engine.endpoints.models import ModelCalls
@@ -136,6 +137,7 @@ class Admin:
             Call("GET", "/v1/admin/requests/{id}", self.request, answer=RequestRow, roles=EVERYONE),
             *UsageCalls(self._engine).calls(),
             *ModelCalls(self._engine).calls(),
+            *LaneCalls(self._engine).calls(),
             *Keys(self._engine).calls(),
             *OptionCalls(self._engine).calls(),
             *RouteCalls(self._engine).calls(),
