@@ -120,10 +120,8 @@ class Guard:
         """Whether pages of this origin may call: pages served by this machine, and those configured."""
         if origin.lower().rstrip("/") in self._origins:
             return True
-        try:
-            return (urlsplit(origin).hostname or "") in _LOOPBACK
-        except ValueError:
-            return False
+        scheme, _, authority = origin.partition("://")
+        return scheme.isalnum() and _hostname(authority) in _LOOPBACK
 
     def _caller(self, request: web.Request, otherwise: Caller | None) -> Caller:
         """Whose token or key it is, in any of the headers that clients can set; `otherwise` without one."""
