@@ -106,6 +106,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     """Takes the reply where it may be stored."""
     inner_calls: list[str] = []
     """Tools that the model called and the engine answered."""
+    passages: list[Passage] = []
+    """Its ways to models."""
     conversation: str = ""
     """What people call its session, also where its client has no name for it."""
     protocol: str = ""
@@ -125,6 +127,10 @@ class Exchange(Struct, kw_only=True, eq=False):
         self.ended = time.perf_counter()
         self.body = b""
         self.recording = None
+        for skipped in self.skipped:
+            # Else the error and the frames that it came through hold each other, with an upstream's answer
+            # of any size, until the garbage collector comes by, which is seldom.
+            skipped.error.forget()
 
     def fail(self, error: WireError) -> None:
         """Notes how it ended badly."""

@@ -37,6 +37,10 @@ class WireError(Exception):
         self.retry_after = retry_after
         self.headers: Mapping[str, str] = {}
 
+    def forget(self) -> None:
+        """Drops where it was raised and why: with that it holds whatever was being read there."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+
 
 class InvalidRequest(WireError):
     """The client's request cannot be understood or cannot be expressed."""
