@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from lynkr_desktop.cli.asking import confirmed
 from lynkr_desktop.cli.ending import FAILED, OK, fail, print_json
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from lynkr_desktop.protocol.tiers import Tier
 
 _ROLES = ("admin", "user", "viewer")
+_NONE = object()
+"""What takes a limit away."""
 
 
 def add_parser(
@@ -25,7 +28,7 @@ def add_parser(
     """Adds the command."""
     parser = commands.add_parser(
         "access",
-        help="list, add, rotate and remove access keys",
+        help="list, add, change, rotate and remove access keys",
         description="Access keys beside the machine's own token, which may do everything: an admin may too, "
         "a user may use models and read what is its own, a viewer may read what others did but not what they "
         "asked. Only a hash of each key is kept.",
@@ -64,6 +67,27 @@ def add_parser(
     rotate.add_argument("--json", action="store_true", help="as JSON, for scripts")
     rotate.set_defaults(run=run_rotate)
 
+    change = actions.add_parser(
+        "set",
+        parents=[common],
+        help="change what a key may do",
+        description="Changes a key from the next request on. What is not named stays as it is.",
+    )
+    change.add_argument("name", help="a name from `lynkr access list`")
+    change.add_argument("--role", choices=_ROLES, help="what it may do")
+    change.add_argument("--tiers", type=_tiers, metavar="A,B", help="tiers that may answer it; `all` for all")
+    change.add_argument(
+        "--tokens-per-day", type=_or_none(_tokens), metavar="N", help="tokens in a day; `none` for no limit"
+    )
+    change.add_argument(
+        "--dollars-per-day", type=_or_none(_dollars), metavar="X", help="US dollars; `none` for no limit"
+    )
+    change.add_argument(
+        "--expires", type=_or_none(_duration), metavar="TIME", help="it counts for so long; `none` for good"
+    )
+    change.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    change.set_defaults(run=run_set)
+
     remove = actions.add_parser("remove", parents=[common], help="remove a key, which counts no more")
     remove.add_argument("name", help="a name from `lynkr access list`")
     remove.add_argument("--yes", action="store_true", help="do not ask")
@@ -91,10 +115,7 @@ def run_list(args: argparse.Namespace) -> int:
     if not found.keys:
         print("There is no access key beside the machine's own token. Make one: lynkr access add NAME")
         return OK
-    from lynkr_desktop.cli.text import table
-
-    head = ("NAME", "ROLE", "TIERS", "TOKENS/DAY", "DOLLARS/DAY", "EXPIRES", "LAST USED")
-    print(table([head, *map(_row, found.keys)], right=(3, 4)))
+    _print_keys(found.keys)
     return OK
 
 
@@ -129,6 +150,35 @@ def run_rotate(args: argparse.Namespace) -> int:
     return _print_key(made, as_json=args.json)
 
 
+def run_set(args: argparse.Namespace) -> int:
+    """Changes a key."""
+    from msgspec import UNSET
+
+    from lynkr_desktop.cli.client import ControlFailure
+    from lynkr_desktop.protocol.access import AccessPatch
+
+    def given(value: Any) -> Any:
+        return UNSET if value is None else None if value is _NONE else value
+
+    patch = AccessPatch(
+        role=given(args.role),
+        tiers=given(args.tiers),
+        tokens_per_day=given(args.tokens_per_day),
+        dollars_per_day=given(args.dollars_per_day),
+        expires_in=given(args.expires),
+    )
+    if patch == AccessPatch():
+        return fail("Nothing was named that is to be changed. `lynkr access set --help` shows what can be.")
+    try:
+        changed = _access(args).change(args.name, patch)
+    except ControlFailure as error:
+        return fail(error)
+    if args.json:
+        return print_json(changed)
+    _print_keys([changed])
+    return OK
+
+
 def run_remove(args: argparse.Namespace) -> int:
     """Removes a key."""
     from lynkr_desktop.cli.client import ControlFailure
@@ -157,6 +207,13 @@ def _print_key(made: NewAccessKey, *, as_json: bool) -> int:
     return OK
 
 
+def _print_keys(keys: Iterable[AccessKeyInfo]) -> None:
+    from lynkr_desktop.cli.text import table
+
+    head = ("NAME", "ROLE", "TIERS", "TOKENS TODAY", "DOLLARS TODAY", "EXPIRES", "LAST USED")
+    print(table([head, *map(_row, keys)], right=(3, 4)))
+
+
 def _row(key: AccessKeyInfo) -> tuple[str, ...]:
     from lynkr_desktop.cli.text import count, dollars, span
 
@@ -166,16 +223,29 @@ def _row(key: AccessKeyInfo) -> tuple[str, ...]:
         key.name,
         key.role,
         ", ".join(key.tiers) or "all",
-        "-" if key.tokens_per_day is None else count(key.tokens_per_day),
-        "-" if key.dollars_per_day is None else dollars(key.dollars_per_day),
+        _of(key.tokens_today, key.tokens_per_day, count),
+        _of(key.dollars_today, key.dollars_per_day, dollars),
         "expired" if key.expired else expires,
         "never" if key.last_used is None else f"{span(now - key.last_used)} ago",
     )
 
 
+def _of(used: float | None, limit: float | None, shown: Callable[[float], str]) -> str:
+    """`$1.20 of $5.00`; what is not known or not limited is left out."""
+    parts = [] if used is None else [shown(used)]
+    parts += [] if limit is None else [f"of {shown(limit)}"]
+    return " ".join(parts) or "-"
+
+
+def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: _NONE if text == "none" else read(text)
+
+
 def _tiers(text: str) -> tuple[Tier, ...]:
     from lynkr_desktop.protocol.tiers import TIERS, Tier
 
+    if text == "all":
+        return ()
     try:
         return tuple(Tier(name.strip().lower()) for name in text.split(",") if name.strip())
     except ValueError as error:

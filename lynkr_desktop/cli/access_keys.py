@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Protocol
 from urllib.parse import quote
 
+import msgspec
+
 from lynkr_desktop.cli.client import ControlClient, ControlFailure, connect
 from lynkr_desktop.cli.noting import note
 from lynkr_desktop.engine.security.access import (
@@ -17,7 +19,14 @@ from lynkr_desktop.engine.security.access import (
     NoSuchAccess,
 )
 from lynkr_desktop.paths import Paths
-from lynkr_desktop.protocol.access import AccessAdd, AccessKeyInfo, AccessList, AccessRotate, NewAccessKey
+from lynkr_desktop.protocol.access import (
+    AccessAdd,
+    AccessKeyInfo,
+    AccessList,
+    AccessPatch,
+    AccessRotate,
+    NewAccessKey,
+)
 from lynkr_desktop.running import find_engine
 
 _ACCESS = "/v1/admin/access"
@@ -34,6 +43,9 @@ class Access(Protocol):
 
     def rotate(self, name: str, expires_in: float | None) -> NewAccessKey:
         """Makes a new key in the place of one."""
+
+    def change(self, name: str, patch: AccessPatch) -> AccessKeyInfo:
+        """Changes what a key may do."""
 
     def remove(self, name: str) -> AccessKeyInfo:
         """Removes a key; what it was."""
@@ -63,6 +75,10 @@ class EngineAccess:
         """Makes a new key in the place of one."""
         body = AccessRotate(expires_in=expires_in)
         return self._client.send("POST", f"{_path(name)}/rotate", NewAccessKey, body)
+
+    def change(self, name: str, patch: AccessPatch) -> AccessKeyInfo:
+        """Changes what a key may do."""
+        return self._client.send("PATCH", _path(name), AccessKeyInfo, patch)
 
     def remove(self, name: str) -> AccessKeyInfo:
         """Removes a key; what it was."""
@@ -94,6 +110,13 @@ class LocalAccess:
             made = self._keys.rotate(name, expires_in)
         note(self._paths, "access key rotated", f"name {name}")
         return made
+
+    def change(self, name: str, patch: AccessPatch) -> AccessKeyInfo:
+        """Changes what a key may do."""
+        with _told():
+            changed = self._keys.change(name, patch)
+        note(self._paths, "access key changed", f"{name}: {msgspec.json.encode(patch).decode()}")
+        return changed
 
     def remove(self, name: str) -> AccessKeyInfo:
         """Removes a key; what it was."""

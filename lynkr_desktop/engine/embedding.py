@@ -58,6 +58,7 @@ class EmbeddingFlow:
         exchange.caller = NOBODY
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
+        self._host.spending.check(exchange.caller)
         self._host.admit(exchange)
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
         request = codec.decode_request(exchange.body)

@@ -54,6 +54,7 @@ from lynkr_desktop.engine.security.audit import Audit, AuditLog
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
+from lynkr_desktop.engine.security.spending import Spending
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot, known_models, status_of
 from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
@@ -143,6 +144,7 @@ class Engine:
         self._secrets = KNOWN
         self.keys = KeyStore(self._environ, self._secrets.add)
         self.access = AccessKeys(paths.access)
+        self.spending = Spending()
         self.audit = Audit(AuditLog(paths.home))
         self._store = ModelStore(paths.models)
         self.models = LocalModels(lambda: self._snapshot, self.egress)
@@ -191,6 +193,7 @@ class Engine:
             self.port = config.proxy.port
         database = database_path(config.telemetry.storage, self.paths.home)
         await self.recorder.start(database, config.telemetry.retention)
+        await self.spending.load(self.recorder.records)
         self._local_session = http_session(self.egress, trust_env=False)
         self._cloud_session = http_session(self.egress, trust_env=True)
         self._tools = Tools(
@@ -627,6 +630,9 @@ class Engine:
         if not self._active:
             self._idle.set()
         self.recorder.take(exchange)
+        if exchange.caller.name and exchange.usage is not None:
+            tokens = exchange.usage.input_tokens + exchange.usage.output_tokens
+            self.spending.add(exchange.caller.name, tokens, exchange.cost)
         if self.hub.listening:
             self.hub.publish(RequestFinished(exchange.row()))
             self.changed()

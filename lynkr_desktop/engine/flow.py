@@ -27,6 +27,7 @@ from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
 from lynkr_desktop.engine.security.caller import MODELS, NOBODY
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.redaction import redact
+from lynkr_desktop.engine.security.spending import Spending
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.wire.calls import CallIds
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Reply, ReplyFold, Request, Started, Usage
@@ -67,6 +68,10 @@ class Host(Protocol):
     @property
     def sessions(self) -> GuardedSessions:
         """Which sessions may go on."""
+
+    @property
+    def spending(self) -> Spending:
+        """What access keys have used today."""
 
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
@@ -124,6 +129,7 @@ class Flow:
         exchange.caller = NOBODY
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
+        self._host.spending.check(exchange.caller)
         exchange.credential = snapshot.guard.own_credential(http)
         self._host.admit(exchange)
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from lynkr_desktop.protocol.tiers import Tier
 
@@ -24,6 +24,8 @@ class AccessKeyInfo(Struct, frozen=True, kw_only=True):
         expires: from when on it counts no more; None for never.
         last_used: to the minute or so; None for never.
         expired: whether it counts no more.
+        tokens_today: that it has used; None where no engine runs.
+        dollars_today: that it has spent, as far as prices are known; None where no engine runs.
     """
 
     name: str
@@ -35,6 +37,8 @@ class AccessKeyInfo(Struct, frozen=True, kw_only=True):
     expires: float | None = None
     last_used: float | None = None
     expired: bool = False
+    tokens_today: int | None = None
+    dollars_today: float | None = None
 
 
 class AccessList(Struct, frozen=True, kw_only=True):
@@ -54,6 +58,16 @@ class AccessAdd(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tokens_per_day: int | None = None
     dollars_per_day: float | None = None
     expires_in: float | None = None
+
+
+class AccessPatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """PATCH /v1/admin/access/{name}. What is left out stays; None takes a limit away."""
+
+    role: Role | UnsetType = UNSET
+    tiers: tuple[Tier, ...] | UnsetType = UNSET
+    tokens_per_day: int | UnsetType | None = UNSET
+    dollars_per_day: float | UnsetType | None = UNSET
+    expires_in: float | UnsetType | None = UNSET
 
 
 class AccessRotate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,3 +94,5 @@ class OwnAccess(Struct, frozen=True, kw_only=True):
     tiers: tuple[Tier, ...] = ()
     tokens_per_day: int | None = None
     dollars_per_day: float | None = None
+    tokens_today: int = 0
+    dollars_today: float = 0.0

@@ -16,7 +16,7 @@ from lynkr_desktop.engine.security.audit import AuditLog
 from lynkr_desktop.engine.security.token import digest
 from tests.support.command import run_lynkr
 from tests.support.engine import ROOT, Running, config_for, engine_in_process
-from tests.support.openai_server import OpenAIServer, openai_server
+from tests.support.openai_server import OpenAIServer, completion, openai_server
 
 ROLES = ("admin", "user", "viewer")
 OF_USERS = {
@@ -312,6 +312,73 @@ async def test_a_failing_tier_does_not_open_another(lynkr: Running, upstream: Op
     assert "simple" in answer["error"]["message"]
 
 
+# ---------------------------------------------------------------- budgets
+
+
+async def test_a_day_of_a_key_ends_with_its_budget_and_outlives_a_restart(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    """The upstream reports 16 tokens for each request."""
+    home = tmp_path / "home"
+    async with engine_in_process(home, config_for(upstream.url)) as lynkr:
+        made = await lynkr.admin("POST", "access", {"name": "bob", "tokens_per_day": 40})
+        bob, ann = {"authorization": f"Bearer {made['key']}"}, await add(lynkr, "ann")
+        for number in range(3):
+            assert (await chat(lynkr, bob, f"number {number}"))[0] == 200
+        status, _, answer = await chat(lynkr, bob)
+        assert status == 402
+        assert "bob has used its 40 tokens of today (48)" in answer["error"]["message"]
+        assert "lynkr access set bob --tokens-per-day" in answer["error"]["message"]
+        body = {"model": "fake/simple", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        for path in ("/v1/messages", "/v1/embeddings", "/api/chat", "/v1/responses"):
+            async with lynkr.http.post(lynkr.url + path, json=body, headers=bob) as response:
+                assert response.status == 402, path
+        assert len(upstream.bodies) == 3
+        assert (await chat(lynkr, ann))[0] == 200, "another key has a budget of its own"
+        _, own = await read(lynkr, bob, "access/self")
+        assert (own["tokens_today"], own["tokens_per_day"]) == (48, 40)
+        assert (await lynkr.rows())[1]["status"] == 402
+    async with engine_in_process(home) as lynkr:
+        assert (await chat(lynkr, bob))[0] == 402
+        await lynkr.admin("PATCH", "access/bob", {"tokens_per_day": 60})
+        assert (await chat(lynkr, bob))[0] == 200
+        assert (await chat(lynkr, bob))[0] == 402
+        await lynkr.admin("PATCH", "access/bob", {"tokens_per_day": None, "tiers": ["simple"]})
+        assert (await chat(lynkr, bob))[0] == 200
+        listed = {info["name"]: info for info in (await lynkr.admin("GET", "access"))["keys"]}
+        assert (listed["bob"]["tokens_today"], listed["ann"]["tokens_today"]) == (80, 16)
+        assert listed["bob"]["tiers"] == ["simple"]
+        for body in (
+            {"tokens_per_day": 0},
+            {"role": None},
+            {"role": "root"},
+            {"more": 1},
+            {"expires_in": -1},
+        ):
+            assert (await lynkr.refused("PATCH", "access/bob", body))[0] == 400, body
+        assert (await lynkr.refused("PATCH", "access/nobody", {}))[0] == 404
+        assert (await entries(lynkr))[-1]["what"] == "access key changed"
+
+
+async def test_dollars_are_counted_as_they_are_recorded(lynkr: Running, upstream: OpenAIServer) -> None:
+    from aiohttp import web
+
+    async def priced(_request: web.Request, _body: dict[str, Any]) -> web.StreamResponse:
+        answer = completion("Hello")
+        answer["usage"]["cost"] = 0.4
+        return web.json_response(answer)
+
+    upstream.script = priced
+    bob = await add(lynkr, "bob", dollars_per_day=1.0)
+    statuses = [(await chat(lynkr, bob, f"number {number}"))[0] for number in range(4)]
+    rows = [row for row in await lynkr.rows() if row["status"] == 200]
+    spent = sum(row["cost"] or 0.0 for row in rows)
+    _, own = await read(lynkr, bob, "access/self")
+    assert own["dollars_today"] == pytest.approx(spent)
+    if spent:
+        assert statuses == [200, 200, 200, 402]
+
+
 # ---------------------------------------------------------------- keys over the API
 
 
@@ -532,6 +599,10 @@ async def test_commands_do_the_same_with_and_without_an_engine(
         assert (ran.code, "already" in ran.errors) == (1, True)
         ran = await run_lynkr(home, ROOT, "usage", "--by", "key", "--range", "all")
         assert "bob" in ran.out
+        ran = await run_lynkr(home, ROOT, "access", "set", "bob", "--tiers", "all", "--expires", "none")
+        assert (ran.code, "never" in ran.out) == (0, True)
+        ran = await run_lynkr(home, ROOT, "access", "set", "bob")
+        assert ran.code == 1
         ran = await run_lynkr(home, ROOT, "access", "remove", "bob", "--yes")
         assert ran.code == 0
         ran = await run_lynkr(home, ROOT, "audit", "list")

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from lynkr_desktop.engine.endpoints.control import CALLER, Call, decoded, noting, reply
 from lynkr_desktop.engine.engine import Engine
@@ -17,6 +19,7 @@ from lynkr_desktop.protocol.access import (
     AccessAdd,
     AccessKeyInfo,
     AccessList,
+    AccessPatch,
     AccessRotate,
     NewAccessKey,
     OwnAccess,
@@ -56,16 +59,26 @@ class AccessCalls:
                 answer=NewAccessKey,
                 changes="access key rotated",
             ),
+            Call(
+                "PATCH",
+                one,
+                self.change,
+                body=AccessPatch,
+                answer=AccessKeyInfo,
+                changes="access key changed",
+            ),
             Call("DELETE", one, self.remove, answer=AccessKeyInfo, changes="access key removed"),
         ]
 
     async def listing(self, request: web.Request) -> web.StreamResponse:
         """The access keys beside the machine's own token, without the keys."""
-        return reply(self._keys.listing())
+        found = self._keys.listing()
+        return reply(replace(found, keys=tuple(map(self._with_use, found.keys))))
 
     async def own(self, request: web.Request) -> web.StreamResponse:
         """What the key that this is asked with may do."""
         caller = request[CALLER]
+        spent = self._engine.spending.of(caller.name)
         return reply(
             OwnAccess(
                 name=caller.name,
@@ -73,6 +86,8 @@ class AccessCalls:
                 tiers=tuple(tier for tier in TIERS if tier in caller.tiers),
                 tokens_per_day=caller.budget.tokens,
                 dollars_per_day=caller.budget.dollars,
+                tokens_today=spent.tokens,
+                dollars_today=spent.dollars,
             )
         )
 
@@ -90,6 +105,17 @@ class AccessCalls:
         with _told():
             made = await asyncio.to_thread(self._keys.rotate, request.match_info["name"], wanted.expires_in)
         return _secret(made, 200)
+
+    async def change(self, request: web.Request) -> web.StreamResponse:
+        """Changes what an access key may do and use, from the next request on."""
+        name, wanted = request.match_info["name"], await decoded(request, AccessPatch)
+        noting(request, f"{name[:40]}: {msgspec.json.encode(wanted).decode()}")
+        with _told():
+            return reply(self._with_use(await asyncio.to_thread(self._keys.change, name, wanted)))
+
+    def _with_use(self, info: AccessKeyInfo) -> AccessKeyInfo:
+        spent = self._engine.spending.of(info.name)
+        return replace(info, tokens_today=spent.tokens, dollars_today=spent.dollars)
 
     async def remove(self, request: web.Request) -> web.StreamResponse:
         """Removes an access key; the next request that brings it is refused."""

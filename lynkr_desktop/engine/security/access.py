@@ -22,13 +22,20 @@ from typing import TypeVar
 
 import filelock
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from lynkr_desktop.engine.security.caller import MACHINE, NOBODY, Caller, DailyBudget
 from lynkr_desktop.engine.security.private_file import clear_leftovers, read_private, write_private
 from lynkr_desktop.engine.security.token import digest
-from lynkr_desktop.protocol.access import AccessAdd, AccessKeyInfo, AccessList, NewAccessKey, Role
+from lynkr_desktop.protocol.access import (
+    AccessAdd,
+    AccessKeyInfo,
+    AccessList,
+    AccessPatch,
+    NewAccessKey,
+    Role,
+)
 from lynkr_desktop.protocol.tiers import TIERS, Tier
 
 log = logging.getLogger(__name__)
@@ -221,6 +228,23 @@ class AccessKeys:
                 )
             made = keys[name] = replace(old, sha256=digest(secret).hex(), created=now, expires=expires)
         return NewAccessKey(key=secret, info=self._info(made))
+
+    def change(self, name: str, patch: AccessPatch) -> AccessKeyInfo:
+        """Changes what a key may do, from the next request on. Raises as `rotate`."""
+        changes: dict[str, object] = {}
+        if patch.role is not UNSET:
+            changes["role"] = patch.role
+        if patch.tiers is not UNSET:
+            changes["tiers"] = tuple(tier for tier in TIERS if tier in patch.tiers)
+        if patch.tokens_per_day is not UNSET:
+            changes["tokens_per_day"] = _limit("tokens_per_day", patch.tokens_per_day, _MOST_TOKENS)
+        if patch.dollars_per_day is not UNSET:
+            changes["dollars_per_day"] = _limit("dollars_per_day", patch.dollars_per_day, _MOST_DOLLARS)
+        if patch.expires_in is not UNSET:
+            changes["expires"] = _expiry(self._clock(), patch.expires_in)
+        with self._change() as keys:
+            changed = keys[name] = replace(_there(keys, name), **changes)
+        return self._info(changed)
 
     def remove(self, name: str) -> AccessKeyInfo:
         """Removes a key, which counts no more once this returns. Raises as `rotate`."""
