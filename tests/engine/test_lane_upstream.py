@@ -138,8 +138,8 @@ async def test_without_any_limit_configured_all_come_through_by_what_is_learned(
     strict = server.script = Strict(5, 30, tells=False)
     _, refusals = await run(server, Lane("fake"), ["normal"] * 50)
     assert strict.answered == 50
-    # Those that were on their way before the first refusal came, and what it takes to find the number.
-    assert refusals <= 50 + 40
+    # 45 are on their way too many before the first refusal comes; finding the two limits takes some more.
+    assert refusals <= 45 + 20
 
 
 async def test_a_client_that_hangs_up_while_it_waits_frees_its_place(server: OpenAIServer) -> None:

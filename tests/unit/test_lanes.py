@@ -252,15 +252,18 @@ async def test_refusals_without_a_time_halve_the_number_at_once_and_successes_ra
     one = lane(queue=QueueLimits(max_waiting=100))
     for _ in range(16):
         assert one.try_enter()
-    for _ in range(16):
-        one.learn(429, {})
+    one.learn(429, {})
     assert one.status().max_concurrent == 8
+    for _ in range(9):
+        one.learn(429, {})
+    # Of sixteen, six were not refused.
+    assert one.status().max_concurrent == 6
     for _ in range(16):
         one.leave()
-    assert [one.try_enter() for _ in range(9)] == [True] * 8 + [False]
-    for _ in range(8):
+    assert [one.try_enter() for _ in range(7)] == [True] * 6 + [False]
+    for _ in range(6):
         one.learn(200, {})
-    assert one.status().max_concurrent == 9
+    assert one.status().max_concurrent == 7
 
 
 @virtually

@@ -195,7 +195,7 @@ class Lane:
         self._learned_most: int | None = None
         self._cut_at = 0.0
         self._good = 0
-        self._stale = 0
+        self._stale = self._fitting = 0
         self._left_at: float | None = None
         self._pace = 0.0
         self.limits = NO_LIMITS
@@ -379,12 +379,14 @@ class Lane:
     def _cut(self, now: float) -> None:
         """Too many at once, as it seems: half as many from now on (AIMD, as TCP finds its share of a line).
 
-        The others that are on their way already say nothing about the new number.
+        Of those that are on their way by then, no more fit than are not refused.
         """
-        if self._stale:
-            return
-        self._learned_most = max(1, min(self.in_flight, self._most) // 2)
-        self._stale = self.in_flight
+        if self._stale and self._learned_most is not None:
+            self._fitting -= 1
+            self._learned_most = max(1, min(self._learned_most, self._fitting))
+        else:
+            self._learned_most = max(1, min(self.in_flight, self._most) // 2)
+            self._stale, self._fitting = self.in_flight, self.in_flight - 1
         self._cut_at, self._good = now, 0
         self._set_most()
 
