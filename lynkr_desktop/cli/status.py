@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lynkr_desktop.paths import Paths
     from lynkr_desktop.protocol.code import IndexStatus
     from lynkr_desktop.protocol.control import ConfigStatus, EngineStatus, TierStatus
+    from lynkr_desktop.protocol.lanes import LaneStatus
 
 
 def add_parser(
@@ -105,6 +106,8 @@ def describe(status: EngineStatus, now: float) -> str:
             for provider in status.providers
         ]
         parts.append("Providers\n" + table(rows, indent="  "))
+    if status.lanes:
+        parts.append("Held up\n" + table([_lane(one, now) for one in status.lanes], indent="  "))
     if status.workspaces:
         parts.append("Code\n" + table([_workspace(one) for one in status.workspaces], indent="  "))
     totals = status.totals
@@ -139,6 +142,18 @@ def _configuration(config: ConfigStatus) -> str:
         return f"defaults ({config.path} does not exist)"
     inactive = f"; {len(config.inactive)} options in it are not active yet" if config.inactive else ""
     return f"{config.path}{inactive}"
+
+
+def _lane(lane: LaneStatus, now: float) -> tuple[str, str]:
+    from lynkr_desktop.cli.text import plural, span
+
+    said = []
+    if lane.limited_until is not None:
+        models = f" of {', '.join(lane.limited_models)}" if lane.limited_models else ""
+        said.append(f"takes no requests{models} for another {span(lane.limited_until - now)}: {lane.why}")
+    if lane.waiting:
+        said.append(f"{plural(lane.waiting, 'request')} waiting, {lane.in_flight} in flight")
+    return lane.name, "; ".join(said)
 
 
 def _workspace(index: IndexStatus) -> tuple[str, str]:

@@ -41,10 +41,12 @@ from lynkr_desktop.engine.providers.registry import (
     named_check,
 )
 from lynkr_desktop.engine.recorder import Recorder
+from lynkr_desktop.engine.resilience.breaker import Breakers
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions, name_of
 from lynkr_desktop.engine.resilience.lanes import Lanes, Priority, QueueLimits
 from lynkr_desktop.engine.resilience.priority import priority_of
 from lynkr_desktop.engine.resilience.shedding import Pressure
+from lynkr_desktop.engine.resilience.traffic import Traffic
 from lynkr_desktop.engine.routing.router import Router
 from lynkr_desktop.engine.routing.selection import Selection, Turns
 from lynkr_desktop.engine.routing.sessions import Sessions
@@ -66,6 +68,7 @@ from lynkr_desktop.engine.watch.config_file import ConfigFileWatcher
 from lynkr_desktop.engine.wire.canonical import Usage
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.paths import Paths
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.control import (
     ConfigStatus,
     EngineState,
@@ -74,6 +77,7 @@ from lynkr_desktop.protocol.control import (
     ShutdownReply,
 )
 from lynkr_desktop.protocol.events import (
+    BreakerChanged,
     ConfigReloaded,
     ModelPull,
     RequestFinished,
@@ -131,6 +135,10 @@ class Engine:
         self.recorder.metrics.watch_pressure(
             lambda: self.pressure.lag, lambda: self.pressure.memory, self.pressure.shed
         )
+        self.breakers = Breakers()
+        self.breakers.on_change = self._breaker_changed
+        self.recorder.metrics.watch_breakers(self.breakers.statuses)
+        self.traffic = Traffic(self.breakers, self.lanes)
         self._turns = Turns()
         self.sessions = GuardedSessions(paths.sessions, self._session_changed)
         self._spread = Spread(self.lanes)
@@ -438,6 +446,9 @@ class Engine:
             lane_limits(self.snapshot.config, self.snapshot.replicas),
             QueueLimits(queue.max_waiting, queue.max_wait),
         )
+        latency = self.snapshot.config.resilience.latency
+        self.breakers.take(self.snapshot.config.telemetry.circuit_breaker, latency.p95)
+        self.traffic.retry = self.snapshot.config.resilience.retry
         self.pressure.options = self.snapshot.config.resilience.shedding
         self.pressure.longest_wait = queue.max_wait
         self.memories.take(self.snapshot.config.memory)
@@ -629,6 +640,9 @@ class Engine:
             self._in_flight.discard(task)
         if not self._active:
             self._idle.set()
+        for passage in exchange.passages:
+            passage.close()
+        exchange.passages = []
         self.recorder.take(exchange)
         if exchange.caller.name and exchange.usage is not None:
             tokens = exchange.usage.input_tokens + exchange.usage.output_tokens
@@ -712,6 +726,7 @@ class Engine:
             workspaces=self.workspaces.statuses() if self.workspaces is not None else (),
             pressure=self.pressure.reason,
             headroom=headroom_state(snapshot.config.optimization, self.paths.cache),
+            lanes=tuple(lane for lane in self.lanes.statuses() if lane.held_up),
             sessions_paused=self.sessions.stopped[:MOST_SHOWN],
         )
 
@@ -731,6 +746,12 @@ class Engine:
                     self.hub.publish(StatusEvent(status))
                     last = status
             await asyncio.sleep(_STATUS_PAUSE_S)
+
+    def _breaker_changed(self, status: BreakerStatus) -> None:
+        level = logging.INFO if status.state == "closed" else logging.WARNING
+        log.log(level, "circuit breaker %s is %s. %s", status.name, status.state, status.reason)
+        self.hub.publish(BreakerChanged(status))
+        self.changed()
 
     def _pull_changed(self, model: LocalModel) -> None:
         self.hub.publish(ModelPull(model))

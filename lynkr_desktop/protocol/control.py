@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from lynkr_desktop.protocol.code import IndexStatus
+from lynkr_desktop.protocol.lanes import LaneStatus
 from lynkr_desktop.protocol.sessions import SessionPause
 from lynkr_desktop.protocol.tiers import Tier
 
@@ -226,6 +227,8 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     profiles: tuple[ProfileStatus, ...] = ()
     workspaces: tuple[IndexStatus, ...] = ()
     headroom: str = ""
+    lanes: tuple[LaneStatus, ...] = ()
+    """The ways to endpoints on which requests wait, or which take none at the moment."""
     pressure: str = ""
     """Why requests are refused for the moment; empty while they are taken."""
     sessions_paused: tuple[SessionPause, ...] = ()
