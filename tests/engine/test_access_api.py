@@ -348,14 +348,14 @@ async def test_a_day_of_a_key_ends_with_its_budget_and_outlives_a_restart(
         listed = {info["name"]: info for info in (await lynkr.admin("GET", "access"))["keys"]}
         assert (listed["bob"]["tokens_today"], listed["ann"]["tokens_today"]) == (80, 16)
         assert listed["bob"]["tiers"] == ["simple"]
-        for body in (
-            {"tokens_per_day": 0},
-            {"role": None},
-            {"role": "root"},
-            {"more": 1},
-            {"expires_in": -1},
+        for field, value in (
+            ("tokens_per_day", 0),
+            ("role", None),
+            ("role", "root"),
+            ("more", 1),
+            ("expires_in", -1),
         ):
-            assert (await lynkr.refused("PATCH", "access/bob", body))[0] == 400, body
+            assert (await lynkr.refused("PATCH", "access/bob", {field: value}))[0] == 400, field
         assert (await lynkr.refused("PATCH", "access/nobody", {}))[0] == 404
         assert (await entries(lynkr))[-1]["what"] == "access key changed"
 
