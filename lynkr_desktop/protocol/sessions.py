@@ -25,7 +25,7 @@ class SessionPause(Struct, frozen=True, kw_only=True):
     """A session that does not run.
 
     Attributes:
-        id: the client's own name for it, else one made of its first ask.
+        id: the client's own name for it, else one made of its beginning.
         client: which program asks.
         title: the first line of what was asked last.
         state: paused or ended.
@@ -49,7 +49,7 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     """A session of an agent.
 
     Attributes:
-        id: the client's own name for it, else one made of its first ask.
+        id: the client's own name for it, else one made of its beginning.
         client: which program asks.
         title: the first line of what was asked last.
         project: the folder that it is about, empty where none is known.

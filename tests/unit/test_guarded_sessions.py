@@ -154,7 +154,7 @@ def test_what_is_kept_is_bounded_and_what_a_person_ended_goes_last() -> None:
     assert {each.state for each in left.values()} == {"ended", "paused"}
 
 
-async def test_a_conversation_without_a_name_is_named_by_its_first_ask() -> None:
+async def test_a_conversation_without_a_name_is_named_by_its_beginning() -> None:
     sessions = GuardedSessions()
     first, other = asking(1, "One thing", session=""), asking(1, "Another", session="")
     for asked in (first, other):
@@ -163,9 +163,14 @@ async def test_a_conversation_without_a_name_is_named_by_its_first_ask() -> None
     again = asking(15, "One thing", session="")
     assert refused(sessions, again)
     assert again.conversation == first.conversation == sessions.stopped[0].id
-    lone = Asking(Request(model="m", messages=tuple(conversation([], "Hi"))), session="")
+    # The same ask once more is another run: its calls have other ids.
+    steps = tuple(conversation([claude("ls", 0), *FAILED[:15]], "One thing"))
+    anew = Asking(Request(model="m", messages=steps[:3], tools=TOOLS), session="")
+    assert not refused(sessions, anew)
+    assert anew.conversation != again.conversation
+    lone = asking(0, "One thing", session="")
     sessions.check(lone)
-    assert lone.conversation == "", "a question is no session"
+    assert lone.conversation == "", "nothing was done yet"
 
 
 @pytest.mark.parametrize("session", ["", "a/b", "a\nb", "$(x)", "-rf", "ü", "x" * 81, "\ud800"])

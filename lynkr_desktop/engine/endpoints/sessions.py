@@ -89,7 +89,7 @@ class SessionCalls:
         guarded = self._engine.sessions
         found: dict[str, SessionRow] = {}
         for row in await self._engine.records.read(lambda connection: sessions(connection, limit, key)):
-            name = of_key(name_of(row.id, ""), row.key)
+            name = of_key(name_of(row.id), row.key)
             found[name] = _with(replace(row, id=name), guarded.state_of(name))
         stopped: list[SessionRow] = []
         for pause in guarded.stopped:

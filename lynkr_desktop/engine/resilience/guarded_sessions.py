@@ -26,11 +26,12 @@ from lynkr_desktop.engine.resilience.actions import is_compacted, marks
 from lynkr_desktop.engine.resilience.compacted import Compacted
 from lynkr_desktop.engine.resilience.loop_guard import Alarm, look
 from lynkr_desktop.engine.resilience.session_file import Kept
+from lynkr_desktop.engine.routing.calls import command_of
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision
 from lynkr_desktop.engine.security.caller import Caller
 from lynkr_desktop.engine.security.redaction import redact
-from lynkr_desktop.engine.wire.canonical import Request
+from lynkr_desktop.engine.wire.canonical import Request, Text, ToolUse
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.sessions import SessionAct, SessionPause
 
@@ -41,6 +42,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9][\w.:@-]{0,79}", re.ASCII)
 
 _MARKS = 32
 """Actions at the end of a conversation by which it is known again."""
+
+_OPENING = 8
+"""Messages among which the model's first one is looked for, and blocks of it that are looked at."""
 
 _THREADS = 16
 _TEXT = 2_000
@@ -128,7 +132,7 @@ class GuardedSessions:
         if request is None:
             return
         first = _first(request, asked.decision)
-        name = name_of(asked.session, first if _long(request) else "")
+        name = name_of(asked.session, "" if asked.session else _beginning(first, request))
         if not name:
             return
         asked.conversation = name
@@ -281,16 +285,16 @@ class GuardedSessions:
                     log.warning("%s", error.message)
 
 
-def name_of(session: str, first: str) -> str:
+def name_of(session: str, beginning: str = "") -> str:
     """The name by which people call a session: its own where that is plain, else a digest.
 
     Args:
         session: as the client names it, empty where it does not.
-        first: its first ask, which names it then; empty for a request that is not part of a conversation.
+        beginning: of the conversation, which names it then; empty for a request that stands alone.
     """
     if session:
         return session if _PLAIN.fullmatch(session) else f"s_{_digest(session)}"
-    return f"c_{_digest(first)}" if first else ""
+    return f"c_{_digest(beginning)}" if beginning else ""
 
 
 def of_key(name: str, key: str) -> str:
@@ -312,9 +316,21 @@ def _first(request: Request, decision: Decision | None) -> str:
     return next(filter(None, texts), "")[:_TEXT]
 
 
-def _long(request: Request) -> bool:
-    """Whether a request is of an agent, or of a conversation that went on."""
-    return bool(request.tools) or len(request.messages) > 2
+def _beginning(first: str, request: Request) -> str:
+    """The first ask and what the model did then, empty where it did nothing yet.
+
+    The same ask may be made many times, as benchmarks do; the ids of the first calls tell those runs apart.
+    """
+    for message in request.messages[:_OPENING]:
+        if message.role == "assistant":
+            did = [first]
+            for block in message.content[:_OPENING]:
+                if isinstance(block, ToolUse):
+                    did += (block.id, block.name, command_of(block))
+                elif isinstance(block, Text):
+                    did.append(block.text[:_TEXT])
+            return "\0".join(did)
+    return ""
 
 
 def _is_side(decision: Decision) -> bool:
