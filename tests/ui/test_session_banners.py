@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 from PySide6.QtCore import Qt
@@ -12,6 +14,7 @@ from PySide6.QtWidgets import QMenu, QPushButton
 from lynkr_desktop.protocol.control import EngineStatus
 from lynkr_desktop.protocol.events import SessionChanged
 from lynkr_desktop.protocol.sessions import SessionPause
+from lynkr_desktop.ui.application import Desktop
 from lynkr_desktop.ui.engine_model import EngineModel
 from lynkr_desktop.ui.tray.menu import TrayMenu
 from lynkr_desktop.ui.window.main_window import MainWindow
@@ -110,3 +113,15 @@ def test_only_what_the_guard_paused_is_told_beside_the_icon(running: EngineModel
     assert [session.client for session in told] == ["Claude Code"]
     running.apply(SessionChanged(msgspec.structs.replace(OTHER, state="running")))
     assert [session.client for session in running.status.sessions_paused] == ["Claude Code"]
+
+
+@pytest.mark.parametrize(("active", "said"), [(False, 1), (True, 0), (None, 1)])
+def test_the_tray_says_it_unless_a_person_sees_the_window(active: bool | None, said: int) -> None:
+    shown: list[tuple[str, str]] = []
+    desktop = SimpleNamespace(
+        _window=None if active is None else SimpleNamespace(isActiveWindow=lambda: active),
+        _tray=SimpleNamespace(say=lambda title, text: shown.append((title, text))),
+    )
+    Desktop._session_paused(desktop, demo.paused_session())  # type: ignore[arg-type]
+    told = ("Claude Code is paused", "15 actions failed in a row. Last: Bash npm test -- payments")
+    assert shown == [told] * said
