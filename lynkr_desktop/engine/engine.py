@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -60,7 +62,7 @@ from lynkr_desktop.engine.security.spending import Spending
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot, known_models, status_of
 from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
-from lynkr_desktop.engine.switches import Switches
+from lynkr_desktop.engine.switches import Pause, Switches
 from lynkr_desktop.engine.telemetry.database import database_path
 from lynkr_desktop.engine.telemetry.metrics import Metrics
 from lynkr_desktop.engine.telemetry.store import Records
@@ -230,6 +232,8 @@ class Engine:
         self._tasks.spawn(self._snapshot.optimizer.warm(config.pipelines()), "stages")
         self._tasks.spawn(self._pull_if_needed(), "first model")
         self._state = "running"
+        if (pause := self._switches.pause) is not None and (pause.until or math.inf) > time.time():
+            self._pause(pause)
         self.audit.note("engine", "started", f"version {lynkr_desktop.__version__}, process {self.pid}")
         for name in loaded.inactive:
             log.info("option %s is accepted and not active yet", name)
@@ -277,6 +281,10 @@ class Engine:
             await self._watcher.stop()
         if self._resume_timer is not None:
             self._resume_timer.cancel()
+        if not self.handing_over:
+            # Who ends an engine and starts another wants it to run.
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._switches.set_pause, None)
         self.pressure.stop()
         await self._tasks.close()
         if self.workspaces is not None:
@@ -446,8 +454,6 @@ class Engine:
             lane_limits(self.snapshot.config, self.snapshot.replicas),
             QueueLimits(queue.max_waiting, queue.max_wait),
         )
-        latency = self.snapshot.config.resilience.latency
-        self.breakers.take(self.snapshot.config.telemetry.circuit_breaker, latency.p95)
         self.traffic.retry = self.snapshot.config.resilience.retry
         self.pressure.options = self.snapshot.config.resilience.shedding
         self.pressure.longest_wait = queue.max_wait
@@ -463,8 +469,9 @@ class Engine:
         gone = set(old.every_provider) - set(self._snapshot.every_provider)
         if gone:
             for provider in gone:
-                # Another address or key may have other limits.
+                # Another address or key may have other limits, and may work.
                 self.lanes.forget(provider.name)
+                self.breakers.reset_provider(provider.name)
             await self._idle.wait()
             await asyncio.gather(*(provider.close() for provider in gone))
 
@@ -501,17 +508,27 @@ class Engine:
         else:
             self.egress.open()
 
-    def pause(self, seconds: float | None) -> None:
-        """Refuses requests for a time, or until `resume`."""
-        self.resume()
+    async def pause(self, seconds: float | None) -> None:
+        """Refuses requests for a time, or until `resume`; an engine that comes after a crash does so too."""
+        pause = Pause(None if seconds is None else time.time() + seconds)
+        await asyncio.to_thread(self._switches.set_pause, pause)
+        self._pause(pause)
+
+    async def resume(self) -> None:
+        """Takes requests again."""
+        await asyncio.to_thread(self._switches.set_pause, None)
+        self._resume()
+
+    def _pause(self, pause: Pause) -> None:
+        self._resume()
         self._state = "paused"
-        if seconds is not None:
-            self._paused_until = time.time() + seconds
-            self._resume_timer = asyncio.get_running_loop().call_later(seconds, self.resume)
+        self._paused_until = pause.until
+        if pause.until is not None:
+            left = max(0.0, pause.until - time.time())
+            self._resume_timer = asyncio.get_running_loop().call_later(left, self._resume)
         self.changed()
 
-    def resume(self) -> None:
-        """Takes requests again."""
+    def _resume(self) -> None:
         if self._resume_timer is not None:
             self._resume_timer.cancel()
         self._resume_timer = self._paused_until = None
@@ -563,6 +580,7 @@ class Engine:
             if found.key is not None and found.key_name == provider:
                 found.key.forget()
                 self.lanes.forget(found.name)
+                self.breakers.reset_provider(found.name)
         self.changed()
 
     async def check_key(self, provider: str) -> KeyCheck:
@@ -704,7 +722,9 @@ class Engine:
     async def status(self) -> EngineStatus:
         """The whole state."""
         snapshot, today = self.snapshot, self.records.today()
-        providers, tiers = await asyncio.gather(provider_statuses(snapshot), tier_statuses(snapshot, today))
+        providers, tiers = await asyncio.gather(
+            provider_statuses(snapshot), tier_statuses(snapshot, today, self.breakers)
+        )
         url = f"http://127.0.0.1:{self.port}"
         return EngineStatus(
             state=self._state,
@@ -725,6 +745,7 @@ class Engine:
             profiles=profile_statuses(snapshot),
             workspaces=self.workspaces.statuses() if self.workspaces is not None else (),
             pressure=self.pressure.reason,
+            breakers=self.breakers.troubled(),
             headroom=headroom_state(snapshot.config.optimization, self.paths.cache),
             lanes=tuple(lane for lane in self.lanes.statuses() if lane.held_up),
             sessions_paused=self.sessions.stopped[:MOST_SHOWN],
@@ -747,10 +768,9 @@ class Engine:
                     last = status
             await asyncio.sleep(_STATUS_PAUSE_S)
 
-    def _breaker_changed(self, status: BreakerStatus) -> None:
-        level = logging.INFO if status.state == "closed" else logging.WARNING
-        log.log(level, "circuit breaker %s is %s. %s", status.name, status.state, status.reason)
-        self.hub.publish(BreakerChanged(status))
+    def _breaker_changed(self, breaker: BreakerStatus) -> None:
+        log.warning("the breaker of %s is now %s. %s", breaker.name, breaker.state, breaker.reason)
+        self.hub.publish(BreakerChanged(breaker))
         self.changed()
 
     def _pull_changed(self, model: LocalModel) -> None:

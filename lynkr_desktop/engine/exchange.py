@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -24,6 +25,9 @@ from lynkr_desktop.engine.wire.ids import timed_id
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.optimization import Receipt, StageName, saved_tokens
+
+if TYPE_CHECKING:
+    from lynkr_desktop.engine.resilience.traffic import Passage
 
 _CLIENTS = (
     ("claude-cli", "Claude Code"),

@@ -22,8 +22,10 @@ from lynkr_desktop.engine.passages.hook import Passages
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
 from lynkr_desktop.engine.providers.key import refusal
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions
+from lynkr_desktop.engine.resilience.traffic import Passage, Traffic, to_repeat
 from lynkr_desktop.engine.routing.router import Asking
-from lynkr_desktop.engine.routing.selection import SHORT, Skipped, Wants
+from lynkr_desktop.engine.routing.selection import SHORT, Choice, Skipped, Wants
+from lynkr_desktop.engine.routing.spread import conversation_of
 from lynkr_desktop.engine.security.caller import MODELS, NOBODY
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.redaction import redact
@@ -64,6 +66,10 @@ class Host(Protocol):
     @property
     def passages(self) -> Passages:
         """What is put before asks: memories, for one."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """The ways to the models."""
 
     @property
     def sessions(self) -> GuardedSessions:
@@ -159,16 +165,38 @@ class Flow:
         """Tries the models tier by tier, each tier's as they are ranked, until one begins to answer well."""
         decision, tried = exchange.decision, exchange.skipped
         assert decision is not None
-        wants = _wants(exchange)
+        wants = _wants(exchange, snapshot.selection.spreads)
+        late: list[Choice] = []
         for targets in decision.steps:
             choices, skipped = await snapshot.selection.rank(targets, wants, decision.profile)
             tried += skipped
-            for choice in choices:
+            slow = [choice for choice in choices if self._host.traffic.is_slow(choice)]
+            if slow:
+                late += slow
+                choices = [choice for choice in choices if choice not in slow]
+            if choices and (answer := await self._ask_each(exchange, snapshot, choices)) is not None:
+                return answer
+        if late and (answer := await self._ask_each(exchange, snapshot, late)) is not None:
+            return answer
+        raise _none_left(tried)
+
+    async def _ask_each(
+        self, exchange: Exchange, snapshot: Snapshot, choices: list[Choice]
+    ) -> _Whole | _Open | None:
+        """Tries some models, and again those that may have recovered after a pause; None if none answers."""
+        pending = self._host.traffic.passages(exchange, choices)
+        backoff = self._host.traffic.backoff()
+        while True:
+            failed: list[tuple[Passage, WireError]] = []
+            for passage in pending:
+                choice = passage.choice
                 exchange.target, exchange.free = choice.target, choice.provider.free
                 self._host.routed(exchange)
                 try:
-                    return await self._attempt(exchange, snapshot, choice.window)
+                    await passage.enter()
+                    answer = await self._attempt(exchange, snapshot, choice)
                 except WireError as error:
+                    passage.failed(error)
                     # Some upstreams repeat in their errors the key that they were given.
                     error.message = redact(error.message)
                     if error.status == 401:
@@ -178,20 +206,32 @@ class Flow:
                     if error.status not in _TRY_NEXT and not isinstance(error, Unsupported):
                         raise
                     log.info("%s: %s did not answer: %s", exchange.id, choice.target.name, error.message)
-                    tried.append(Skipped(choice.target, error))
-        raise _none_left(tried)
+                    failed.append((passage, error))
+                else:
+                    passage.answered()
+                    return answer
+            pending, pause = to_repeat(failed, backoff)
+            for passage, why in failed:
+                if passage not in pending:
+                    passage.close()
+                    exchange.skipped.append(Skipped(passage.choice.target, why))
+            if not pending:
+                return None
+            await asyncio.sleep(pause)
+            for passage in pending:
+                passage.repeated()
 
-    async def _attempt(self, exchange: Exchange, snapshot: Snapshot, window: int | None) -> _Whole | _Open:
+    async def _attempt(self, exchange: Exchange, snapshot: Snapshot, choice: Choice) -> _Whole | _Open:
         request, target = exchange.request, exchange.target
         assert request is not None
         assert target is not None
-        provider = snapshot.providers[target.provider]
+        provider = choice.provider
         dialect = exchange.codec.name
         if request.inexpressible and not provider.speaks(dialect, target.model):
             named = ", ".join(request.inexpressible)
             raise Unsupported(f"{target.name} cannot be given: {named}.", request.inexpressible[0])
         if exchange.stages and not request.inexpressible:
-            answer = await self._send_optimized(exchange, snapshot, provider, window)
+            answer = await self._send_optimized(exchange, snapshot, provider, choice.window)
         else:
             answer = await provider.send(_call(exchange, request, target.model, dialect, exchange.body))
         exchange.answered = True
@@ -365,14 +405,15 @@ def _call(exchange: Exchange, request: Request, model: str, dialect: Dialect | N
     return Call(request, model, dialect, body, exchange.headers, exchange.credential, exchange.query)
 
 
-def _wants(exchange: Exchange) -> Wants:
+def _wants(exchange: Exchange, spreads: bool) -> Wants:
     request = exchange.request
     assert request is not None
     size = len(exchange.body)
     # Counting what is no text takes time, and short requests suit every model.
     size -= request.media_bytes if size > SHORT else 0
     fits = "sliding_window_history" in exchange.stages
-    return Wants(request.needs, size, exchange.credential is not None, fits)
+    conversation = conversation_of(request, exchange.session) if spreads else ""
+    return Wants(request.needs, size, exchange.credential is not None, fits, conversation)
 
 
 def _none_left(tried: list[Skipped]) -> WireError:
