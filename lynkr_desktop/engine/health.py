@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.providers.base import Provider
-from lynkr_desktop.engine.status import provider_statuses, tier_statuses
 from lynkr_desktop.engine.telemetry.database import RecordsError
 from lynkr_desktop.protocol.code import IndexStatus
 from lynkr_desktop.protocol.control import EngineState
@@ -33,10 +32,9 @@ class Unhealthy(Exception):
 
 async def readiness(engine: Engine) -> Readiness:
     """Whether a request would be taken now, and by some model. Asks nobody outside of this process."""
-    snapshot, today = engine.snapshot, engine.records.today()
-    providers, tiers = await asyncio.gather(provider_statuses(snapshot), tier_statuses(snapshot, today))
+    status = await engine.status()
     reasons = [_STATES[engine.state]] if engine.state in _STATES else []
-    candidates = [candidate for tier in tiers if tier.enabled for candidate in tier.candidates]
+    candidates = [candidate for tier in status.tiers if tier.enabled for candidate in tier.candidates]
     if not any(candidate.usable for candidate in candidates):
         told = dict.fromkeys(candidate.reason for candidate in candidates if candidate.reason)
         reasons += list(told) or ["No tier that is switched on has a model."]
@@ -44,8 +42,8 @@ async def readiness(engine: Engine) -> Readiness:
         ready=not reasons,
         state=engine.state,
         reasons=tuple(reasons),
-        providers=providers,
-        index=_index(engine),
+        providers=status.providers,
+        index=status.workspaces,
         store=engine.records.trouble or "ok",
     )
 
@@ -54,7 +52,7 @@ async def deep_health(engine: Engine) -> DeepHealth:
     """Tries everything that a request needs: records, each provider in use, the index, the disk."""
     in_use = {
         candidate.provider
-        for tier in await tier_statuses(engine.snapshot, engine.records.today())
+        for tier in (await engine.status()).tiers
         if tier.enabled
         for candidate in tier.candidates
     }
