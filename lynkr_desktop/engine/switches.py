@@ -14,13 +14,20 @@ from lynkr_desktop.protocol.tiers import Tier
 log = logging.getLogger(__name__)
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """That requests are refused, until a time in Unix seconds or until a person ends it."""
+
+    until: float | None = None
+
+
 class _State(msgspec.Struct):
     tiers: dict[Tier, bool] = {}
     profile: str = ""
+    pause: Pause | None = None
 
 
 class Switches:
-    """Tiers that were switched on or off and the profile that was chosen, over the configuration's own.
+    """Tiers that were switched on or off, the profile that was chosen, and whether the engine is paused.
 
     Args:
         path: the file that keeps them; None keeps them in memory alone.
@@ -30,6 +37,7 @@ class Switches:
         self._path = path
         self.tiers: dict[Tier, bool] = {}
         self.profile = ""
+        self.pause: Pause | None = None
         self._saving = threading.Lock()
 
     def load(self) -> None:
@@ -44,19 +52,26 @@ class Switches:
             log.warning("%s cannot be read and is ignored: %s", self._path, error)
             return
         self.tiers.update(state.tiers)
-        self.profile = state.profile
+        self.profile, self.pause = state.profile, state.pause
 
     def set_tier(self, tier: Tier, enabled: bool) -> None:
         """Saves the switch, then puts it into force: what was seen to act survives a crash right after."""
         with self._saving:
-            self._save(_State({**self.tiers, tier: enabled}, self.profile))
+            self._save(_State({**self.tiers, tier: enabled}, self.profile, self.pause))
             self.tiers[tier] = enabled
 
     def set_profile(self, name: str) -> None:
         """The same for the profile."""
         with self._saving:
-            self._save(_State(self.tiers, name))
+            self._save(_State(self.tiers, name, self.pause))
             self.profile = name
+
+    def set_pause(self, pause: Pause | None) -> None:
+        """The same for a pause; None ends it."""
+        with self._saving:
+            if pause != self.pause:
+                self._save(_State(self.tiers, self.profile, pause))
+                self.pause = pause
 
     def _save(self, state: _State) -> None:
         if self._path is not None:

@@ -118,6 +118,26 @@ async def test_a_stream_ends_where_it_began_and_new_requests_go_to_the_successor
     assert not serving.paths.runtime.exists()
 
 
+async def test_a_pause_outlives_a_restart_and_a_kill_but_not_an_end(
+    serving: Serving, upstream: OpenAIServer
+) -> None:
+    assert (await serving.call("POST", "pause", {"seconds": 3600}))[0] == 200
+    await serving.call("POST", "restart")
+    status = (await serving.call("GET", "status"))[1]
+    assert (status["state"], status["pid"]) == ("paused", serving.runtime.pid)
+    os.kill(serving.runtime.pid, signal.SIGKILL)
+    await serving.ended()
+    again = await start_serving(serving.paths)
+    try:
+        assert (await again.call("GET", "status"))[1]["state"] == "paused"
+        again.process.terminate()
+        await again.ended()
+        again = await start_serving(serving.paths)
+        assert (await again.call("GET", "status"))[1]["state"] == "running"
+    finally:
+        await end(again)
+
+
 async def test_whoever_waits_for_the_first_process_waits_for_its_successors(serving: Serving) -> None:
     first = serving.runtime.pid
     for _ in range(3):
