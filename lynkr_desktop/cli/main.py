@@ -11,6 +11,7 @@ import lynkr_desktop
 from lynkr_desktop.cli import (
     access,
     audit,
+    breakers,
     cache,
     config,
     doctor,
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         graph,
         sessions,
         cache,
+        breakers,
         memory,
         config,
         doctor,

@@ -108,6 +108,11 @@ def describe(status: EngineStatus, now: float) -> str:
         parts.append("Providers\n" + table(rows, indent="  "))
     if status.lanes:
         parts.append("Held up\n" + table([_lane(one, now) for one in status.lanes], indent="  "))
+    if status.breakers:
+        from lynkr_desktop.cli.breakers import state
+
+        shut = [(one.name, f"{state(one, now)}: {one.reason}") for one in status.breakers]
+        parts.append("Not asked\n" + table(shut, indent="  "))
     if status.workspaces:
         parts.append("Code\n" + table([_workspace(one) for one in status.workspaces], indent="  "))
     totals = status.totals

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+
+import msgspec
 
 from lynkr_desktop.engine.providers.base import Provider
+from lynkr_desktop.engine.resilience.breaker import Breakers
 from lynkr_desktop.engine.routing.profile import profiles_of
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.telemetry.today import Today
@@ -17,7 +21,7 @@ async def provider_statuses(snapshot: Snapshot) -> tuple[ProviderStatus, ...]:
     return tuple(await asyncio.gather(*map(_provider_status, snapshot.providers.values())))
 
 
-async def tier_statuses(snapshot: Snapshot, today: Today) -> tuple[TierStatus, ...]:
+async def tier_statuses(snapshot: Snapshot, today: Today, breakers: Breakers) -> tuple[TierStatus, ...]:
     """Every configured tier with its candidates and its share of today's requests."""
     tiers = [tier for tier in TIERS if tier in snapshot.config.routing.tiers]
     found = await asyncio.gather(*(candidates_of(snapshot, tier) for tier in tiers))
@@ -27,7 +31,7 @@ async def tier_statuses(snapshot: Snapshot, today: Today) -> tuple[TierStatus, .
             tier=tier,
             enabled=snapshot.router.enabled(tier),
             max_complexity=snapshot.config.routing.tiers[tier].max_complexity,
-            candidates=candidates,
+            candidates=tuple(_with_breaker(each, snapshot, breakers) for each in candidates),
             requests_today=today.tiers.get(tier, 0),
             share_today=today.tiers.get(tier, 0) / counted if counted else 0.0,
         )
@@ -51,6 +55,25 @@ async def candidates_of(snapshot: Snapshot, tier: Tier) -> tuple[Candidate, ...]
     return tuple(
         await asyncio.gather(*(snapshot.providers[name].candidate(model) for name, _, model in names))
     )
+
+
+def _with_breaker(candidate: Candidate, snapshot: Snapshot, breakers: Breakers) -> Candidate:
+    """A candidate as requests find it: one whose breaker is open at every endpoint is not asked."""
+    if not candidate.usable:
+        return candidate
+    lanes = [provider.lane for provider in snapshot.replicas.get(candidate.provider, ())] or [
+        snapshot.providers[candidate.provider].lane
+    ]
+    found = [breakers.find(f"{lane}/{candidate.model}") for lane in lanes]
+    shut = [breaker for breaker in found if breaker is not None and breaker.retry_in() is not None]
+    if len(shut) < len(lanes):
+        return candidate
+    soonest = min(shut, key=lambda breaker: breaker.retry_in() or 0.0)
+    when = "It is being tried again."
+    if soonest.next_probe is not None:
+        when = f"It is tried again at {time.strftime('%H:%M:%S', time.localtime(soonest.next_probe))}."
+    reason = f"{soonest.reason} {when} `lynkr breakers reset {soonest.name}` has it asked at once."
+    return msgspec.structs.replace(candidate, state="unavailable", reason=reason.strip())
 
 
 async def _provider_status(provider: Provider) -> ProviderStatus:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.code import IndexStatus
 from lynkr_desktop.protocol.lanes import LaneStatus
 from lynkr_desktop.protocol.sessions import SessionPause
@@ -227,6 +228,8 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     profiles: tuple[ProfileStatus, ...] = ()
     workspaces: tuple[IndexStatus, ...] = ()
     headroom: str = ""
+    breakers: tuple[BreakerStatus, ...] = ()
+    """The circuit breakers that are not closed."""
     lanes: tuple[LaneStatus, ...] = ()
     """The ways to endpoints on which requests wait, or which take none at the moment."""
     pressure: str = ""

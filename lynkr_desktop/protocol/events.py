@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.control import EngineStatus, LocalModel, RequestRow
 from lynkr_desktop.protocol.sessions import SessionPause
 
@@ -49,4 +50,18 @@ class SessionChanged(Struct, frozen=True, tag="session"):
     session: SessionPause
 
 
-EngineEvent = StatusEvent | RequestStarted | RequestFinished | ModelPull | ConfigReloaded | SessionChanged
+class BreakerChanged(Struct, frozen=True, tag="breaker"):
+    """A circuit breaker opened, lets a probe through, or closed again."""
+
+    breaker: BreakerStatus
+
+
+EngineEvent = (
+    StatusEvent
+    | RequestStarted
+    | RequestFinished
+    | ModelPull
+    | ConfigReloaded
+    | BreakerChanged
+    | SessionChanged
+)

@@ -9,8 +9,10 @@ from typing import Literal
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.control import EngineStatus, LocalModel, RequestRow, TierStatus
 from lynkr_desktop.protocol.events import (
+    BreakerChanged,
     ConfigReloaded,
     EngineEvent,
     ModelPull,
@@ -92,6 +94,7 @@ class EngineModel(QObject):
         self.routing = RoutingModel(self)
         self._requests: dict[str, RequestRow] = {}
         self._pending: dict[Tier, bool] = {}
+        self._held_back: set[str] = set()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(Motion.COALESCE)
@@ -173,6 +176,8 @@ class EngineModel(QObject):
                 self._replace_model(event.model)
             case ConfigReloaded():
                 self._config_reloaded(event)
+            case BreakerChanged():
+                self._breaker_changed(event.breaker)
             case SessionChanged():
                 self.session_changed(event.session)
                 if event.session.state == "paused" and event.session.cause != "person":
@@ -228,6 +233,19 @@ class EngineModel(QObject):
         if event.error:
             return  # the status that follows carries it, and the window shows it until it is mended
         self.notice.emit(self.tr("Configuration taken from {path}").format(path=event.path))
+
+    def _breaker_changed(self, breaker: BreakerStatus) -> None:
+        # A probe that failed opens it again and again; once is enough.
+        if breaker.state == "open" and breaker.name not in self._held_back:
+            said = self.tr(
+                "{model} is not asked for now: it kept failing, or was too slow. "
+                "Other models of its tier answer where there are any."
+            )
+            self.notice.emit(said.format(model=breaker.name))
+        if breaker.state == "closed":
+            self._held_back.discard(breaker.name)
+        else:
+            self._held_back.add(breaker.name)
 
     def _touch(self, *, at_once: bool = False) -> None:
         if at_once:

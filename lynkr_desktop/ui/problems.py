@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QCoreApplication
 
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.control_client import ControlFailure
 from lynkr_desktop.ui.engine_model import Problem, Remedy
 from lynkr_desktop.ui.engine_process import StartFailure
+
+_SHOWN = 5
+"""Models that are named at once."""
 
 
 def _tr(text: str) -> str:
@@ -68,6 +74,23 @@ def refused(failure: ControlFailure) -> Problem:
         details=f"{failure.code}: {failure.message}",
         remedy=Remedy("restart"),
     )
+
+
+def held_back(breakers: Sequence[BreakerStatus]) -> tuple[str, str]:
+    """Title and text of what the window shows while models are not asked; `breakers` are those models'."""
+    if len(breakers) == 1:
+        title = _tr("{model} is not asked for now").format(model=breakers[0].name)
+        lines = [breakers[0].reason]
+    else:
+        title = _tr("{n} models are not asked for now").format(n=len(breakers))
+        lines = [f"{breaker.name}: {breaker.reason}" for breaker in breakers[:_SHOWN]]
+    times = [breaker.next_probe for breaker in breakers if breaker.next_probe is not None]
+    if times:
+        again = _tr("The next try is the first request after {time}; `lynkr breakers reset` tries at once.")
+        lines.append(again.format(time=fmt.clock(min(times))))
+    else:
+        lines.append(_tr("A request is trying it now."))
+    return title, "\n".join(lines)
 
 
 def _port_in_use(failure: StartFailure) -> Problem:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from lynkr_desktop.engine.endpoints.access import AccessCalls
 from lynkr_desktop.engine.endpoints.audit import AuditCalls
+from lynkr_desktop.engine.endpoints.breakers import BreakerCalls
 from lynkr_desktop.engine.endpoints.cache import CacheCalls
 from lynkr_desktop.engine.endpoints.code import CodeCalls
 from lynkr_desktop.engine.endpoints.control import (
@@ -146,6 +147,7 @@ class Admin:
             *MemoryCalls(self._engine).calls(),
             *PromptCalls(self._engine).calls(),
             *CacheCalls(self._engine).calls(),
+            *BreakerCalls(self._engine).calls(),
             *SessionCalls(self._engine).calls(),
             *AccessCalls(self._engine).calls(),
             *AuditCalls(self._engine).calls(),
@@ -258,12 +260,12 @@ class Admin:
         if wanted.seconds is not None and not 0 < wanted.seconds <= 366 * 86400:
             raise WireError("seconds must be above 0 and at most a year.", status=400, kind="invalid_request")
         noting(request, "" if wanted.seconds is None else f"for {wanted.seconds:g} s")
-        await self._engine.pause(wanted.seconds)
+        self._engine.pause(wanted.seconds)
         return reply(await self._engine.status())
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/admin/resume: takes requests again."""
-        await self._engine.resume()
+        self._engine.resume()
         return reply(await self._engine.status())
 
     async def shutdown(self, request: web.Request) -> web.StreamResponse:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel, Phase, Remedy
+from lynkr_desktop.ui.problems import held_back
 from lynkr_desktop.ui.theme.tokens import Motion, Space
 from lynkr_desktop.ui.widgets.banner import Banner
 from lynkr_desktop.ui.widgets.buttons import button
@@ -33,6 +34,7 @@ class Messages(QWidget):
         self._paused = Banner("state-paused", "muted")
         self._paused.add_button(button(self.tr("&Resume"), actions.resume, dense=True, primary=True))
         self._sessions = SessionBanners(model, actions)
+        self._held_back = Banner("state-paused", "muted")
         self._no_model = Banner("download", "accent")
         self._download = button(self.tr("&Download"), self._pull_default, dense=True, primary=True)
         self._no_model.add_button(self._download)
@@ -52,6 +54,7 @@ class Messages(QWidget):
             self._paused,
             self._sessions,
             self._no_model,
+            self._held_back,
             self._notice,
         )
         for banner in self._all:
@@ -73,6 +76,7 @@ class Messages(QWidget):
         self._refresh_paused()
         self._sessions.refresh()
         self._refresh_no_model()
+        self._refresh_held_back()
         self._refresh_visible()
 
     def _refresh_visible(self) -> None:
@@ -145,6 +149,13 @@ class Messages(QWidget):
                 ),
             )
             self._download.setVisible(True)
+
+    def _refresh_held_back(self) -> None:
+        breakers = () if self._model.status is None else self._model.status.breakers
+        if breakers:
+            self._held_back.say(*held_back(breakers))
+        else:
+            self._held_back.setVisible(False)
 
     def _default_model(self) -> tuple[str, str] | None:
         status = self._model.status
