@@ -11,6 +11,7 @@ from lynkr_desktop.engine.config.sessions import LoopGuardOptions
 from lynkr_desktop.engine.resilience.actions import actions, marks, same_output, says_failure, turns
 from lynkr_desktop.engine.resilience.loop_guard import Alarm, look
 from lynkr_desktop.engine.wire.canonical import Message, RedactedThinking, Text, Thinking, ToolResult, ToolUse
+from tests.support.clock import fair_time
 
 LIMITS = LoopGuardOptions()
 FAILED = [claude(f"make t{number}", 2, f"no rule {number}") for number in range(40)]
@@ -241,3 +242,37 @@ def test_a_long_conversation_is_read_only_at_its_end() -> None:
 def test_codex_and_openhands_fail_without_saying_so() -> None:
     mixed = [codex("a", 1, "x"), openhands("b", 1, "y"), claude("c", 1, "z")]
     assert all(action.failed for action in actions(conversation(mixed)))
+
+
+def nested(depth: int) -> dict[str, object]:
+    made: dict[str, object] = {}
+    for _ in range(depth):
+        made = {"a": made}
+    return made
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [Step("t", nested(20_000), "x")] * 2,
+        [claude("tail " * 800, 0, "x")] * 2,
+        [claude("sleep " * 700, 0, "x")] * 2,
+        [claude("ls", 0, f"{number}:" * 2_000_000) for number in range(2)],
+        [
+            claude("ls", 0, "\n".join(f"{number} 12:34:5{at % 10} {at}" for at in range(20_000)))
+            for number in range(2)
+        ],
+        [claude("ls", 0, f"{number}" + "1 s " * 500_000) for number in range(2)],
+        [claude("ls", 1, f"{number}\n" + "Exit code\n" * 100_000) for number in range(2)],
+        [claude("ls", 0, "Wall time: \n" * 100_000 + str(number)) for number in range(2)],
+        [claude("ls", 0, "<status>" + " " * 1_000_000 + str(number)) for number in range(2)],
+        [claude("ls", 0, "command exited " * 200_000 + str(number)) for number in range(2)],
+    ],
+    ids=lambda pair: f"{pair[0].tool} {len(pair[0].output)}",
+)
+def test_hostile_outputs_take_no_time(pair: list[Step]) -> None:
+    """Far less than would hold up the engine; usual ones take microseconds."""
+    messages = conversation(pair * 3)
+    began = fair_time()
+    look(messages, LIMITS)
+    assert fair_time() - began < 0.25
