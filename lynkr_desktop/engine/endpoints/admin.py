@@ -260,12 +260,12 @@ class Admin:
         if wanted.seconds is not None and not 0 < wanted.seconds <= 366 * 86400:
             raise WireError("seconds must be above 0 and at most a year.", status=400, kind="invalid_request")
         noting(request, "" if wanted.seconds is None else f"for {wanted.seconds:g} s")
-        self._engine.pause(wanted.seconds)
+        await self._engine.pause(wanted.seconds)
         return reply(await self._engine.status())
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/admin/resume: takes requests again."""
-        self._engine.resume()
+        await self._engine.resume()
         return reply(await self._engine.status())
 
     async def shutdown(self, request: web.Request) -> web.StreamResponse:
