@@ -113,6 +113,10 @@ def describe(status: EngineStatus, now: float) -> str:
 
         shut = [(one.name, f"{state(one, now)}: {one.reason}") for one in status.breakers]
         parts.append("Not asked\n" + table(shut, indent="  "))
+    if status.sessions_paused:
+        stopped = [(one.id, f"{one.client or 'an agent'}: {one.detail}") for one in status.sessions_paused]
+        hint = "  `lynkr sessions` says what to do about them."
+        parts.append(f"Sessions that do not run\n{table(stopped, indent='  ')}\n{hint}")
     if status.workspaces:
         parts.append("Code\n" + table([_workspace(one) for one in status.workspaces], indent="  "))
     totals = status.totals

@@ -82,6 +82,7 @@ def _steps(home: Path, config: str) -> None:
         assert "alpha-1: 15 actions failed in a row (last: shell make step14)." in out
         assert "Let it go on with `lynkr sessions resume alpha-1`." in out
         assert out.splitlines()[1].startswith("alpha-1")
+        assert "  alpha-1  python-urllib: 15 actions failed in a row\n" in proxy.command("status")
         code, out, _ = lynkr(home, "show", "alpha-1")
         assert "15 actions failed in a row" in out
         code, _, told = lynkr(home, "resume", "alpha")
