@@ -12,6 +12,7 @@ import random
 import shutil
 import sqlite3
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
@@ -29,6 +30,8 @@ from tests.support.serving import Serving, ask_body, end, start_serving
 KILLS = int(os.environ.get("LYNKR_KILLS", "3"))
 CLIENTS = 16
 MOST_RESTART_S = 1.5
+QUIET_BARE_S = 0.2
+"""What `bare_start` takes on two cores that have nothing else to do."""
 CHAT = "/v1/chat/completions"
 HEADERS = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
 
@@ -81,6 +84,14 @@ async def first_answer(http: aiohttp.ClientSession, url: str) -> None:
                     if response.status == 200:
                         return
             await asyncio.sleep(0.005)
+
+
+async def bare_start() -> float:
+    """Seconds that a process takes at this moment which does nothing but import aiohttp."""
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import aiohttp.web")
+    await process.wait()
+    return time.perf_counter() - began
 
 
 def damage(home: Path, scratch: Path) -> list[str]:
@@ -139,6 +150,7 @@ async def test_no_kill_loses_what_was_acknowledged(tmp_path: Path, upstream: Ope
     port = serving.runtime.port
     load = Load(port)
     took: list[float] = []
+    bare: list[float] = []
     recorded = 0
     try:
         async with aiohttp.ClientSession(headers=HEADERS) as http:
@@ -158,6 +170,7 @@ async def test_no_kill_loses_what_was_acknowledged(tmp_path: Path, upstream: Ope
                 serving = await start_serving(paths, "--port", str(port), wait=False)
                 await first_answer(http, load.url)
                 took.append(time.perf_counter() - began)
+                bare.append(await bare_start())
                 assert await forgotten(serving, known) == [], f"after kill {turn + 1}"
                 with closing(sqlite3.connect(paths.home / "lynkr.db")) as records:
                     (now,) = records.execute("SELECT COUNT(*) FROM requests").fetchone()
@@ -168,9 +181,10 @@ async def test_no_kill_loses_what_was_acknowledged(tmp_path: Path, upstream: Ope
         await load.end()
         await end(serving)
     median, worst = statistics.median(took), max(took)
+    times = median / statistics.median(bare)
     print(
-        f"\n{KILLS} kills, {load.answered} answers, {recorded} records; "
-        f"first answer after p50 {median:.2f} s, max {worst:.2f} s"
+        f"\n{KILLS} kills, {load.answered} answers, {recorded} records; first answer after p50 {median:.2f} "
+        f"s, max {worst:.2f} s, {times:.1f} times what it takes to import aiohttp"
     )
-    if os.environ.get("LYNKR_STRICT_TIMES"):
-        assert worst <= MOST_RESTART_S
+    # Other work on the machine slows down every process alike; of its own, a start takes no longer than this.
+    assert median <= MOST_RESTART_S * max(1.0, statistics.median(bare) / QUIET_BARE_S)
