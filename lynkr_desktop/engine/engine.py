@@ -454,6 +454,9 @@ class Engine:
             lane_limits(self.snapshot.config, self.snapshot.replicas),
             QueueLimits(queue.max_waiting, queue.max_wait),
         )
+        latency, providers = self.snapshot.config.resilience.latency, self.snapshot.config.providers
+        limits = {name: each.p95_limit for name, each in providers.items() if each.p95_limit is not None}
+        self.breakers.take(self.snapshot.config.telemetry.circuit_breaker, latency.p95, limits)
         self.traffic.retry = self.snapshot.config.resilience.retry
         self.pressure.options = self.snapshot.config.resilience.shedding
         self.pressure.longest_wait = queue.max_wait
