@@ -35,17 +35,36 @@ class Change:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class Call:
+    """What one request asked of one upstream, with its repetitions: for a breaker they are one."""
+
+    attempts: list[Attempt]
+
+    @property
+    def over(self) -> float:
+        """When the last attempt ended."""
+        return max(attempt.asked.over for attempt in self.attempts)
+
+    @property
+    def bad(self) -> bool:
+        """Whether the last attempt says that the upstream does not work."""
+        return is_bad(max(self.attempts, key=lambda attempt: attempt.at))
+
+
 @dataclass
 class History:
     """One upstream's breaker, and what it judges by.
 
     Attributes:
-        calls: what the upstream was asked, in the order of the ends.
+        calls: what the upstream was asked.
+        attempts: the same with each repetition, in the order in which they came.
     """
 
     upstream: str
     changes: list[Change] = field(default_factory=list)
-    calls: list[Attempt] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
     @property
     def opened(self) -> list[Change]:
@@ -54,19 +73,18 @@ class History:
 
     def bad_share(self, until: float) -> tuple[int, float]:
         """How many calls ended within the window before a time, and the share of them that failed."""
-        recent = [call for call in self.calls if until - WINDOW_S <= call.asked.over <= until]
-        bad = sum(is_bad(call) for call in recent)
+        recent = [call for call in self.calls if until - WINDOW_S <= call.over <= until]
+        bad = sum(call.bad for call in recent)
         return len(recent), bad / len(recent) if recent else 0.0
 
 
-def is_bad(call: Attempt) -> bool:
-    """Whether a call says that its upstream does not work; what clients do wrong says that it does."""
-    if call.killed:
+def is_bad(attempt: Attempt) -> bool:
+    """Whether it says that its upstream does not work; what clients do wrong says that it does."""
+    if attempt.killed:
         return True
-    if call.action.good or call.asked.outcome == "gone":
+    if attempt.action.good or attempt.asked.outcome == "gone":
         return False
-    statuses = call.action.statuses
-    return any(status >= 500 or status in _BAD_STATUSES for status in statuses)
+    return any(status >= 500 or status in _BAD_STATUSES for status in attempt.action.statuses)
 
 
 def histories(run: Run) -> list[History]:
@@ -78,10 +96,11 @@ def histories(run: Run) -> list[History]:
             if event.kind == "breaker" and event.data["breaker"]["name"] == upstream.target:
                 told = event.data["breaker"]
                 mine.changes.append(Change(event.at, told["state"], told["reason"]))
-        mine.calls = sorted(
-            (a for each in run.log.attempts.values() for a in each if a.upstream == upstream.name),
-            key=lambda attempt: attempt.asked.over,
-        )
+        for each in run.log.attempts.values():
+            if here := [attempt for attempt in each if attempt.upstream == upstream.name]:
+                mine.calls.append(Call(here))
+                mine.attempts += here
+        mine.attempts.sort(key=lambda attempt: attempt.at)
         found.append(mine)
     return found
 
@@ -121,9 +140,12 @@ def _stayed_closed(run: Run, history: History) -> Iterator[str]:
     """Once a window holds enough calls and nearly nothing but failures, it must have opened."""
     for dead in (dead for dead in run.log.dead if dead.upstream == history.upstream):
         until = min(dead.until, run.ended)
-        mine = [call for call in history.calls if dead.since <= call.at and call.asked.over < until]
-        moment = dead.since + WINDOW_S
-        seen = [call for call in mine if call.asked.over <= moment]
+        moment = dead.since + WINDOW_S + _LATE_S
+        seen = [
+            call
+            for call in history.calls
+            if call.attempts[0].at >= dead.since and dead.since + _LATE_S <= call.over <= moment and call.bad
+        ]
         if dead.way == "refuses" or len(seen) < 2 * MIN_CALLS or until < moment + _LATE_S:
             continue
         if not any(dead.since <= change.at <= moment + _LATE_S for change in history.opened) and not any(
@@ -135,7 +157,7 @@ def _stayed_closed(run: Run, history: History) -> Iterator[str]:
 def _asked_while_open(history: History) -> Iterator[str]:
     for change in history.opened:
         end = change.at + PROBE_EVERY_S - _LATE_S / 2
-        early = [call for call in history.calls if change.at + _LATE_S / 2 < call.at < end]
+        early = [call for call in history.attempts if change.at + _LATE_S / 2 < call.at < end]
         if early:
             yield f"{len(early)} calls while it was open, the first {early[0].at - change.at:.2f} s after"
 
@@ -145,7 +167,7 @@ def _asked_while_probing(history: History) -> Iterator[str]:
         if change.state != "half_open":
             continue
         probes = [
-            call for call in history.calls if change.at - _LATE_S / 4 < call.at < after.at - _LATE_S / 4
+            call for call in history.attempts if change.at - _LATE_S / 4 < call.at < after.at - _LATE_S / 4
         ]
         # What was cut before its head is sent once more; after one whose client left comes the next.
         if sum(call.asked.outcome != "gone" for call in probes) > 2:
@@ -160,7 +182,7 @@ def _closed_for_nothing(history: History) -> Iterator[str]:
             yield f"closed from {before.state}"
         probes = [
             call
-            for call in history.calls
+            for call in history.attempts
             if before.at - _LATE_S <= call.at <= change.at and not _is_wholly_bad(call)
         ]
         if not probes:
@@ -181,7 +203,7 @@ def _stayed_open(run: Run, history: History) -> Iterator[str]:
         end = after.at if after is not None else run.ended
         good = [
             call
-            for call in history.calls
+            for call in history.attempts
             if change.at - _LATE_S / 4 <= call.at and call.asked.over <= end and call.answered
         ]
         if good and end - good[0].asked.over > _SOON_S:

@@ -164,8 +164,10 @@ def _wrong_error(run: Run, seen: Seen, attempts: list[Attempt]) -> Iterator[str]
 
 
 def _known_bad(run: Run, seen: Seen, upstream: str) -> bool:
-    """Whether there was a reason not to ask an upstream: it was dead, or its breaker was open."""
+    """Whether an upstream was not to be asked: dead, at a pause of its own, or behind an open breaker."""
     if run.log.was_dead(upstream, seen.began - _SKIP, seen.ended):
+        return True
+    if any(since <= seen.ended and until >= seen.began for since, until in run.log.pauses(upstream)):
         return True
     return any(
         event.kind == "breaker" and str(event.data).find(upstream) >= 0 and event.at <= seen.ended

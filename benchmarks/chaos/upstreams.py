@@ -17,6 +17,7 @@ from tests.support.script import Reply, failure
 
 _IN_FLIGHT_S = 0.1
 _NOTICED_S = 2.0
+_ROUNDED_S = 0.5
 
 
 @dataclass(slots=True)
@@ -72,6 +73,19 @@ class Log:
     dead: list[Dead] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     """Requests that carry the word of no job."""
+    _pauses: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def pauses(self, upstream: str) -> list[tuple[float, float]]:
+        """The times for which it asked to be left alone, by Retry-After."""
+        if upstream not in self._pauses:
+            self._pauses[upstream] = [
+                (attempt.at, attempt.asked.over + float(wait) + _ROUNDED_S)
+                for each in self.attempts.values()
+                for attempt in each
+                if attempt.upstream == upstream
+                and (wait := attempt.action.reply.headers.get("retry-after", "")).isdigit()
+            ]
+        return self._pauses[upstream]
 
     def was_dead(self, upstream: str, since: float, until: float) -> bool:
         """Whether it was, at some moment of that time."""
