@@ -83,6 +83,7 @@ async def test_the_urgent_go_first_and_then_those_who_came_first() -> None:
     tasks = [asyncio.create_task(ask(name, priority)) for name, priority in asked]
     await settle()
     assert one.waiting == 6
+    assert one.expected_wait() > 0
     assert not one.try_enter()
     one.leave()
     await asyncio.gather(*tasks)
@@ -142,6 +143,8 @@ async def test_a_full_queue_refuses_and_says_why() -> None:
 async def test_who_waited_long_enough_is_told_so_and_takes_no_place() -> None:
     one = lane(LaneLimits(max_concurrent=1), QueueLimits(max_wait=60))
     assert one.try_enter()
+    # That it is full is known before anything has left it.
+    assert one.expected_wait() > 0
     began = now()
     with pytest.raises(WireError, match=r"busy for 60 s.*resilience\.queue\.max_wait"):
         await one.enter()

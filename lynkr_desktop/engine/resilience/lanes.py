@@ -37,6 +37,9 @@ _LULL = 60.0
 _RAMP, _SPACING = 5.0, 0.1
 """After a hold, for so many seconds, requests go out so far apart: all at once would be refused anew."""
 
+_USUAL_PACE = 1.0
+"""Seconds between two requests that leave a full lane, while nothing is known of it."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 """Seconds of the hold after a refusal that tells no time: doubled each time that another follows."""
 
@@ -482,7 +485,7 @@ class Lane:
         ahead = len(self._waiters)
         wait = max(0.0, self._wait_of(model, self._clock(), ahead))
         if ahead or self.in_flight >= self._most:
-            wait = max(wait, self._pace * (ahead + 1))
+            wait = max(wait, (self._pace or _USUAL_PACE) * (ahead + 1))
         return wait
 
     def oldest_wait(self) -> float:
