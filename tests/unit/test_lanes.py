@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from lynkr_desktop.engine.resilience.lanes import (
     HEAD_START,
     PRIORITIES,
-    Bucket,
     Lane,
     LaneLimits,
     Lanes,
     Priority,
     QueueLimits,
 )
+from lynkr_desktop.engine.resilience.learned import Bucket
 from lynkr_desktop.engine.wire.errors import WireError
 from tests.support.virtual_time import run_virtually
 

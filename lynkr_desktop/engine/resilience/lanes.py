@@ -15,7 +15,8 @@ from typing import Literal
 from msgspec import Struct
 
 from lynkr_desktop.engine.providers.http import retry_after as told_retry_after
-from lynkr_desktop.engine.resilience.ratelimits import LONGEST_HOLD, Budget, read_limits
+from lynkr_desktop.engine.resilience.learned import Bucket, ModelLimits
+from lynkr_desktop.engine.resilience.ratelimits import read_limits
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.lanes import LaneStatus
 
@@ -33,9 +34,6 @@ _NEAR = 64
 
 _LULL = 60.0
 """Seconds without a refusal after which a learned concurrency is forgotten."""
-
-_RAMP, _SPACING = 5.0, 0.1
-"""After a hold, for so many seconds, requests go out so far apart: all at once would be refused anew."""
 
 _USUAL_PACE = 1.0
 """Seconds between two requests that leave a full lane, while nothing is known of it."""
@@ -61,94 +59,6 @@ class QueueLimits(Struct, frozen=True):
 
 NO_LIMITS = LaneLimits()
 USUAL_QUEUE = QueueLimits()
-
-
-class Bucket:
-    """A token bucket. It may be overdrawn; then it takes longer until something is in it again.
-
-    Args:
-        level: what is in it.
-        capacity: what fits in.
-        rate: what flows in each second.
-        now: in seconds of a clock that never goes back.
-    """
-
-    __slots__ = ("_at", "capacity", "level", "rate")
-
-    def __init__(self, level: float, capacity: float, rate: float, now: float) -> None:
-        self.level, self.capacity, self.rate = level, capacity, rate
-        self._at = now
-
-    @classmethod
-    def per_minute(cls, most: int, now: float) -> Bucket:
-        """One that lets out `most` in any minute, a tenth of it at once."""
-        capacity = max(1.0, most / 10)
-        rate = (most - capacity) / 60 if most > 1 else 1 / 60
-        return cls(capacity, capacity, rate, now)
-
-    def wait(self, now: float, needed: float = 1.0) -> float:
-        """Seconds until `needed`, or all that fits in, is there."""
-        self._flow(now)
-        missing = min(needed, self.capacity) - self.level
-        return missing / self.rate if missing > 1e-9 else 0.0
-
-    def take(self, now: float, amount: float) -> None:
-        """Takes so much out, be it there or not."""
-        self._flow(now)
-        self.level -= amount
-
-    def _flow(self, now: float) -> None:
-        if now > self._at:
-            self.level = min(self.capacity, self.level + (now - self._at) * self.rate)
-            self._at = now
-
-
-class _Model:
-    """What was learned of one model: providers limit each for itself."""
-
-    __slots__ = ("held_until", "next_at", "ramp_until", "refusals", "requests", "why")
-
-    def __init__(self) -> None:
-        self.held_until = self.ramp_until = self.next_at = 0.0
-        self.why = ""
-        self.refusals = 0
-        self.requests: Bucket | None = None
-
-    def hold(self, now: float, seconds: float, why: str) -> None:
-        until = now + min(seconds, LONGEST_HOLD)
-        if until > self.held_until:
-            self.held_until, self.why = until, why
-            self.ramp_until = until + _RAMP
-
-    def wait(self, now: float, position: int) -> float:
-        wait = self.held_until - now
-        if now < self.ramp_until:
-            wait = max(wait, self.next_at - now)
-        if self.requests is not None:
-            wait = max(wait, self.requests.wait(now, 1.0 + position))
-        return wait
-
-    def admit(self, now: float) -> None:
-        if now < self.ramp_until:
-            self.next_at = now + _SPACING
-        if self.requests is not None:
-            self.requests.take(now, 1.0)
-
-    def learn(self, budget: Budget, in_flight: int, now: float) -> None:
-        """Takes what is left of the endpoint's own count, in which requests in flight may be missing."""
-        rate = (budget.limit - budget.remaining) / budget.reset
-        least = budget.remaining - in_flight
-        if self.requests is None:
-            # The one that brought the news is counted.
-            level = least + 1
-        else:
-            self.requests.wait(now)
-            level = min(max(self.requests.level, least), budget.remaining)
-        self.requests = Bucket(min(level, budget.remaining), budget.limit, rate, now)
-
-    def clean(self, now: float) -> bool:
-        """Whether nothing of it matters any more."""
-        return self.requests is None and not self.refusals and now >= self.ramp_until
 
 
 class _Waiter:
@@ -194,7 +104,7 @@ class Lane:
         self._waiters: list[_Waiter] = []
         self._arrivals = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, ModelLimits] = {}
         self._learned_most: int | None = None
         self._cut_at = 0.0
         self._good = 0
@@ -336,7 +246,7 @@ class Lane:
         now = self._clock()
         self._stale = max(0, self._stale - 1)
         told = read_limits(headers, _NEAR + self.in_flight, time.time())
-        known = known or _Model()
+        known = known or ModelLimits()
         if told.requests is not None:
             known.learn(told.requests, self.in_flight, now)
         elif status < 400:
@@ -358,7 +268,7 @@ class Lane:
 
     def _refused(
         self,
-        known: _Model,
+        known: ModelLimits,
         status: int,
         wait: float,
         headers: Mapping[str, str],
@@ -408,7 +318,7 @@ class Lane:
     def _set_most(self) -> None:
         self._most = min(self.limits.max_concurrent or _NO_LIMIT, self._learned_most or _NO_LIMIT)
 
-    def _keep(self, model: str, known: _Model) -> None:
+    def _keep(self, model: str, known: ModelLimits) -> None:
         if model not in self._models and len(self._models) >= _MOST_MODELS:
             del self._models[min(self._models, key=lambda each: self._models[each].held_until)]
         self._models[model] = known
