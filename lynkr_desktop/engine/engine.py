@@ -314,6 +314,7 @@ class Engine:
     def hand_over(self) -> ShutdownReply:
         """Another engine serves the port: finishes what came here, and has clients connect to that one."""
         self.handing_over = True
+        self.sessions.let_go()
         told = self.request_stop()
         # Those who listen shall do so there.
         self.hub.close()
@@ -322,6 +323,7 @@ class Engine:
     def alone(self) -> None:
         """The engine that served before this one has ended: what it wrote last counts from now on."""
         self.recorder.records.recount()
+        self._tasks.spawn(self.spending.load(self.recorder.records), "what keys have spent")
 
     @property
     def stopping(self) -> bool:

@@ -270,6 +270,10 @@ class GuardedSessions:
                 kind="unavailable",
             ) from error
 
+    def let_go(self) -> None:
+        """Another engine keeps the file from now on; to write what is known here would undo what it wrote."""
+        self._path = None
+
     def _save_soon(self) -> None:
         self._unsaved = True
         if self._path is not None and (self._saving is None or self._saving.done()):
