@@ -42,7 +42,7 @@ async def upstream() -> AsyncIterator[OpenAIFake]:
         yield fake
 
 
-def config(url: str, spare: str = "", **resilience: Any) -> dict[str, Any]:
+def config(url: str, spare: str = "", /, **resilience: Any) -> dict[str, Any]:
     """`fake/m` answers all but the highest tier; with `spare`, that provider is asked after it."""
     providers = {"fake": {"kind": "openai_compatible", "base_url": f"{url}/v1", "models": ["m"]}}
     if spare:

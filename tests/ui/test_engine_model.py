@@ -7,8 +7,10 @@ import pytest
 from PySide6.QtTest import QSignalSpy
 from pytestqt.qtbot import QtBot
 
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.control import EngineStatus
 from lynkr_desktop.protocol.events import (
+    BreakerChanged,
     ConfigReloaded,
     ModelPull,
     RequestFinished,
@@ -112,3 +114,14 @@ def test_a_taken_configuration_is_told_and_a_refused_one_is_not(model: EngineMod
     model.apply(ConfigReloaded(path="/bad.yaml", error="line 3: no"))
     model.apply(ConfigReloaded(path="/good.yaml"))
     assert told == ["Configuration taken from /good.yaml"]
+
+
+def test_a_model_that_is_not_asked_any_more_is_told_once(model: EngineModel) -> None:
+    told: list[str] = []
+    model.notice.connect(told.append)
+    for state in ("open", "half_open", "open", "half_open", "closed"):
+        model.apply(BreakerChanged(BreakerStatus(name="openai/gpt-4o", state=state)))
+    assert len(told) == 1
+    assert told[0].startswith("openai/gpt-4o is not asked for now")
+    model.apply(BreakerChanged(BreakerStatus(name="openai/gpt-4o", state="open")))
+    assert len(told) == 2

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from lynkr_desktop.paths import Paths
+from lynkr_desktop.protocol.breakers import BreakerStatus
 from lynkr_desktop.protocol.control import EngineStatus, UsageTotals
 from lynkr_desktop.protocol.events import ModelPull
 from lynkr_desktop.protocol.tiers import TIERS, Tier
@@ -206,6 +207,21 @@ def test_a_refused_configuration_and_a_pause_are_told(
     running.set_status(status)
     running.changed.emit()
     assert "simpel" not in texts(window)
+
+
+def test_models_that_are_not_asked_are_named_with_the_reason(
+    window: MainWindow, running: EngineModel, status: EngineStatus
+) -> None:
+    breaker = BreakerStatus(
+        name="openai/gpt-4o", state="open", next_probe=status.started, reason="17 of 20 requests failed."
+    )
+    running.set_status(msgspec.structs.replace(status, breakers=(breaker,)))
+    running.changed.emit()
+    assert "openai/gpt-4o is not asked for now" in texts(window)
+    assert "17 of 20 requests failed." in texts(window)
+    running.set_status(status)
+    running.changed.emit()
+    assert "openai/gpt-4o is not asked for now" not in texts(window)
 
 
 def test_without_any_model_the_download_is_offered(
