@@ -13,6 +13,7 @@ from lynkr_desktop.engine.exchange import Exchange, estimate_tokens, response_he
 from lynkr_desktop.engine.flow import Host, answered
 from lynkr_desktop.engine.guards import read_body
 from lynkr_desktop.engine.routing.decision import Decision, Target
+from lynkr_desktop.engine.routing.selection import Choice
 from lynkr_desktop.engine.security.caller import MODELS, NOBODY
 from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.snapshot import Snapshot
@@ -75,7 +76,11 @@ class EmbeddingFlow:
         with self._host.egress.for_request(exchange.decision.profile.local_only):
             if request.inputs or request.tokens:
                 try:
-                    made = await provider.embed(request, target.model)
+                    made = await self._host.traffic.ask(
+                        exchange,
+                        Choice(target, provider, "unknown"),
+                        lambda: provider.embed(request, target.model),
+                    )
                 except WireError as error:
                     # Some upstreams repeat in their errors the key that they were given.
                     error.message = redact(error.message)

@@ -159,10 +159,12 @@ async def test_what_was_not_answered_cost_nothing_and_what_broke_off_is_not_call
 ) -> None:
     response, _ = await lynkr.ask(model="openai/gpt-4o", temperature="hot")
     assert (response.status, response.headers[HEADER]) == (400, "0")
-    upstream.replies.append(failure(429, "slow down"))
+    upstream.replies.append(failure(429, "slow down", **{"retry-after": "30"}))
     response, _ = await lynkr.ask(model="openai/gpt-4o")
     assert (response.status, response.headers[HEADER]) == (429, "0")
-    upstream.replies.append(Reply((Say("Hel"), Die())))
+    for lane in lynkr.engine.lanes:
+        lane.forget()
+    upstream.replies.extend([Reply((Say("Hel"), Die()))] * 3)
     response, _ = await lynkr.ask(model="openai/gpt-4o")
     assert (response.status, response.headers.get(HEADER)) == (502, None)
     assert response.headers["x-lynkr-cost"] == "unknown"

@@ -136,6 +136,7 @@ class Stage:
         fake = self.fakes[backend.name]
         fake.forget()
         fake.replies.extend(replies)
+        self.forget_limits()
         asked = ask.with_(model=f"{backend.name}{variant}/{backend.model}")
         async with asyncio.timeout(20):
             return await client.send(self.running.http, self.running.url, asked, headers)
@@ -146,9 +147,15 @@ class Stage:
 
     async def ask_tier(self, client: Client, tier: str, ask: Ask) -> Answer:
         """One request to a tier."""
+        self.forget_limits()
         async with asyncio.timeout(20):
             headers = {"x-lynkr-tier": tier}
             return await client.send(self.running.http, self.running.url, ask, headers)
+
+    def forget_limits(self) -> None:
+        """Lets no test wait for what an answer of the one before said about its provider's limits."""
+        for lane in self.running.engine.lanes:
+            lane.forget()
 
     def asked(self, backend: Backend) -> Asked:
         """The one request that the provider got."""
@@ -236,6 +243,9 @@ async def stage(home: Path, *backends: Backend) -> AsyncIterator[Stage]:
             "providers": providers,
             "routing": {"tiers": tiers},
             "embedded": {"auto_pull": False},
+            # One fault after another comes from the same provider here, and each is to be seen.
+            "resilience": {"retry": {"attempts": 1}},
+            "telemetry": {"circuit_breaker": {"min_calls": 100_000}},
         }
         running = await stack.enter_async_context(engine_in_process(home, config, environ))
         yield Stage(running, fakes)

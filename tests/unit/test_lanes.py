@@ -159,6 +159,7 @@ async def test_a_wait_that_is_known_to_be_too_long_is_refused_at_once() -> None:
     one = lane()
     assert one.try_enter()
     one.learn(429, {"retry-after": "90"})
+    one.learn(429, {"retry-after": "90"})
     one.leave()
     began = now()
     with pytest.raises(WireError, match=r"next 90 s.*asked for a pause") as refused:
@@ -176,6 +177,7 @@ async def test_those_in_the_queue_learn_at_once_of_a_pause_beyond_their_patience
     waiting = asyncio.create_task(one.enter())
     await settle()
     one.learn(429, {}, retry_after=300)
+    one.learn(429, {}, retry_after=300)
     began = now()
     with pytest.raises(WireError, match="takes no requests"):
         await waiting
@@ -186,7 +188,7 @@ async def test_those_in_the_queue_learn_at_once_of_a_pause_beyond_their_patience
 async def test_a_model_that_is_limited_holds_up_no_other() -> None:
     one = lane()
     assert one.try_enter("opus")
-    one.learn(429, {"retry-after": "30"}, model="opus")
+    one.learn(429, {"retry-after": "3"}, model="opus")
     one.leave()
     assert not one.try_enter("opus")
     assert one.try_enter("haiku")
@@ -196,8 +198,21 @@ async def test_a_model_that_is_limited_holds_up_no_other() -> None:
     await one.enter(model="haiku")
     assert now() == began
     await waiting
-    assert now() - began == pytest.approx(30, abs=0.1)
+    assert now() - began == pytest.approx(3, abs=0.1)
     assert one.status().limited_until is None
+
+
+@virtually
+async def test_a_first_long_pause_is_tried_after_a_moment_and_a_second_one_is_kept() -> None:
+    one = lane()
+    for pause, believed in ((600.0, 5), (600.0, 600), (2.0, 2)):
+        began = now()
+        await one.enter(max_wait=3600)
+        one.learn(429, {}, retry_after=pause)
+        one.leave()
+        await one.enter(max_wait=3600)
+        assert now() - began == pytest.approx(believed, abs=0.2)
+        one.leave()
 
 
 @virtually
@@ -292,7 +307,7 @@ async def test_one_request_refused_without_a_time_pauses_longer_each_time() -> N
         pauses.append(round(now() - began))
         one.learn(429, {})
         one.leave()
-    assert pauses == [0, 1, 2, 4, 8, 16, 30]
+    assert pauses == [0, 1, 2, 4, 8, 8, 8]
     await one.enter()
     one.learn(200, {})
     one.leave()

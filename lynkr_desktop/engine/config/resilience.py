@@ -62,7 +62,7 @@ class RetryOptions(Options):
         description="Longest pause before any repetition, unless the upstream asks for more.",
     )
     max_wait: Duration = Field(
-        8.0,
+        5.0,
         ge=0,
         le=600,
         description="Pauses of one request in all. Where the upstream's Retry-After goes beyond it, the next "

@@ -38,8 +38,11 @@ _LULL = 60.0
 _USUAL_PACE = 1.0
 """Seconds between two requests that leave a full lane, while nothing is known of it."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 """Seconds of the hold after a refusal that tells no time: doubled each time that another follows."""
+
+_FIRST_HOLD = 5.0
+"""Seconds for which the first Retry-After is believed, however long it is."""
 
 
 class LaneLimits(Struct, frozen=True):
@@ -277,7 +280,10 @@ class Lane:
     ) -> None:
         seconds = retry_after if retry_after is not None else told_retry_after(headers)
         if seconds is not None:
-            known.hold(now, seconds, f"it answered {status} and asked for a pause")
+            # It may be meant for this request alone: the first is believed for a moment, another for good.
+            believed = seconds if known.refusals else min(seconds, _FIRST_HOLD)
+            known.refusals += 1
+            known.hold(now, believed, f"it answered {status} and asked for a pause")
         elif status != 429:
             return
         elif wait:

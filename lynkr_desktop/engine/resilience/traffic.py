@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from lynkr_desktop.engine.config.resilience import RetryOptions
 from lynkr_desktop.engine.exchange import Exchange, estimate_tokens
@@ -15,6 +17,8 @@ from lynkr_desktop.engine.routing.selection import Choice
 from lynkr_desktop.engine.wire.errors import WireError
 
 _CLIENT_GONE = 499
+
+T = TypeVar("T")
 
 
 class Passage:
@@ -173,6 +177,26 @@ class Traffic:
     def is_slow(self, choice: Choice) -> bool:
         """Whether a model takes longer than its limit allows, so that others are asked before it."""
         return self._breakers.slow(f"{choice.provider.lane}/{choice.target.model}")
+
+    async def ask(self, exchange: Exchange, choice: Choice, call: Callable[[], Awaitable[T]]) -> T:
+        """Makes a call that one model alone can answer, and again while that may help. Raises `WireError`."""
+        [passage] = self.passages(exchange, (choice,))
+        backoff = self.backoff()
+        while True:
+            try:
+                await passage.enter()
+                answer = await call()
+            except WireError as error:
+                passage.failed(error)
+                again, pause = to_repeat([(passage, error)], backoff)
+                if not again:
+                    raise
+            else:
+                exchange.answered = True
+                passage.answered()
+                return answer
+            await asyncio.sleep(pause)
+            passage.repeated()
 
     def backoff(self) -> Backoff:
         """The pauses of one request."""
