@@ -29,6 +29,7 @@ SYSTEM_PACKAGES = {
     "xdotool": "xdotool",
     "import": "imagemagick",
     "npm": "npm",
+    "chromium-headless-shell": "chromium-headless-shell",
 }
 SYSTEM_LIBRARIES = (
     "libegl1",
@@ -194,7 +195,11 @@ def _install_system_packages() -> None:
     print(f"Installing for the tests: {' '.join(wanted)}", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.call(["apt-get", "update", "-qq"], env=quiet)
-    subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted], env=quiet)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"]
+    if subprocess.call([*install, *wanted], env=quiet):
+        # One that this release does not have keeps apt from installing any.
+        for package in wanted:
+            subprocess.call([*install, package], env=quiet)
 
 
 def lint(_arguments: list[str]) -> int:

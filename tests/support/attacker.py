@@ -1,4 +1,4 @@
-"""Someone on this machine who can reach the port and writes to it what they like, and an honest client beside."""
+"""Someone on this machine who writes to the port what they like, and an honest client beside them."""
 
 from __future__ import annotations
 
