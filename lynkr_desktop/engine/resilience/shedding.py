@@ -72,7 +72,7 @@ class Pressure:
         self.cause: Cause = "loop"
         self.lag = 0.0
         self.memory = 0
-        self.shed: dict[Cause, int] = dict.fromkeys(CAUSES, 0)
+        self.shed: dict[str, int] = dict.fromkeys(CAUSES, 0)
         """Requests refused since the start."""
         self._in_flight, self._queue_age = in_flight, queue_age
         self._memory = memory or _resident
