@@ -48,11 +48,12 @@ def test_a_retry_after_within_the_wait_is_kept_and_one_beyond_ends_it() -> None:
     def throttled(seconds: float) -> WireError:
         return WireError("slow down", status=429, retry_after=seconds)
 
-    tested = Backoff(RetryOptions(), lambda: 0.5)
+    options = RetryOptions(most=4.0, max_wait=8.0)
+    tested = Backoff(options, lambda: 0.5)
     assert tested.pause(throttled(6.0)) == pytest.approx(6.125), "more than `most`, since it was asked for"
     assert tested.pause(throttled(2.0)) is None
-    assert Backoff(RetryOptions()).pause(throttled(8.5)) is None
-    assert Backoff(RetryOptions(), lambda: 0.99).pause(throttled(8.0)) == 8.0
+    assert Backoff(options).pause(throttled(8.5)) is None
+    assert Backoff(options, lambda: 0.99).pause(throttled(8.0)) == 8.0
 
 
 @given(
