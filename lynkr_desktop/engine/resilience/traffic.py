@@ -69,6 +69,7 @@ class Passage:
             WireError: 503 where the breaker is open, 429 where the wait is too long.
         """
         model = self.choice.target.model
+        self._entered, self._error = 0.0, None
         if not self._owing or self._breaker.turn != self._turn:
             # Asked again after it opened meanwhile, it is refused as everybody else is.
             self._pass_breaker()
@@ -103,13 +104,13 @@ class Passage:
 
     def failed(self, error: WireError) -> None:
         """An attempt failed: what it says of limits is learned, and its place is free again."""
-        if not self._inside:
-            return
-        self._error = error
-        self._lane.learn(
-            error.status, error.headers, retry_after=error.retry_after, model=self.choice.target.model
-        )
-        self._leave()
+        if self._inside:
+            self._error = error
+            self._lane.learn(
+                error.status, error.headers, retry_after=error.retry_after, model=self.choice.target.model
+            )
+        # Told at once: another model may answer for minutes, and a breaker goes by when calls failed.
+        self.close()
 
     def repeated(self) -> None:
         """It is about to be tried again."""
