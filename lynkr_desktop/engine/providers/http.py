@@ -15,6 +15,7 @@ from yarl import URL
 from lynkr_desktop.engine.config.schema import ProviderOptions
 from lynkr_desktop.engine.providers.base import Answer
 from lynkr_desktop.engine.providers.connections import last_was_reused
+from lynkr_desktop.engine.security.redaction import redact
 from lynkr_desktop.engine.wire.canonical import Event, Failed, Stopped
 from lynkr_desktop.engine.wire.codec import Dialect, ProviderCodec, StreamDecoder
 from lynkr_desktop.engine.wire.errors import WireError
@@ -162,9 +163,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers of an upstream that its clients go by."""
+    """The headers of an upstream that its clients go by; none where one of them repeats a secret."""
     lowered = ((name.lower(), value) for name, value in headers.items())
-    return {name: value for name, value in lowered if name == "request-id" or name.startswith(_RATE_LIMITS)}
+    kept = {name: value for name, value in lowered if name == "request-id" or name.startswith(_RATE_LIMITS)}
+    if kept:
+        told = " ".join(kept.values())
+        return kept if redact(told) == told else {}
+    return kept
 
 
 class StreamedAnswer(Answer):
