@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -102,6 +103,7 @@ def is_this_machine(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+@lru_cache(256)
 def is_loopback(url: str) -> bool:
     """Whether the URL's host is this machine."""
     return is_this_machine(urlsplit(url).hostname or "")
