@@ -133,7 +133,7 @@ class Passage:
             if seconds is None and self._entered:
                 seconds = time.perf_counter() - self._entered
             self._breaker.done("abandoned", seconds, turn=self._turn)
-        elif exchange.status >= 500:
+        elif exchange.status >= 500 or exchange.status in (408, 429):
             self._breaker.done("bad", seconds, turn=self._turn, why=exchange.error)
         else:
             self._breaker.done("good", seconds, turn=self._turn)
