@@ -35,35 +35,16 @@ class Change:
     reason: str = ""
 
 
-@dataclass(slots=True)
-class Call:
-    """What one request asked of one upstream, with its repetitions: for a breaker they are one."""
-
-    attempts: list[Attempt]
-
-    @property
-    def over(self) -> float:
-        """When the last attempt ended."""
-        return max(attempt.asked.over for attempt in self.attempts)
-
-    @property
-    def bad(self) -> bool:
-        """Whether the last attempt says that the upstream does not work."""
-        return is_bad(max(self.attempts, key=lambda attempt: attempt.at))
-
-
 @dataclass
 class History:
     """One upstream's breaker, and what it judges by.
 
     Attributes:
-        calls: what the upstream was asked.
-        attempts: the same with each repetition, in the order in which they came.
+        attempts: what the upstream was asked, but not what clients who left no longer waited for.
     """
 
     upstream: str
     changes: list[Change] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
     @property
@@ -73,8 +54,8 @@ class History:
 
     def bad_share(self, until: float) -> tuple[int, float]:
         """How many calls ended within the window before a time, and the share of them that failed."""
-        recent = [call for call in self.calls if until - WINDOW_S <= call.over <= until]
-        bad = sum(call.bad for call in recent)
+        recent = [each for each in self.attempts if until - WINDOW_S <= each.asked.over <= until]
+        bad = sum(map(is_bad, recent))
         return len(recent), bad / len(recent) if recent else 0.0
 
 
@@ -82,7 +63,7 @@ def is_bad(attempt: Attempt) -> bool:
     """Whether it says that its upstream does not work; what clients do wrong says that it does."""
     if attempt.killed:
         return True
-    if attempt.action.good or attempt.asked.outcome == "gone":
+    if attempt.action.good:
         return False
     return any(status >= 500 or status in _BAD_STATUSES for status in attempt.action.statuses)
 
@@ -90,16 +71,19 @@ def is_bad(attempt: Attempt) -> bool:
 def histories(run: Run) -> list[History]:
     """The breakers of all upstreams."""
     found = []
+    left = {seen.job.word for seen in run.seen if seen.gone}
     for upstream in UPSTREAMS:
         mine = History(upstream.name)
         for event in run.events:
             if event.kind == "breaker" and event.data["breaker"]["name"] == upstream.target:
                 told = event.data["breaker"]
                 mine.changes.append(Change(event.at, told["state"], told["reason"]))
-        for each in run.log.attempts.values():
-            if here := [attempt for attempt in each if attempt.upstream == upstream.name]:
-                mine.calls.append(Call(here))
-                mine.attempts += here
+        for word, each in run.log.attempts.items():
+            for attempt in each:
+                if attempt.upstream == upstream.name and not (
+                    word in left and attempt.asked.outcome == "gone"
+                ):
+                    mine.attempts.append(attempt)
         mine.attempts.sort(key=lambda attempt: attempt.at)
         found.append(mine)
     return found
@@ -143,8 +127,8 @@ def _stayed_closed(run: Run, history: History) -> Iterator[str]:
         moment = dead.since + WINDOW_S + _LATE_S
         seen = [
             call
-            for call in history.calls
-            if call.attempts[0].at >= dead.since and dead.since + _LATE_S <= call.over <= moment and call.bad
+            for call in history.attempts
+            if call.at >= dead.since and dead.since + _LATE_S <= call.asked.over <= moment and is_bad(call)
         ]
         if dead.way == "refuses" or len(seen) < 2 * MIN_CALLS or until < moment + _LATE_S:
             continue

@@ -170,7 +170,7 @@ class Plan:
         ]
         fault = draw.choice(fitting)
         reply = _told(fault, job.word)
-        if fault.reply.status in (429, 503, 529) and draw.random() < 0.5:
+        if fault.reply.status in (429, 503, 529) and draw.random() < 0.2:
             wait = draw.choice(("0", "1", "1", "soon", "nan"))
             reply = dataclasses.replace(reply, headers={**reply.headers, "retry-after": wait})
         return Action(fault.name, reply, fault.statuses, bool(fault.expected), fault.midway, fault.retried)
