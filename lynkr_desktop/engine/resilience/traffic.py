@@ -76,8 +76,18 @@ class Passage:
         tokens = estimate_tokens(self._exchange.body) if self._lane.limits.tokens_per_minute else 0
         if not self._lane.try_enter(model, tokens):
             await self._lane.enter(priority_of(self._exchange), model=model, tokens=tokens)
+            if self._breaker.turn != self._turn:
+                self._pass_again()
         self._inside = True
         self._entered = time.perf_counter()
+
+    def _pass_again(self) -> None:
+        """The breaker changed while this one waited for its place."""
+        try:
+            self._pass_breaker()
+        except WireError:
+            self._lane.leave()
+            raise
 
     def _pass_breaker(self) -> None:
         breaker = self._breaker
