@@ -55,6 +55,11 @@ class Paths:
         return self.home / "sessions.json"
 
     @property
+    def budgets(self) -> Path:
+        """What people added to budgets or reset, as JSON."""
+        return self.home / "budgets.json"
+
+    @property
     def runtime(self) -> Path:
         """Tells other processes of ours which engine runs: `protocol.runtime.EngineRuntime` as JSON."""
         return self.home / "engine.json"

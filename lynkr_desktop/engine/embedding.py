@@ -71,6 +71,9 @@ class EmbeddingFlow:
         exchange.target = target
         provider = snapshot.providers[target.provider]
         exchange.free = provider.free
+        if self._host.budgets.enabled:
+            await self._host.budgets.open(exchange, snapshot.config.routing.workspace)
+            self._host.budgets.reserve(exchange)
         self._host.routed(exchange)
         made = Embeddings(target.model, (), Usage())
         with self._host.egress.for_request(exchange.decision.profile.local_only):

@@ -44,6 +44,7 @@ from lynkr_desktop.engine.providers.registry import (
 )
 from lynkr_desktop.engine.recorder import Recorder
 from lynkr_desktop.engine.resilience.breaker import Breakers
+from lynkr_desktop.engine.resilience.budgets import Budgets
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions, name_of
 from lynkr_desktop.engine.resilience.lanes import Lanes, Priority, QueueLimits
 from lynkr_desktop.engine.resilience.priority import priority_of
@@ -71,6 +72,7 @@ from lynkr_desktop.engine.wire.canonical import Usage
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetStatus
 from lynkr_desktop.protocol.control import (
     ConfigStatus,
     EngineState,
@@ -80,6 +82,7 @@ from lynkr_desktop.protocol.control import (
 )
 from lynkr_desktop.protocol.events import (
     BreakerChanged,
+    BudgetChanged,
     ConfigReloaded,
     ModelPull,
     RequestFinished,
@@ -143,6 +146,10 @@ class Engine:
         self.traffic = Traffic(self.breakers, self.lanes)
         self._turns = Turns()
         self.sessions = GuardedSessions(paths.sessions, self._session_changed)
+        self.budgets = Budgets(
+            paths.budgets, lambda: self.recorder.records, self.recorder.price, self._budget_changed
+        )
+        self.recorder.metrics.watch_budgets(self.budgets.shares, self.budgets.refused)
         self._spread = Spread(self.lanes)
         self._sessions = Sessions()
         self.token = ""
@@ -217,6 +224,7 @@ class Engine:
         )
         self._switches.load()
         self.sessions.load()
+        self.budgets.load()
         if self._starts_shut(loaded.config):
             # Before anything is built: some providers look at once for what is there.
             self.egress.shut()
@@ -291,6 +299,7 @@ class Engine:
             await self.workspaces.close()
         await self.cache.close()
         await self.sessions.close()
+        await self.budgets.close()
         await self.memories.close()
         await asyncio.gather(*(provider.close() for provider in self._snapshot.every_provider))
         await self._store.close()
@@ -448,6 +457,7 @@ class Engine:
     def _take_effect(self) -> None:
         """Lets what outlives a configuration go by the one in force."""
         self._mind_the_gate()
+        self.budgets.take(self.snapshot.config.budgets)
         self.sessions.options = self.snapshot.config.sessions.loop_guard
         self._sessions.forget_after = self.snapshot.config.routing.sticky.idle
         self.cache.take(self.snapshot.config.optimization.cache)
@@ -551,6 +561,11 @@ class Engine:
             base = name.partition("~")[0]
             self._sessions.forget(lambda session: name_of(session, "") == base, first)
         return after
+
+    def _budget_changed(self, budget: BudgetStatus) -> None:
+        log.warning("the budget of %s %s is spent to %.0f %%", budget.scope, budget.name, 100 * budget.share)
+        self.hub.publish(BudgetChanged(budget))
+        self.changed()
 
     def _session_changed(self, session: SessionPause) -> None:
         if session.state == "paused":
@@ -666,6 +681,8 @@ class Engine:
         for passage in exchange.passages:
             passage.close()
         exchange.passages = []
+        if exchange.hold is not None:
+            self.budgets.settle(exchange)
         self.recorder.take(exchange)
         if exchange.caller.name and exchange.usage is not None:
             tokens = exchange.usage.input_tokens + exchange.usage.output_tokens
@@ -749,6 +766,7 @@ class Engine:
             config=snapshot.status,
             profiles=profile_statuses(snapshot),
             workspaces=self.workspaces.statuses() if self.workspaces is not None else (),
+            budgets=self.budgets.fullest(),
             pressure=self.pressure.reason,
             breakers=self.breakers.troubled(),
             headroom=headroom_state(snapshot.config.optimization, self.paths.cache),

@@ -27,6 +27,7 @@ from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.optimization import Receipt, StageName, saved_tokens
 
 if TYPE_CHECKING:
+    from lynkr_desktop.engine.resilience.budgets import Hold
     from lynkr_desktop.engine.resilience.traffic import Passage
 
 _CLIENTS = (
@@ -69,6 +70,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     began: float = field(default_factory=time.perf_counter)
     body: bytes = b""
     caller: Caller = OWNER
+    hold: Hold | None = None
+    """What it has reserved of budgets."""
     credential: tuple[str, str] | None = None
     request: Request | None = None
     decision: Decision | None = None

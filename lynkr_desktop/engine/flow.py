@@ -21,6 +21,7 @@ from lynkr_desktop.engine.optimization.inner import InnerAnswer
 from lynkr_desktop.engine.passages.hook import Passages
 from lynkr_desktop.engine.providers.base import Answer, Call, EventAnswer, Provider
 from lynkr_desktop.engine.providers.key import refusal
+from lynkr_desktop.engine.resilience.budgets import Budgets
 from lynkr_desktop.engine.resilience.guarded_sessions import GuardedSessions
 from lynkr_desktop.engine.resilience.traffic import Passage, Traffic, to_repeat
 from lynkr_desktop.engine.routing.router import Asking
@@ -74,6 +75,10 @@ class Host(Protocol):
     @property
     def sessions(self) -> GuardedSessions:
         """Which sessions may go on."""
+
+    @property
+    def budgets(self) -> Budgets:
+        """What sessions, projects, days and keys may use."""
 
     @property
     def spending(self) -> Spending:
@@ -147,6 +152,8 @@ class Flow:
                 return await load_only(exchange, snapshot)
             self._host.spare(exchange)
             self._host.sessions.check(exchange)
+            if self._host.budgets.enabled:
+                await self._host.budgets.open(exchange, snapshot.config.routing.workspace)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
             if self._host.passages.enabled:
                 await self._host.passages.put_in(exchange, snapshot.config.routing.workspace)
@@ -191,6 +198,14 @@ class Flow:
             for passage in pending:
                 choice = passage.choice
                 exchange.target, exchange.free = choice.target, choice.provider.free
+                if exchange.hold is not None:
+                    try:
+                        self._host.budgets.reserve(exchange)
+                    except WireError as error:
+                        # Another model may be free.
+                        passage.close()
+                        exchange.skipped.append(Skipped(choice.target, error))
+                        continue
                 self._host.routed(exchange)
                 try:
                     await passage.enter()

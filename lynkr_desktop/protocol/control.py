@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetStatus
 from lynkr_desktop.protocol.code import IndexStatus
 from lynkr_desktop.protocol.lanes import LaneStatus
 from lynkr_desktop.protocol.sessions import SessionPause
@@ -232,6 +233,8 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     """The circuit breakers that are not closed."""
     lanes: tuple[LaneStatus, ...] = ()
     """The ways to endpoints on which requests wait, or which take none at the moment."""
+    budgets: tuple[BudgetStatus, ...] = ()
+    """The fullest of the budgets that were used since the start."""
     pressure: str = ""
     """Why requests are refused for the moment; empty while they are taken."""
     sessions_paused: tuple[SessionPause, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetStatus
 from lynkr_desktop.protocol.control import EngineStatus, LocalModel, RequestRow
 from lynkr_desktop.protocol.sessions import SessionPause
 
@@ -56,6 +57,12 @@ class BreakerChanged(Struct, frozen=True, tag="breaker"):
     breaker: BreakerStatus
 
 
+class BudgetChanged(Struct, frozen=True, tag="budget"):
+    """A budget is nearly spent (`budgets.warn_at`), or wholly; told once for each."""
+
+    budget: BudgetStatus
+
+
 EngineEvent = (
     StatusEvent
     | RequestStarted
@@ -64,4 +71,5 @@ EngineEvent = (
     | ConfigReloaded
     | BreakerChanged
     | SessionChanged
+    | BudgetChanged
 )

@@ -30,6 +30,7 @@ def families() -> list[Metric]:
     metrics.watch_pressure(lambda: 0.0, lambda: 0, {"loop": 0})
     metrics.watch_lanes(lambda: (LaneStatus(name="openai"),))
     metrics.queued("openai", 0.1)
+    metrics.watch_budgets(lambda: {"day": 0.5}, {"day": 1})
     metrics.watch_breakers(lambda: [BreakerStatus(name="openai/gpt", state="open")])
     row = RequestRow(
         id="r", at=0.0, client="c", protocol="p", tier=Tier.SIMPLE, provider="ollama", model="m", ttft_ms=3.0

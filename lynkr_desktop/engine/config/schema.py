@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from lynkr_desktop.engine.config.access import AccessOptions
 from lynkr_desktop.engine.config.base import SECRET, Duration, OptionError, Options, Size
+from lynkr_desktop.engine.config.budgets import BudgetOptions
 from lynkr_desktop.engine.config.endpoints import MOST_ENDPOINTS, EndpointOptions, RateOptions, Url
 from lynkr_desktop.engine.config.resilience import CircuitBreakerOptions, ResilienceOptions
 from lynkr_desktop.engine.config.sessions import SessionOptions
@@ -563,6 +564,9 @@ class Config(Options):
         default_factory=ResilienceOptions, description="What is done where providers fail or are slow."
     )
     access: AccessOptions = Field(default_factory=AccessOptions, description="Shared use.")
+    budgets: BudgetOptions = Field(
+        default_factory=BudgetOptions, description="What may be used and spent; docs/budgets.md."
+    )
     sessions: SessionOptions = Field(default_factory=SessionOptions, description="Sessions of agents.")
     telemetry: TelemetryOptions = Field(default_factory=TelemetryOptions, description="Records and metrics.")
     logging: LoggingOptions = Field(default_factory=LoggingOptions, description="The engine's log.")

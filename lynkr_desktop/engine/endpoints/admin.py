@@ -9,6 +9,7 @@ from aiohttp import web
 from lynkr_desktop.engine.endpoints.access import AccessCalls
 from lynkr_desktop.engine.endpoints.audit import AuditCalls
 from lynkr_desktop.engine.endpoints.breakers import BreakerCalls
+from lynkr_desktop.engine.endpoints.budgets import BudgetCalls
 from lynkr_desktop.engine.endpoints.cache import CacheCalls
 from lynkr_desktop.engine.endpoints.code import CodeCalls
 from lynkr_desktop.engine.endpoints.control import (
@@ -148,6 +149,7 @@ class Admin:
             *PromptCalls(self._engine).calls(),
             *CacheCalls(self._engine).calls(),
             *BreakerCalls(self._engine).calls(),
+            *BudgetCalls(self._engine).calls(),
             *SessionCalls(self._engine).calls(),
             *AccessCalls(self._engine).calls(),
             *AuditCalls(self._engine).calls(),

@@ -11,9 +11,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import choose_encoder
 
 from lynkr_desktop.engine.telemetry.breaker_metrics import BreakerCollector
+from lynkr_desktop.engine.telemetry.budget_metrics import BudgetCollector
 from lynkr_desktop.engine.telemetry.lane_metrics import LaneCollector
 from lynkr_desktop.engine.telemetry.shed_metrics import ShedCollector
 from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetScope
 from lynkr_desktop.protocol.cache import CacheResult
 from lynkr_desktop.protocol.control import RequestRow
 from lynkr_desktop.protocol.lanes import LaneStatus
@@ -184,6 +186,12 @@ class Metrics:
     def watch_lanes(self, statuses: Callable[[], Collection[LaneStatus]]) -> None:
         """Takes the figures of the endpoints' lanes at each scrape."""
         self.registry.register(LaneCollector(statuses))
+
+    def watch_budgets(
+        self, shares: Callable[[], Mapping[str, float]], refused: Mapping[BudgetScope, int]
+    ) -> None:
+        """Takes what is spent of the fullest budgets, and what was refused, by scope, at each scrape."""
+        self.registry.register(BudgetCollector(shares, refused))
 
     def watch_pressure(
         self, lag: Callable[[], float], memory: Callable[[], int], shed: Mapping[str, int]

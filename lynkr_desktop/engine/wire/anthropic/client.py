@@ -29,6 +29,7 @@ from lynkr_desktop.engine.wire.framing import sse
 from lynkr_desktop.engine.wire.ids import fresh_id
 
 _ERROR_TYPE = {
+    "budget": "billing_error",
     "session_paused": "invalid_request_error",
     "session_ended": "invalid_request_error",
     "invalid_request": "invalid_request_error",

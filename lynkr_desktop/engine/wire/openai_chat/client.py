@@ -41,6 +41,7 @@ FINISH_REASON: dict[StopReason, str] = {
 }
 
 _ERROR_TYPE = {
+    "budget": "insufficient_quota",
     "session_paused": "invalid_request_error",
     "session_ended": "invalid_request_error",
     "invalid_request": "invalid_request_error",
