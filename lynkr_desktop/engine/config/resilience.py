@@ -28,7 +28,11 @@ class CircuitBreakerOptions(Options):
     )
     window: Duration = Field(60.0, ge=1, le=3600, description="The calls of this time count.")
     min_calls: int = Field(
-        20, ge=1, le=100_000, description="With fewer calls in the window than this, no breaker opens."
+        50,
+        ge=1,
+        le=100_000,
+        description="With fewer calls in the window than this, no breaker opens. Each attempt of a request is "
+        "a call, so that a request which fails counts three times by default.",
     )
     slow_call: Duration = Field(
         60.0,
