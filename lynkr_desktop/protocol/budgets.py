@@ -1,4 +1,4 @@
-"""Budgets of tokens and dollars: what was spent of each, what is left, and when it renews."""
+"""Bodies of /v1/admin/budgets. Times are Unix seconds, amounts US dollars."""
 
 from __future__ import annotations
 
@@ -7,66 +7,58 @@ from typing import Literal
 from msgspec import Struct
 
 BudgetScope = Literal["session", "project", "day", "key"]
-"""What a budget is of: an agent's session, a project's folder, everything, or an access key."""
-
-BudgetState = Literal["free", "low", "spent"]
-"""`low` from budgets.warn_at on; `spent` where requests are refused."""
-
-MOST_SHOWN = 20
-"""Names of one scope in a list, and budgets in the engine's status: those of which most is spent."""
-
-
-class BudgetLimit(Struct, frozen=True):
-    """What may be spent in a scope by each name that has no limit of its own; None for no limit."""
-
-    scope: BudgetScope
-    tokens: int | None = None
-    dollars: float | None = None
 
 
 class BudgetStatus(Struct, frozen=True, kw_only=True):
-    """The budget of one session, project or key, or of the day.
+    """One budget as it stands.
 
     Attributes:
         scope: what it is of.
-        name: which one; empty for the day.
-        tokens: spent of prompts and answers.
-        dollars: spent, in US dollars; tokens of unknown price count as budgets.unpriced says.
-        unpriced_tokens: of the tokens, those whose price is not known.
-        max_tokens: the limit, None for none.
-        max_dollars: likewise.
-        left_tokens: up to the limit, None without one.
-        left_dollars: likewise.
-        ratio: the share that is spent, of the limit that is nearer; above 1 where it is overrun.
-        state: what that means.
-        in_flight: its requests that are being answered.
-        renews_at: when spent tokens and dollars count no more, at least the oldest; Unix seconds.
+        name: the session, the folder or the access key; empty for a day and for the machine's own token.
+        tokens: used of it.
+        tokens_limit: with what a person added; None for no limit.
+        dollars: spent of it; what has no known price counts as `budgets.worst_price` says.
+        dollars_limit: with what a person added; None for no limit.
+        share: spent of the limit that is nearer, 0..1 and above.
+        unpriced: requests in it whose price is not known.
+        in_flight: requests that are being answered.
+        renews: when it begins anew; None for never.
     """
 
     scope: BudgetScope
     name: str = ""
     tokens: int = 0
+    tokens_limit: int | None = None
     dollars: float = 0.0
-    unpriced_tokens: int = 0
-    max_tokens: int | None = None
-    max_dollars: float | None = None
-    left_tokens: int | None = None
-    left_dollars: float | None = None
-    ratio: float = 0.0
-    state: BudgetState = "free"
+    dollars_limit: float | None = None
+    share: float = 0.0
+    unpriced: int = 0
     in_flight: int = 0
-    renews_at: float = 0.0
+    renews: float | None = None
 
 
-class BudgetList(Struct, frozen=True):
-    """GET /v1/admin/budgets: the limits that are set, and of each scope the names that spent most of theirs."""
+class BudgetList(Struct, frozen=True, kw_only=True):
+    """GET /v1/admin/budgets: those that were used since the start, the fullest first.
 
-    limits: tuple[BudgetLimit, ...] = ()
+    `refused` counts requests since the start. `limits` says whether the configuration has any.
+    """
+
     budgets: tuple[BudgetStatus, ...] = ()
+    limits: bool = False
+    refused: int = 0
 
 
-class BudgetReset(Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /v1/admin/budgets/reset. Without a name it is for every name of the scope."""
+class BudgetReset(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """POST /v1/admin/budgets/reset: what was spent of a budget counts no more."""
 
     scope: BudgetScope
     name: str = ""
+
+
+class BudgetRaise(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """PATCH /v1/admin/budgets: adds to the limits of one budget until it renews."""
+
+    scope: BudgetScope
+    name: str = ""
+    tokens: int = 0
+    dollars: float = 0.0

@@ -1,29 +1,37 @@
-"""Options of budgets: how many tokens and dollars may be spent, by whom or what, before requests are refused."""
+"""Options of budgets: what a session, a project, a day and an access key may use."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
 from lynkr_desktop.engine.config.base import Options
 
-_MOST_TOKENS = 10**15
-_MOST_DOLLARS = 1e9
-
 
 class LimitOptions(Options):
-    """budgets.session, budgets.project, budgets.day, budgets.key"""
+    """A budget"""
 
     tokens: int | None = Field(
-        None,
-        ge=1,
-        le=_MOST_TOKENS,
-        description="Tokens of prompts and answers after which requests are refused. Left out, any number.",
+        None, ge=0, description="Tokens of prompts and answers together; left out, there is no limit."
     )
     dollars: float | None = Field(
         None,
-        gt=0,
-        le=_MOST_DOLLARS,
-        description="US dollars after which requests are refused. Left out, any amount.",
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="US dollars; left out, there is no limit. 0 leaves the free models alone.",
+    )
+
+
+class WorstPriceOptions(Options):
+    """budgets.worst_price"""
+
+    input: float = Field(
+        15.0, ge=0, le=1e6, allow_inf_nan=False, description="US dollars per million tokens of prompts."
+    )
+    output: float = Field(
+        75.0, ge=0, le=1e6, allow_inf_nan=False, description="US dollars per million tokens of answers."
     )
 
 
@@ -31,26 +39,33 @@ class BudgetOptions(Options):
     """budgets"""
 
     session: LimitOptions = Field(
-        default_factory=LimitOptions,
-        description="Of each session, over today and the six days before.",
+        default_factory=LimitOptions, description="For each session of an agent, until it is reset."
     )
     project: LimitOptions = Field(
-        default_factory=LimitOptions, description="Of each project folder, for a local day."
+        default_factory=LimitOptions, description="For each folder that agents work in, per calendar month."
     )
-    day: LimitOptions = Field(default_factory=LimitOptions, description="Of everything, for a local day.")
+    day: LimitOptions = Field(
+        default_factory=LimitOptions, description="For everything together, per local day."
+    )
     key: LimitOptions = Field(
         default_factory=LimitOptions,
-        description="Of each access key, for a local day. What `lynkr access` says of a key goes before it.",
+        description="For each access key, the machine's own token included, per local day. Keys can have "
+        "narrower limits of their own: `lynkr access set`.",
     )
-    warn_at: float = Field(
-        0.8,
-        gt=0,
-        le=1,
-        description="The share of a budget from which on Lynkr says how much of it is spent.",
+    projects: dict[str, LimitOptions] = Field(
+        default_factory=dict,
+        description="Folders with limits that take the place of those of `project`; folders below one share "
+        "them with it.",
     )
-    unpriced: float = Field(
-        15.0,
-        ge=0,
-        le=100_000,
-        description="US dollars per million tokens that answers of unknown price count as.",
+    warn_at: float = Field(0.8, gt=0, le=1, description="Share of a budget from which on people are told.")
+    unknown_price: Literal["count", "refuse"] = Field(
+        "count",
+        description="What happens under a limit in dollars where the price of a model is not known: `count` "
+        "takes `worst_price` for it, `refuse` asks no such model.",
+    )
+    worst_price: WorstPriceOptions = Field(
+        default_factory=WorstPriceOptions, description="What tokens of unknown price count as."
+    )
+    count_local_tokens: bool = Field(
+        False, description="Count tokens of free models and of stored replies against limits of tokens."
     )

@@ -322,7 +322,7 @@ class Budgets:
         """Lets go of those that were not used for longest; the records know what was spent of them."""
         spare = len(self._accounts) - MOST_ACCOUNTS
         if spare > 0:
-            idle = (key for key, each in self._accounts.items() if not each.in_flight and each.known)
+            idle = (key for key, each in self._accounts.items() if not each.in_flight and not each.loading)
             for key in [key for key, _ in zip(idle, range(spare), strict=False)]:
                 del self._accounts[key]
 
