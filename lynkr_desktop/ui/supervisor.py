@@ -144,7 +144,7 @@ class Supervisor:
             await self._pause(delay)
 
     async def _outlive(self, handle: EngineHandle) -> tuple[int | None, EngineHandle | None]:
-        """Waits until an engine has ended, or another one has taken its place: its exit code, and that one."""
+        """Waits until an engine has ended or another has taken its place: its exit code, and that one."""
         ended = asyncio.ensure_future(handle.wait())
         try:
             while True:

@@ -170,7 +170,7 @@ class Admin:
             caller = request[CALLER] = guard.check(request)
             guard.permit(caller, roles)
             if self._engine.handing_over and request.method != "GET":
-                # It would be forgotten with this engine; connections are closed, so that one goes to the other.
+                # It would be forgotten with this engine; asked again, it goes to the other.
                 raise WireError(
                     "Another engine has taken over. Ask again.",
                     status=503,
