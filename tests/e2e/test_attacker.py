@@ -671,7 +671,7 @@ async def test_clients_that_never_read(lynkr: Proxy, upstream: OpenAIServer) -> 
     finally:
         for one in readers:
             one.close()
-    # No more than while they were there: the collector, which is seldom, has not come by yet.
+    # The allocator keeps pages of what has passed through, and takes them for those that come next.
     await comes_back(lynkr, before, megabytes=100)
 
 
