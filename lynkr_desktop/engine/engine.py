@@ -332,6 +332,7 @@ class Engine:
     def alone(self) -> None:
         """The engine that served before this one has ended: what it wrote last counts from now on."""
         self.recorder.records.recount()
+        self.budgets.read_again()
         self._tasks.spawn(self.spending.load(self.recorder.records), "what keys have spent")
 
     @property

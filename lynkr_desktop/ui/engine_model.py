@@ -10,9 +10,11 @@ import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetStatus
 from lynkr_desktop.protocol.control import EngineStatus, LocalModel, RequestRow, TierStatus
 from lynkr_desktop.protocol.events import (
     BreakerChanged,
+    BudgetChanged,
     ConfigReloaded,
     EngineEvent,
     ModelPull,
@@ -176,6 +178,8 @@ class EngineModel(QObject):
                 self._replace_model(event.model)
             case ConfigReloaded():
                 self._config_reloaded(event)
+            case BudgetChanged():
+                self._budget_changed(event.budget)
             case BreakerChanged():
                 self._breaker_changed(event.breaker)
             case SessionChanged():
@@ -246,6 +250,14 @@ class EngineModel(QObject):
             self._held_back.discard(breaker.name)
         else:
             self._held_back.add(breaker.name)
+
+    def _budget_changed(self, budget: BudgetStatus) -> None:
+        name = f"{budget.scope} {budget.name}".strip()
+        if budget.share >= 1:
+            text = self.tr("The budget of {name} is used up; its requests are refused. See `lynkr budgets`.")
+        else:
+            text = self.tr("The budget of {name} is spent to {share}. `lynkr budgets` shows it.")
+        self.notice.emit(text.format(name=name, share=f"{budget.share:.0%}"))
 
     def _touch(self, *, at_once: bool = False) -> None:
         if at_once:

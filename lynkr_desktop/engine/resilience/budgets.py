@@ -145,6 +145,11 @@ class Budgets:
         limits = (options.session, options.project, options.day, options.key, *options.projects.values())
         self.enabled = any(limit != _NO_LIMIT for limit in limits)
 
+    def read_again(self) -> None:
+        """Reads every budget anew when it is needed next: another engine wrote to the records."""
+        for account in self._accounts.values():
+            account.known = False
+
     async def close(self) -> None:
         """Ends what still reads."""
         await self._tasks.close()
