@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anthropic
 import openai
 import pytest
 
-from tests.support.engine import TOKEN, Running, config_for, engine_in_process
+from lynkr_desktop.running import find_engine
+from tests.support.command import start_lynkr
+from tests.support.engine import TOKEN, Running, config_for, engine_in_process, write_config
 from tests.support.openai_server import OpenAIServer, openai_server
 
 SESSION = {"x-lynkr-session": "s1"}
@@ -137,3 +140,25 @@ async def test_memory_and_records_have_the_same_sums(tmp_path: Path, upstream: O
         again = {(each.scope, each.name): each.tokens for each in budgets.statuses()}
         assert again["session", "s0"] > before["s0"]
         assert again["day", ""] > total
+
+
+async def test_budgets_hold_after_a_kill(tmp_path: Path, upstream: OpenAIServer) -> None:
+    home = tmp_path / "home"
+    paths = write_config(home, limited(upstream, session={"tokens": 1}))
+    for expected in (200, 402):
+        process = await start_lynkr(home, tmp_path, "serve", "--port", "0")
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(30):
+                while (runtime := find_engine(paths)) is None:
+                    await asyncio.sleep(0.05)
+            url = f"http://127.0.0.1:{runtime.port}"
+            async with aiohttp.ClientSession(headers={"authorization": f"Bearer {TOKEN}"}) as http:
+                body = {"model": "auto-route", "messages": [{"role": "user", "content": "hi"}]}
+                async with http.post(f"{url}/v1/chat/completions", json=body, headers=SESSION) as answer:
+                    assert answer.status == expected, await answer.text()
+                async with http.get(f"{url}/v1/admin/requests") as recorded:  # waits until it is written
+                    assert recorded.status == 200
+        finally:
+            process.kill()
+            await process.communicate()
