@@ -31,8 +31,8 @@ class CircuitBreakerOptions(Options):
         50,
         ge=1,
         le=100_000,
-        description="With fewer calls in the window than this, no breaker opens. Each attempt of a request is "
-        "a call, so that a request which fails counts three times by default.",
+        description="With fewer calls in the window than this, no breaker opens. Each attempt of a request "
+        "is a call: one that fails counts three times by default.",
     )
     slow_call: Duration = Field(
         60.0,
