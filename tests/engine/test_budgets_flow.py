@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import openai
 import pytest
 
 from lynkr_desktop.running import find_engine
-from tests.support.command import start_lynkr
+from tests.support.command import run_lynkr, start_lynkr
 from tests.support.engine import TOKEN, Running, config_for, engine_in_process, write_config
 from tests.support.openai_server import OpenAIServer, openai_server
 
@@ -46,7 +47,7 @@ async def test_a_session_that_is_spent_is_refused_in_each_protocol_and_others_go
         assert chat["error"]["type"] == "insufficient_quota"
         message = chat["error"]["message"]
         assert "session s1" in message
-        assert "lynkr budgets raise session 's1' --tokens 1" in message
+        assert "lynkr budgets raise session s1 --tokens 1" in message
         status, messages = await ask(lynkr, "/v1/messages", **SESSION)
         assert (status, messages["error"]["type"]) == (402, "billing_error")
         status, ollama = await ask(lynkr, "/api/chat", **SESSION)
@@ -89,6 +90,11 @@ async def test_what_is_spent_and_what_a_person_changed_survives_a_restart(
         assert (await ask(lynkr, **SESSION))[0] == 200
     async with engine_in_process(home, config) as lynkr:
         assert (await ask(lynkr, **SESSION))[0] == 200
+        raised = await run_lynkr(home, tmp_path, "budgets", "raise", "day", "--dollars", "5", "--json")
+        assert json.loads(raised.out)["dollars_limit"] == 1005
+        shown = await run_lynkr(home, tmp_path, "budgets")
+        assert "s1" in shown.out
+        assert "of $1,005.00" in shown.out
         reset = await lynkr.admin("POST", "budgets/reset", {"scope": "session", "name": "s1"})
         assert (reset["tokens"], reset["share"]) == (0, 0)
         assert (await lynkr.refused("POST", "budgets/reset", {"scope": "key", "name": "x"}))[0] == 404

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shlex
 import sqlite3
 import time
 from collections import OrderedDict
@@ -242,7 +243,7 @@ class Budgets:
     def _refuse(self, account: Account, limit: LimitOptions, said: str, more: str) -> NoReturn:
         self.refused[account.scope] += 1
         self._tell(account, limit)
-        name = f" '{account.name}'" if account.name else ""
+        name = f" {shlex.quote(account.name)}" if account.name else ""
         raise WireError(
             f"The budget of {_called(account)} is used up: {said}. {_renewal(account.period)} To go on, "
             f"run `lynkr budgets raise {account.scope}{name} {more}` or `lynkr budgets reset "
