@@ -12,6 +12,7 @@ from lynkr_desktop.paths import resolve_paths
 
 if TYPE_CHECKING:
     from lynkr_desktop.paths import Paths
+    from lynkr_desktop.protocol.budgets import BudgetStatus
     from lynkr_desktop.protocol.code import IndexStatus
     from lynkr_desktop.protocol.control import ConfigStatus, EngineStatus, TierStatus
     from lynkr_desktop.protocol.lanes import LaneStatus
@@ -113,6 +114,8 @@ def describe(status: EngineStatus, now: float) -> str:
 
         shut = [(one.name, f"{state(one, now)}: {one.reason}") for one in status.breakers]
         parts.append("Not asked\n" + table(shut, indent="  "))
+    if status.budgets:
+        parts.append("Budgets\n" + table([_budget(one) for one in status.budgets], indent="  "))
     if status.sessions_paused:
         stopped = [(one.id, f"{one.client or 'an agent'}: {one.detail}") for one in status.sessions_paused]
         hint = "  `lynkr sessions` says what to do about them."
@@ -163,6 +166,18 @@ def _lane(lane: LaneStatus, now: float) -> tuple[str, str]:
     if lane.waiting:
         said.append(f"{plural(lane.waiting, 'request')} waiting, {lane.in_flight} in flight")
     return lane.name, "; ".join(said)
+
+
+def _budget(budget: BudgetStatus) -> tuple[str, str]:
+    from lynkr_desktop.cli.text import count, dollars
+
+    said = []
+    if budget.dollars_limit is not None:
+        said.append(f"{dollars(budget.dollars)} of {dollars(budget.dollars_limit)}")
+    if budget.tokens_limit is not None:
+        said.append(f"{count(budget.tokens)} of {count(budget.tokens_limit)} tokens")
+    spent = "; used up, `lynkr budgets` says how to go on" if budget.share >= 1 else ""
+    return f"{budget.scope} {budget.name}".strip(), ", ".join(said) + spent
 
 
 def _workspace(index: IndexStatus) -> tuple[str, str]:

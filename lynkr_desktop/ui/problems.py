@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QCoreApplication
 
 from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetStatus
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.control_client import ControlFailure
 from lynkr_desktop.ui.engine_model import Problem, Remedy
 from lynkr_desktop.ui.engine_process import StartFailure
 
 _SHOWN = 5
-"""Models that are named at once."""
+"""Models or budgets that are named at once."""
 
 
 def _tr(text: str) -> str:
@@ -91,6 +93,32 @@ def held_back(breakers: Sequence[BreakerStatus]) -> tuple[str, str]:
     else:
         lines.append(_tr("A request is trying it now."))
     return title, "\n".join(lines)
+
+
+def used_up(budgets: Sequence[BudgetStatus]) -> tuple[str, str]:
+    """Title and text of what the window shows while requests are refused for these budgets."""
+    if len(budgets) == 1:
+        title = _tr("A budget is used up")
+    else:
+        title = _tr("{n} budgets are used up").format(n=len(budgets))
+    lines = [_spent(budget) for budget in budgets[:_SHOWN]]
+    lines.append(_tr("Requests that cost something are refused. `lynkr budgets` says how to go on."))
+    return title, "\n".join(lines)
+
+
+def _spent(budget: BudgetStatus) -> str:
+    name = f"{budget.scope} {budget.name}".strip()
+    if budget.dollars_limit is not None and budget.dollars >= budget.dollars_limit:
+        spent = _tr("${spent:,.2f} of ${limit:,.2f}").format(spent=budget.dollars, limit=budget.dollars_limit)
+    else:
+        spent = _tr("{spent:,} of {limit:,} tokens").format(
+            spent=budget.tokens, limit=budget.tokens_limit or 0
+        )
+    if budget.renews is None:
+        return _tr("{name}: {spent}; it does not renew by itself.").format(name=name, spent=spent)
+    return _tr("{name}: {spent}, until {time}.").format(
+        name=name, spent=spent, time=time.strftime("%Y-%m-%d %H:%M", time.localtime(budget.renews))
+    )
 
 
 def _port_in_use(failure: StartFailure) -> Problem:

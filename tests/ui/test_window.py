@@ -26,6 +26,7 @@ from pytestqt.qtbot import QtBot
 
 from lynkr_desktop.paths import Paths
 from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetStatus
 from lynkr_desktop.protocol.control import EngineStatus, UsageTotals
 from lynkr_desktop.protocol.events import ModelPull
 from lynkr_desktop.protocol.tiers import TIERS, Tier
@@ -222,6 +223,24 @@ def test_models_that_are_not_asked_are_named_with_the_reason(
     running.set_status(status)
     running.changed.emit()
     assert "openai/gpt-4o is not asked for now" not in texts(window)
+
+
+def test_budgets_that_are_used_up_are_shown_and_those_that_are_not_are_not(
+    window: MainWindow, running: EngineModel, status: EngineStatus
+) -> None:
+    day = BudgetStatus(scope="day", dollars=5.02, dollars_limit=5.0, share=1.004, renews=status.started)
+    session = BudgetStatus(scope="session", name="s1", tokens=1200, tokens_limit=1000, share=1.2)
+    low = BudgetStatus(scope="project", name="/a", tokens=90, tokens_limit=100, share=0.9)
+    running.set_status(msgspec.structs.replace(status, budgets=(session, day, low)))
+    running.changed.emit()
+    shown = texts(window)
+    assert "2 budgets are used up" in shown
+    assert "day: $5.02 of $5.00, until" in shown
+    assert "session s1: 1,200 of 1,000 tokens; it does not renew by itself." in shown
+    assert "project /a" not in shown
+    running.set_status(msgspec.structs.replace(status, budgets=(low,)))
+    running.changed.emit()
+    assert "used up" not in texts(window)
 
 
 def test_without_any_model_the_download_is_offered(

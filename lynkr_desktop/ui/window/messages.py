@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.controller import Actions
 from lynkr_desktop.ui.engine_model import EngineModel, Phase, Remedy
-from lynkr_desktop.ui.problems import held_back
+from lynkr_desktop.ui.problems import held_back, used_up
 from lynkr_desktop.ui.theme.tokens import Motion, Space
 from lynkr_desktop.ui.widgets.banner import Banner
 from lynkr_desktop.ui.widgets.buttons import button
@@ -35,6 +35,7 @@ class Messages(QWidget):
         self._paused.add_button(button(self.tr("&Resume"), actions.resume, dense=True, primary=True))
         self._sessions = SessionBanners(model, actions)
         self._held_back = Banner("state-paused", "muted")
+        self._used_up = Banner("state-paused", "risk")
         self._no_model = Banner("download", "accent")
         self._download = button(self.tr("&Download"), self._pull_default, dense=True, primary=True)
         self._no_model.add_button(self._download)
@@ -53,6 +54,7 @@ class Messages(QWidget):
             self._config,
             self._paused,
             self._sessions,
+            self._used_up,
             self._no_model,
             self._held_back,
             self._notice,
@@ -77,6 +79,7 @@ class Messages(QWidget):
         self._sessions.refresh()
         self._refresh_no_model()
         self._refresh_held_back()
+        self._refresh_used_up()
         self._refresh_visible()
 
     def _refresh_visible(self) -> None:
@@ -156,6 +159,14 @@ class Messages(QWidget):
             self._held_back.say(*held_back(breakers))
         else:
             self._held_back.setVisible(False)
+
+    def _refresh_used_up(self) -> None:
+        status = self._model.status
+        spent = [] if status is None else [budget for budget in status.budgets if budget.share >= 1]
+        if spent:
+            self._used_up.say(*used_up(spent))
+        else:
+            self._used_up.setVisible(False)
 
     def _default_model(self) -> tuple[str, str] | None:
         status = self._model.status
