@@ -168,3 +168,42 @@ async def test_budgets_hold_after_a_kill(tmp_path: Path, upstream: OpenAIServer)
         finally:
             process.kill()
             await process.communicate()
+
+
+async def test_responses_are_refused_with_the_status_that_codex_does_not_repeat(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    async with engine_in_process(tmp_path / "home", limited(upstream, day={"dollars": 0})) as lynkr:
+        body = {"model": "auto-route", "input": "hi"}
+        async with lynkr.http.post(f"{lynkr.url}/v1/responses", json=body) as response:
+            assert response.status == 400
+            error = (await response.json())["error"]
+        assert (error["type"], error["code"]) == ("insufficient_quota", "budget")
+        assert "The budget of the day is used up" in error["message"]
+        assert not upstream.bodies
+
+
+async def test_a_conversation_that_its_client_does_not_name_keeps_its_budget_over_a_restart(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    home, config = tmp_path / "home", limited(upstream, session={"tokens": 1})
+    said = [
+        {"role": "user", "content": "Mend the parser."},
+        {"role": "assistant", "content": "It is mended."},
+        {"role": "user", "content": "Now test it."},
+    ]
+
+    async def go_on(lynkr: Running) -> tuple[int, Any]:
+        body = {"model": "auto-route", "max_tokens": 9, "messages": said}
+        async with lynkr.http.post(f"{lynkr.url}/v1/chat/completions", json=body) as response:
+            return response.status, await response.json()
+
+    async with engine_in_process(home, config) as lynkr:
+        assert (await go_on(lynkr))[0] == 200
+        [row] = await lynkr.rows()
+    async with engine_in_process(home, config) as lynkr:
+        status, answer = await go_on(lynkr)
+        assert status == 402
+        assert f"lynkr budgets reset session {row['session']}" in answer["error"]["message"]
+        await lynkr.admin("POST", "budgets/reset", {"scope": "session", "name": row["session"]})
+        assert (await go_on(lynkr))[0] == 200

@@ -16,7 +16,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import date, timedelta
-from hashlib import blake2b
 from pathlib import Path, PurePath
 from typing import NamedTuple, NoReturn
 
@@ -191,7 +190,7 @@ class Budgets:
                     self._refuse_unpriced(exchange, hold)
                 hold.dollars = self._worst(usage) if cost is None else cost
         for account, limit in hold.accounts:
-            self._check(account, limit, exchange.free)
+            self._check(account, limit, exchange)
         for account, _ in hold.accounts:
             account.in_flight += 1
             account.reserved_tokens += hold.tokens
@@ -224,23 +223,26 @@ class Budgets:
             if not account.in_flight:  # and no fraction of a cent is left of additions
                 account.reserved_tokens = account.reserved_dollars = 0.0
 
-    def _check(self, account: Account, limit: LimitOptions, free: bool) -> None:
+    def _check(self, account: Account, limit: LimitOptions, exchange: Exchange) -> None:
+        free = exchange.free
         tokens, dollars = self._spent(account)
         tokens_limit, dollars_limit = _limits(account, limit)
         if tokens_limit is not None and not (free and not self.options.count_local_tokens):
             said = f"{tokens:,.0f} of {tokens_limit:,} tokens are used"
             if tokens >= tokens_limit:
-                self._refuse(account, limit, said, f"--tokens {max(1, tokens_limit):d}")
+                self._refuse(exchange, account, limit, said, f"--tokens {max(1, tokens_limit):d}")
             if tokens + account.reserved_tokens >= tokens_limit:
                 self._hold_back(account, said)
         if dollars_limit is not None and not free:
             said = f"{_dollars(dollars)} of {_dollars(dollars_limit)} is spent"
             if dollars >= dollars_limit:
-                self._refuse(account, limit, said, f"--dollars {max(1.0, dollars_limit):g}")
+                self._refuse(exchange, account, limit, said, f"--dollars {max(1.0, dollars_limit):g}")
             if dollars + account.reserved_dollars >= dollars_limit:
                 self._hold_back(account, said)
 
-    def _refuse(self, account: Account, limit: LimitOptions, said: str, more: str) -> NoReturn:
+    def _refuse(
+        self, exchange: Exchange, account: Account, limit: LimitOptions, said: str, more: str
+    ) -> NoReturn:
         self.refused[account.scope] += 1
         self._tell(account, limit)
         name = f" {shlex.quote(account.name)}" if account.name else ""
@@ -248,7 +250,7 @@ class Budgets:
             f"The budget of {_called(account)} is used up: {said}. {_renewal(account.period)} To go on, "
             f"run `lynkr budgets raise {account.scope}{name} {more}` or `lynkr budgets reset "
             f"{account.scope}{name}`.",
-            status=402,
+            status=_status_for(exchange),
             kind="budget",
         )
 
@@ -269,7 +271,7 @@ class Budgets:
         raise WireError(
             f"The price of {exchange.target.name} is not known, and the budget of {_called(account)} is in "
             "dollars. Ask a model with a known price, or set budgets.unknown_price to count.",
-            status=402,
+            status=_status_for(exchange),
             kind="budget",
         )
 
@@ -505,17 +507,14 @@ def _estimate(exchange: Exchange) -> Usage:
     return Usage(input_tokens=exchange.prompt_tokens, output_tokens=max(0, min(most, RESERVED_OUTPUT)))
 
 
+def _status_for(exchange: Exchange) -> int:
+    """402, which SDKs and Claude Code show and do not repeat; 400 for Responses: Codex repeats a 402."""
+    return 400 if exchange.codec.name == "openai_responses" else 402
+
+
 def _session_of(exchange: Exchange) -> str:
-    """The client's name for the session, else one for the conversation of the day by its first words."""
-    if exchange.session:
-        return exchange.session
-    request = exchange.request
-    first = next((each for each in request.messages if each.role == "user"), None) if request else None
-    if first is None:
-        return ""
-    said = f"{exchange.caller.name}\0{exchange.client}\0{first.text[:4096]}".encode("utf-8", "replace")
-    day = date.fromtimestamp(exchange.at)
-    return f"conversation-{day:%Y%m%d}-{blake2b(said, digest_size=6).hexdigest()}"
+    """The session as the records name it; empty for a request that stands alone."""
+    return exchange.session or exchange.conversation
 
 
 def _folder_of(exchange: Exchange, workspace: str | None) -> str:
