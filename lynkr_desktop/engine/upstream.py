@@ -119,6 +119,7 @@ class Upstream:
                     failed.append((passage, error))
                 else:
                     passage.answered()
+                    exchange.skipped += [Skipped(passage.choice.target, why) for passage, why in failed]
                     return answer
             pending, pause = to_repeat(failed, backoff)
             for passage, why in failed:

@@ -11,7 +11,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.support.engine import LIMITS, TOKEN, Running, engine_in_process
+from tests.support.engine import LIMITS, ONE_TRY, TOKEN, Running, engine_in_process
 from tests.support.fakes.anthropic import LIMITS as RATE_LIMITS
 from tests.support.fakes.anthropic import AnthropicFake, sign
 from tests.support.script import Call, Raw, Reply, Say, Think, failure, text
@@ -34,6 +34,7 @@ async def lynkr(
 ) -> AsyncIterator[Running]:
     """An engine whose only provider is anthropic: the fake, or without one the real address."""
     config = {
+        **ONE_TRY,
         "proxy": {"auth": {"token": TOKEN}},
         "providers": {"anthropic": {"base_url": fake.url} if fake is not None else {}},
         "routing": {

@@ -12,7 +12,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from lynkr_desktop.engine.providers.azure import resource_url
-from tests.support.engine import LIMITS, TOKEN, Running, engine_in_process
+from tests.support.engine import LIMITS, ONE_TRY, TOKEN, Running, engine_in_process
 from tests.support.fakes.azure import ENTRA_TOKEN, FILTERED, KEY, AzureFake
 from tests.support.script import Call as Used
 from tests.support.script import Reply as Script
@@ -40,6 +40,7 @@ async def engine(
     """An engine whose tiers are all answered by one deployment."""
     options = {"base_url": fake.url, "models": [deployment], **options}
     config = {
+        **ONE_TRY,
         "proxy": {"auth": {"token": TOKEN}},
         "providers": {"azure": {name: value for name, value in options.items() if value is not None}},
         "routing": {

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.support.engine import LIMITS
+from tests.support.engine import LIMITS, ONE_TRY
 from tests.support.fakes.keyed import KeyedFake
 from tests.support.proxy import ROOT, Proxy, running_proxy
 from tests.support.script import ErrorLine, Reply, Say
@@ -47,7 +47,12 @@ def configure(home: Path, upstream: KeyedFake) -> str:
     tiers = {tier: {"providers": ["fake/m"], "max_complexity": limit} for tier, limit in LIMITS.items()}
     provider = {"kind": "openai_compatible", "base_url": f"{upstream.url}/v1"}
     text: str = yaml.safe_dump(
-        {"logging": {"level": "debug"}, "providers": {"fake": provider}, "routing": {"tiers": tiers}}
+        {
+            **ONE_TRY,
+            "logging": {"level": "debug"},
+            "providers": {"fake": provider},
+            "routing": {"tiers": tiers},
+        }
     )
     home.mkdir(parents=True, exist_ok=True)
     (home / "lynkr-routing.yaml").write_text(text)

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.clients import Ask, Function, OpenAIResponses, Picture, user
-from tests.support.engine import Running, config_for, engine_in_process
+from tests.support.engine import ONE_TRY, Running, config_for, engine_in_process
 from tests.support.fakes.anthropic import AnthropicFake
 from tests.support.fakes.base import OUTPUT_TOKENS, PROMPT_TOKENS
 from tests.support.fakes.openai import OpenAIFake
@@ -50,7 +50,7 @@ async def server() -> AsyncIterator[OpenAIFake]:
 async def engine(server: OpenAIFake, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """`native` has Responses, `chat` is asked by Chat Completions, `hopeful` is said to have Responses."""
     url = f"{server.url}/v1"
-    config = config_for(url)
+    config = config_for(url, **ONE_TRY)
     config["providers"] = {
         "native": {"kind": "openai", "base_url": url, "stall_timeout": 0.3, "models": ["named"]},
         "chat": {"kind": "openai_compatible", "base_url": url, "stall_timeout": 0.3},

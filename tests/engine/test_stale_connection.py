@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.support.engine import config_for, engine_in_process
+from tests.support.engine import ONE_TRY, config_for, engine_in_process
 
 ANSWER = (
     b'{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":'
@@ -56,7 +56,7 @@ class Server:
 async def ask_twice(server: Server, home: Path) -> list[int]:
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    async with listening, engine_in_process(home, config_for(url)) as lynkr:
+    async with listening, engine_in_process(home, config_for(url, **ONE_TRY)) as lynkr:
         return [(await lynkr.ask(model="fake/m"))[0].status for _ in range(2)]
 
 

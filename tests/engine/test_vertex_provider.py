@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import LIMITS, TOKEN, Running, engine_in_process
+from tests.support.engine import LIMITS, ONE_TRY, TOKEN, Running, engine_in_process
 from tests.support.fakes.anthropic import sign as sign_thought
 from tests.support.fakes.gemini_rules import SKIP
 from tests.support.fakes.gemini_rules import sign as sign_call
@@ -39,6 +39,7 @@ async def lynkr(
         file.write_text(json.dumps(fake.service_account()))
         environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
     config = {
+        **ONE_TRY,
         "proxy": {"auth": {"token": TOKEN}},
         "providers": {"vertex": {"base_url": fake.url, **options}},
         "routing": {

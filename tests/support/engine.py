@@ -18,6 +18,8 @@ from lynkr_desktop.paths import Paths, resolve_paths
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOKEN = "lk_test_token_for_tests"
+ONE_TRY = {"resilience": {"retry": {"attempts": 1}}}
+"""For tests that look at a single fault: asked again, an upstream that has no other one left answers well."""
 LIMITS = {"simple": 0.35, "medium": 0.65, "complex": 0.85, "reasoning": 1.0}
 
 

@@ -41,6 +41,9 @@ _USUAL_PACE = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 """Seconds of the hold after a refusal that tells no time: doubled each time that another follows."""
 
+_MOMENT = 0.1
+"""Seconds by which two looks at the same wait may differ."""
+
 _FIRST_HOLD = 5.0
 """Seconds for which the first Retry-After is believed, however long it is."""
 
@@ -430,7 +433,7 @@ class Lane:
     def _limited(self, model: str, wait: float) -> WireError:
         known = self._models.get(model)
         named = f"{self.name}/{model}" if model else self.name
-        if known is not None and known.wait(self._clock(), 0) >= wait > 0:
+        if known is not None and known.wait(self._clock(), 0) > wait - _MOMENT:
             why = f" ({known.why})" if known.why else ""
             message = (
                 f"{named} takes no requests for the next {_seconds(wait)}{why}. Wait, list another model or "
