@@ -59,7 +59,6 @@ class EmbeddingFlow:
         exchange.caller = NOBODY
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
-        self._host.spending.check(exchange.caller)
         self._host.admit(exchange)
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
         request = codec.decode_request(exchange.body)
@@ -71,7 +70,7 @@ class EmbeddingFlow:
         exchange.target = target
         provider = snapshot.providers[target.provider]
         exchange.free = provider.free
-        if self._host.budgets.enabled:
+        if self._host.budgets.enabled or exchange.caller.limited:
             await self._host.budgets.open(exchange, snapshot.config.routing.workspace)
             self._host.budgets.reserve(exchange)
         self._host.routed(exchange)

@@ -59,7 +59,6 @@ from lynkr_desktop.engine.security.audit import Audit, AuditLog
 from lynkr_desktop.engine.security.egress import Egress
 from lynkr_desktop.engine.security.keys import KeyStore
 from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
-from lynkr_desktop.engine.security.spending import Spending
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot, known_models, status_of
 from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
@@ -147,7 +146,11 @@ class Engine:
         self._turns = Turns()
         self.sessions = GuardedSessions(paths.sessions, self._session_changed)
         self.budgets = Budgets(
-            paths.budgets, lambda: self.recorder.records, self.recorder.price, self._budget_changed
+            paths.budgets,
+            lambda: self.recorder.records,
+            self.recorder.price,
+            self._budget_changed,
+            lambda name: self.access.budget_of(name),
         )
         self.recorder.metrics.watch_budgets(self.budgets.shares, self.budgets.refused)
         self._spread = Spread(self.lanes)
@@ -161,7 +164,6 @@ class Engine:
         self._secrets = KNOWN
         self.keys = KeyStore(self._environ, self._secrets.add)
         self.access = AccessKeys(paths.access)
-        self.spending = Spending()
         self.audit = Audit(AuditLog(paths.home))
         self._store = ModelStore(paths.models)
         self.models = LocalModels(lambda: self._snapshot, self.egress)
@@ -210,7 +212,6 @@ class Engine:
             self.port = config.proxy.port
         database = database_path(config.telemetry.storage, self.paths.home)
         await self.recorder.start(database, config.telemetry.retention)
-        await self.spending.load(self.recorder.records)
         self._local_session = http_session(self.egress, trust_env=False)
         self._cloud_session = http_session(self.egress, trust_env=True)
         self._tools = Tools(
@@ -333,7 +334,6 @@ class Engine:
         """The engine that served before this one has ended: what it wrote last counts from now on."""
         self.recorder.records.recount()
         self.budgets.read_again()
-        self._tasks.spawn(self.spending.load(self.recorder.records), "what keys have spent")
 
     @property
     def stopping(self) -> bool:
@@ -685,9 +685,6 @@ class Engine:
         if exchange.hold is not None:
             self.budgets.settle(exchange)
         self.recorder.take(exchange)
-        if exchange.caller.name and exchange.usage is not None:
-            tokens = exchange.usage.input_tokens + exchange.usage.output_tokens
-            self.spending.add(exchange.caller.name, tokens, exchange.cost)
         if self.hub.listening:
             self.hub.publish(RequestFinished(exchange.row()))
             self.changed()

@@ -23,7 +23,6 @@ from lynkr_desktop.engine.resilience.traffic import Traffic
 from lynkr_desktop.engine.routing.router import Asking
 from lynkr_desktop.engine.security.caller import MODELS, NOBODY
 from lynkr_desktop.engine.security.egress import Egress
-from lynkr_desktop.engine.security.spending import Spending
 from lynkr_desktop.engine.snapshot import Snapshot
 from lynkr_desktop.engine.upstream import Open, Upstream, Whole, text_calls_of
 from lynkr_desktop.engine.wire.calls import CallIds
@@ -67,10 +66,6 @@ class Host(Protocol):
     def budgets(self) -> Budgets:
         """What sessions, projects, days and keys may use."""
 
-    @property
-    def spending(self) -> Spending:
-        """What access keys have used today."""
-
     def enter(self, exchange: Exchange) -> None:
         """A request came in."""
 
@@ -111,7 +106,6 @@ class Flow:
         exchange.caller = NOBODY
         exchange.caller = snapshot.guard.check(http)
         snapshot.guard.permit(exchange.caller, MODELS)
-        self._host.spending.check(exchange.caller)
         exchange.credential = snapshot.guard.own_credential(http)
         self._host.admit(exchange)
         exchange.body = await read_body(http, snapshot.config.proxy.max_body)
@@ -123,7 +117,7 @@ class Flow:
                 return await load_only(exchange, snapshot)
             self._host.spare(exchange)
             self._host.sessions.check(exchange)
-            if self._host.budgets.enabled:
+            if self._host.budgets.enabled or exchange.caller.limited:
                 await self._host.budgets.open(exchange, snapshot.config.routing.workspace)
             exchange.stages = snapshot.stages_of(exchange.decision.profile, http.headers)
             if self._host.passages.enabled:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lynkr_desktop.engine.endpoints.admin import Admin
 from lynkr_desktop.engine.endpoints.control import Call
@@ -327,17 +328,23 @@ async def test_a_day_of_a_key_ends_with_its_budget_and_outlives_a_restart(
             assert (await chat(lynkr, bob, f"number {number}"))[0] == 200
         status, _, answer = await chat(lynkr, bob)
         assert status == 402
-        assert "bob has used its 40 tokens of today (48)" in answer["error"]["message"]
-        assert "lynkr access set bob --tokens-per-day" in answer["error"]["message"]
-        body = {"model": "fake/simple", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
-        for path in ("/v1/messages", "/v1/embeddings", "/api/chat", "/v1/responses"):
+        assert "the access key bob is used up: 48 of 40 tokens" in answer["error"]["message"]
+        assert "lynkr access set bob" in answer["error"]["message"]
+        said = [{"role": "user", "content": "hi"}]
+        for path, body, refused in (
+            ("/v1/messages", {"messages": said, "max_tokens": 9}, 402),
+            ("/v1/embeddings", {"input": "hi"}, 402),
+            ("/api/chat", {"messages": said}, 402),
+            ("/v1/responses", {"input": "hi"}, 400),
+        ):
+            body["model"] = "fake/simple"
             async with lynkr.http.post(lynkr.url + path, json=body, headers=bob) as response:
-                assert response.status == 402, path
+                assert response.status == refused, path
         assert len(upstream.bodies) == 3
         assert (await chat(lynkr, ann))[0] == 200, "another key has a budget of its own"
         _, own = await read(lynkr, bob, "access/self")
         assert (own["tokens_today"], own["tokens_per_day"]) == (48, 40)
-        assert (await lynkr.rows())[1]["status"] == 402
+        assert [row["status"] for row in (await lynkr.rows())[1:3]] == [400, 402]
     async with engine_in_process(home) as lynkr:
         assert (await chat(lynkr, bob))[0] == 402
         await lynkr.admin("PATCH", "access/bob", {"tokens_per_day": 60})
@@ -377,6 +384,42 @@ async def test_dollars_are_counted_as_they_are_recorded(lynkr: Running, upstream
     assert own["dollars_today"] == pytest.approx(spent)
     if spent:
         assert statuses == [200, 200, 200, 402]
+
+
+async def test_a_key_has_its_own_limits_in_place_of_those_of_all_keys(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    """The upstream reports 16 tokens for each request."""
+    config = config_for(upstream.url, budgets={"key": {"tokens": 16}})
+    async with engine_in_process(tmp_path / "home", config) as lynkr:
+        bob, ann = await add(lynkr, "bob", tokens_per_day=32), await add(lynkr, "ann")
+        assert [(await chat(lynkr, ann, f"{n}"))[0] for n in range(2)] == [200, 402]
+        assert [(await chat(lynkr, bob, f"{n}"))[0] for n in range(3)] == [200, 200, 402]
+        found = {
+            each["name"]: each["tokens_limit"] for each in (await lynkr.admin("GET", "budgets"))["budgets"]
+        }
+        assert (found["bob"], found["ann"]) == (32, 16)
+        await lynkr.admin("POST", "budgets/reset", {"scope": "key", "name": "bob"})
+        assert (await chat(lynkr, bob, "again"))[0] == 200
+        _, own = await read(lynkr, bob, "access/self")
+        assert own["tokens_today"] == 48, "what was used is told as it was, whatever was reset"
+        config["budgets"] = {}
+        lynkr.engine.paths.config.write_text(yaml.safe_dump(config))
+        await lynkr.admin("POST", "reload")
+        assert (await chat(lynkr, ann, "more"))[0] == 200
+        assert [(await chat(lynkr, bob, f"more {n}"))[0] for n in range(2)] == [200, 402]
+
+
+async def test_many_requests_at_once_cannot_all_pass_what_a_key_has_left(
+    lynkr: Running, upstream: OpenAIServer
+) -> None:
+    bob = await add(lynkr, "bob", tokens_per_day=40)
+    answers = await asyncio.gather(*(chat(lynkr, bob, f"number {number}") for number in range(30)))
+    statuses = [status for status, *_ in answers]
+    assert set(statuses) <= {200, 402, 429}
+    assert 1 <= statuses.count(200) == len(upstream.bodies) <= 3
+    _, own = await read(lynkr, bob, "access/self")
+    assert own["tokens_today"] == 16 * statuses.count(200)
 
 
 # ---------------------------------------------------------------- keys over the API

@@ -12,8 +12,6 @@ import stat
 import statistics
 import threading
 import time
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -29,7 +27,6 @@ from lynkr_desktop.engine.security.access import (
     NoSuchAccess,
 )
 from lynkr_desktop.engine.security.caller import MODELS, OWNER, READERS, Caller, DailyBudget
-from lynkr_desktop.engine.security.spending import Spending
 from lynkr_desktop.engine.security.token import digest
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.access import AccessAdd, AccessPatch, NewAccessKey
@@ -198,39 +195,6 @@ def test_every_refusal_is_told_of(keys: AccessKeys, clock: Clock) -> None:
     with pytest.raises(WireError):
         guard.check(make_mocked_request("GET", "/", headers={"Host": "evil.example"}))
     assert told == ["no token", "wrong token", "expired key", "origin", "host"]
-
-
-@pytest.fixture
-def far_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "America/St_Johns")
-        time.tzset()
-        yield
-    time.tzset()
-
-
-@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be changed here")
-@pytest.mark.usefixtures("far_zone")
-def test_a_budget_is_for_a_local_day() -> None:
-    clock = Clock()
-    clock.now = datetime(2026, 11, 3, 23, 59, 50).timestamp()
-    spending = Spending(clock=clock)
-    bob = Caller("bob", "user", budget=DailyBudget(100, 1.0))
-    spending.check(bob)
-    spending.add("bob", 99, 0.5)
-    spending.check(bob)
-    spending.add("bob", 1, None)
-    with pytest.raises(WireError, match="100 tokens") as caught:
-        spending.check(bob)
-    assert (caught.value.status, caught.value.kind) == (402, "budget")
-    spending.check(Caller("ann", "user", budget=DailyBudget(100)))
-    spending.check(Caller("bob", "user"))
-    clock.now += 10
-    spending.check(bob)
-    assert spending.of("bob") == (0, 0.0)
-    spending.add("bob", 5, 1.0)
-    with pytest.raises(WireError, match=r"\$1\.00 of today"):
-        spending.check(bob)
 
 
 def test_a_change_says_no_more_than_what_it_changes(keys: AccessKeys, clock: Clock) -> None:

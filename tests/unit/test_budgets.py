@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from lynkr_desktop.engine.config.budgets import BudgetOptions
 from lynkr_desktop.engine.resilience.budget_file import BudgetFile, Grant
 from lynkr_desktop.engine.resilience.budgets import MOST_ACCOUNTS, Budgets
+from lynkr_desktop.engine.security.caller import DailyBudget
 from lynkr_desktop.engine.telemetry.budget_rows import Sums, of_request
 
 
@@ -99,3 +100,27 @@ def test_changes_are_kept_and_a_damaged_file_counts_as_empty(tmp_path: Path) -> 
 def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BudgetOptions.model_validate(wrong)
+
+
+def test_tokens_of_free_models_count_for_a_key_with_a_limit_of_its_own(tmp_path: Path) -> None:
+    limits = {"bob": DailyBudget(tokens=100), "ann": DailyBudget(dollars=1.0)}
+
+    def no_records() -> None:
+        raise AssertionError
+
+    budgets = Budgets(
+        tmp_path / "b.json",
+        no_records,  # type: ignore[arg-type]
+        lambda *_: None,
+        lambda _: None,
+        lambda name: limits.get(name, DailyBudget()),
+    )
+    budgets.take(BudgetOptions.model_validate({"key": {"tokens": 70}}))
+    for name, used in (("bob", 50), ("ann", 0), ("eve", 0)):
+        account = budgets._account("key", name, time.time())
+        account.sums = Sums(free_tokens=50)
+        assert budgets._status(account).tokens == used, name
+    found = {each.name: (each.tokens_limit, each.dollars_limit) for each in budgets.statuses()}
+    assert found == {"bob": (100, None), "ann": (70, 1.0), "eve": (70, None)}
+    limits.clear()
+    assert budgets.statuses()[0].tokens_limit == 70

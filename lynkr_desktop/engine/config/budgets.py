@@ -49,8 +49,8 @@ class BudgetOptions(Options):
     )
     key: LimitOptions = Field(
         default_factory=LimitOptions,
-        description="For each access key, the machine's own token included, per local day. Keys can have "
-        "narrower limits of their own: `lynkr access set`.",
+        description="For each access key, the machine's own token included, per local day. Limits of a "
+        "key's own (`lynkr access set`) take their place.",
     )
     projects: dict[str, LimitOptions] = Field(
         default_factory=dict,

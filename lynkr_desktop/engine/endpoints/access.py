@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 
 import msgspec
 from aiohttp import web
@@ -14,6 +16,9 @@ from lynkr_desktop.engine.endpoints.control import CALLER, Call, decoded, noting
 from lynkr_desktop.engine.engine import Engine
 from lynkr_desktop.engine.security.access import AccessFault, AccessTaken, BadAccess, NoSuchAccess
 from lynkr_desktop.engine.security.caller import ADMIN, EVERYONE
+from lynkr_desktop.engine.telemetry.budget_rows import of_keys
+from lynkr_desktop.engine.telemetry.database import RecordsError
+from lynkr_desktop.engine.telemetry.spans import start_of_day
 from lynkr_desktop.engine.wire.errors import WireError
 from lynkr_desktop.protocol.access import (
     AccessAdd,
@@ -26,7 +31,12 @@ from lynkr_desktop.protocol.access import (
 )
 from lynkr_desktop.protocol.tiers import TIERS
 
+log = logging.getLogger(__name__)
+
 _ACCESS = "/v1/admin/access"
+_NOTHING = (0, 0.0)
+Used = dict[str, tuple[int, float]]
+"""Tokens and dollars of today by access key."""
 
 
 class AccessCalls:
@@ -73,12 +83,13 @@ class AccessCalls:
     async def listing(self, request: web.Request) -> web.StreamResponse:
         """The access keys beside the machine's own token, without the keys."""
         found = self._keys.listing()
-        return reply(replace(found, keys=tuple(map(self._with_use, found.keys))))
+        used = await self._used_today()
+        return reply(replace(found, keys=tuple(_with_use(info, used) for info in found.keys)))
 
     async def own(self, request: web.Request) -> web.StreamResponse:
         """What the key that this is asked with may do."""
         caller = request[CALLER]
-        spent = self._engine.spending.of(caller.name)
+        tokens, dollars = (await self._used_today()).get(caller.name, _NOTHING)
         return reply(
             OwnAccess(
                 name=caller.name,
@@ -86,8 +97,8 @@ class AccessCalls:
                 tiers=tuple(tier for tier in TIERS if tier in caller.tiers),
                 tokens_per_day=caller.budget.tokens,
                 dollars_per_day=caller.budget.dollars,
-                tokens_today=spent.tokens,
-                dollars_today=spent.dollars,
+                tokens_today=tokens,
+                dollars_today=dollars,
             )
         )
 
@@ -111,16 +122,27 @@ class AccessCalls:
         name, wanted = request.match_info["name"], await decoded(request, AccessPatch)
         noting(request, f"{name[:40]}: {msgspec.json.encode(wanted).decode()}")
         with _told():
-            return reply(self._with_use(await asyncio.to_thread(self._keys.change, name, wanted)))
+            changed = await asyncio.to_thread(self._keys.change, name, wanted)
+        return reply(_with_use(changed, await self._used_today()))
 
-    def _with_use(self, info: AccessKeyInfo) -> AccessKeyInfo:
-        spent = self._engine.spending.of(info.name)
-        return replace(info, tokens_today=spent.tokens, dollars_today=spent.dollars)
+    async def _used_today(self) -> Used:
+        began = start_of_day(date.today())
+        try:
+            return await self._engine.records.read(lambda connection: of_keys(connection, began))
+        except RecordsError as error:
+            # What keys may do is to be seen and changed all the same.
+            log.warning("what access keys have used today is not known: %s", error)
+            return {}
 
     async def remove(self, request: web.Request) -> web.StreamResponse:
         """Removes an access key; the next request that brings it is refused."""
         with _told():
             return reply(await asyncio.to_thread(self._keys.remove, request.match_info["name"]))
+
+
+def _with_use(info: AccessKeyInfo, used: Used) -> AccessKeyInfo:
+    tokens, dollars = used.get(info.name, _NOTHING)
+    return replace(info, tokens_today=tokens, dollars_today=dollars)
 
 
 def _secret(made: NewAccessKey, status: int) -> web.Response:

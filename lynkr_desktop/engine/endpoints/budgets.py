@@ -42,8 +42,9 @@ class BudgetCalls:
     async def listing(self, request: web.Request) -> web.StreamResponse:
         """The budgets that were used since the start, the fullest first."""
         budgets = self._engine.budgets
+        found = budgets.statuses()
         refused = sum(budgets.refused.values())
-        return reply(BudgetList(budgets=budgets.statuses(), limits=budgets.enabled, refused=refused))
+        return reply(BudgetList(budgets=found, limits=budgets.enabled or bool(found), refused=refused))
 
     async def reset(self, request: web.Request) -> web.StreamResponse:
         """Lets what was spent of a budget count no more."""

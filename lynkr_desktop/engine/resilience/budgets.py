@@ -26,6 +26,7 @@ from lynkr_desktop.engine.config.budgets import BudgetOptions, LimitOptions
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.resilience.budget_file import BudgetFile, Grant
 from lynkr_desktop.engine.routing.workspace import workspace_of
+from lynkr_desktop.engine.security.caller import UNLIMITED, DailyBudget
 from lynkr_desktop.engine.telemetry import budget_rows
 from lynkr_desktop.engine.telemetry.budget_rows import Sums
 from lynkr_desktop.engine.telemetry.database import RecordsError
@@ -105,6 +106,7 @@ class Budgets:
         records: the records with every request that has ended.
         price: what usage costs at the target of a request; None where that is not known.
         on_change: told of a budget that is nearly or wholly spent.
+        key_budget: the limits of an access key, by its name.
         clock: the time in Unix seconds.
     """
 
@@ -114,6 +116,7 @@ class Budgets:
         records: Callable[[], Records],
         price: Callable[[Exchange, Usage], float | None],
         on_change: Callable[[BudgetStatus], None],
+        key_budget: Callable[[str], DailyBudget] = lambda _name: UNLIMITED,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -123,6 +126,7 @@ class Budgets:
         self._records = records
         self._price = price
         self._on_change = on_change
+        self._key_budget = key_budget
         self._clock = clock
         self._accounts: OrderedDict[Key, Account] = OrderedDict()
         self._tasks = Tasks()
@@ -158,7 +162,7 @@ class Budgets:
 
     async def open(self, exchange: Exchange, workspace: str | None) -> None:
         """Finds the budgets of a request; where the records have to be read for one, waits for that."""
-        if not self.enabled:
+        if not (self.enabled or exchange.caller.limited):
             return
         accounts = []
         for scope, name, limit in self._names(exchange, workspace):
@@ -181,7 +185,8 @@ class Budgets:
         usage = _estimate(exchange)
         tokens = usage.input_tokens + usage.output_tokens
         if exchange.free:
-            hold.tokens, hold.dollars = (tokens if self.options.count_local_tokens else 0), 0.0
+            counts = any(self._counts_free(account) for account, _ in hold.accounts)
+            hold.tokens, hold.dollars = (tokens if counts else 0), 0.0
         else:
             hold.tokens, hold.dollars = tokens, 0.0
             if any(limit.dollars is not None for _, limit in hold.accounts):
@@ -227,7 +232,7 @@ class Budgets:
         free = exchange.free
         tokens, dollars = self._spent(account)
         tokens_limit, dollars_limit = _limits(account, limit)
-        if tokens_limit is not None and not (free and not self.options.count_local_tokens):
+        if tokens_limit is not None and (not free or self._counts_free(account)):
             said = f"{tokens:,.0f} of {tokens_limit:,} tokens are used"
             if tokens >= tokens_limit:
                 self._refuse(exchange, account, limit, said, f"--tokens {max(1, tokens_limit):d}")
@@ -246,10 +251,12 @@ class Budgets:
         self.refused[account.scope] += 1
         self._tell(account, limit)
         name = f" {shlex.quote(account.name)}" if account.name else ""
+        limited = account.scope == "key" and exchange.caller.limited
+        own = f" `lynkr access set{name}` changes what the key may use each day." if limited else ""
         raise WireError(
             f"The budget of {_called(account)} is used up: {said}. {_renewal(account.period)} To go on, "
             f"run `lynkr budgets raise {account.scope}{name} {more}` or `lynkr budgets reset "
-            f"{account.scope}{name}`.",
+            f"{account.scope}{name}`.{own}",
             status=_status_for(exchange),
             kind="budget",
         )
@@ -289,8 +296,8 @@ class Budgets:
             limit = options.projects.get(name, options.project)
             if limit != _NO_LIMIT:
                 found.append(("project", name, limit))
-        if options.key != _NO_LIMIT:
-            found.append(("key", exchange.caller.name, options.key))
+        if (limit := self._limit_of_key(exchange.caller.budget)) != _NO_LIMIT:
+            found.append(("key", exchange.caller.name, limit))
         if options.day != _NO_LIMIT:
             found.append(("day", "", options.day))
         return found
@@ -368,8 +375,25 @@ class Budgets:
         options = self.options
         if account.scope == "project":
             return options.projects.get(account.name, options.project)
-        limits = {"session": options.session, "day": options.day, "key": options.key}
-        return limits[account.scope]
+        if account.scope == "key":
+            return self._limit_of_key(self._key_budget(account.name))
+        return options.session if account.scope == "session" else options.day
+
+    def _limit_of_key(self, own: DailyBudget) -> LimitOptions:
+        """A key's own limits; where it has none, those of the configuration."""
+        general = self.options.key
+        if own == UNLIMITED:
+            return general
+        return LimitOptions.model_construct(
+            tokens=general.tokens if own.tokens is None else own.tokens,
+            dollars=general.dollars if own.dollars is None else own.dollars,
+        )
+
+    def _counts_free(self, account: Account) -> bool:
+        """Whether tokens that cost nothing count: a key's own limit is on what its holder uses at all."""
+        if self.options.count_local_tokens:
+            return True
+        return account.scope == "key" and self._key_budget(account.name).tokens is not None
 
     def _worst(self, usage: Usage) -> float:
         price = self.options.worst_price
@@ -378,7 +402,7 @@ class Budgets:
     def _spent(self, account: Account) -> tuple[float, float]:
         """Tokens and dollars that count."""
         sums, price = account.sums.minus(account.grant.forgiven), self.options.worst_price
-        tokens = sums.tokens + (sums.free_tokens if self.options.count_local_tokens else 0)
+        tokens = sums.tokens + (sums.free_tokens if self._counts_free(account) else 0)
         worst = (sums.unpriced_input * price.input + sums.unpriced_output * price.output) / 1e6
         return tokens, sums.dollars + worst
 
@@ -414,12 +438,12 @@ class Budgets:
 
     def fullest(self) -> tuple[BudgetStatus, ...]:
         """Some of them, for those who look at everything."""
-        return self.statuses()[:_SHOWN] if self.enabled else ()
+        return self.statuses()[:_SHOWN]
 
     def shares(self) -> dict[str, float]:
         """The share that is spent of the fullest budget of each scope."""
         found: dict[str, float] = dict.fromkeys(self.refused, 0.0)
-        for status in self.statuses() if self.enabled else ():
+        for status in self.statuses():
             found[status.scope] = max(found[status.scope], status.share)
         return found
 

@@ -25,7 +25,7 @@ import msgspec
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from lynkr_desktop.engine.security.caller import MACHINE, NOBODY, Caller, DailyBudget
+from lynkr_desktop.engine.security.caller import MACHINE, NOBODY, UNLIMITED, Caller, DailyBudget
 from lynkr_desktop.engine.security.private_file import clear_leftovers, read_private, write_private
 from lynkr_desktop.engine.security.token import digest
 from lynkr_desktop.protocol.access import (
@@ -124,6 +124,7 @@ class AccessKeys:
         self._clock = clock
         self._keys: tuple[_Key, ...] = ()
         self._holders: Mapping[bytes, Holder] = MappingProxyType({})
+        self._budgets: Mapping[str, DailyBudget] = MappingProxyType({})
         self._used: dict[str, float] = {}
         self._used_saved: dict[str, float] = {}
         self._used_at = 0.0
@@ -149,6 +150,10 @@ class AccessKeys:
             return False
         self._used[holder.caller.name] = now
         return True
+
+    def budget_of(self, name: str) -> DailyBudget:
+        """The budget of a key by its name; none for one that is not there."""
+        return self._budgets.get(name, UNLIMITED)
 
     # ------------------------------------------------------------ the file
 
@@ -296,8 +301,9 @@ class AccessKeys:
 
     def _take(self, keys: tuple[_Key, ...]) -> None:
         self._keys = keys
-        holders = (_holder(key) for key in keys)
+        holders = [_holder(key) for key in keys]
         self._holders = MappingProxyType({holder.digest: holder for holder in holders})
+        self._budgets = MappingProxyType({key.name: _budget(key) for key in keys})
 
     @contextmanager
     def _change(self) -> Iterator[dict[str, _Key]]:
@@ -423,9 +429,12 @@ def _limit(name: str, value: N | None, most: N) -> N | None:
     return value
 
 
+def _budget(key: _Key) -> DailyBudget:
+    return DailyBudget(key.tokens_per_day, key.dollars_per_day)
+
+
 def _holder(key: _Key) -> Holder:
-    budget = DailyBudget(key.tokens_per_day, key.dollars_per_day)
-    caller = Caller(key.name, key.role, frozenset(key.tiers), budget)
+    caller = Caller(key.name, key.role, frozenset(key.tiers), _budget(key))
     return Holder(bytes.fromhex(key.sha256), caller, math.inf if key.expires is None else key.expires)
 
 

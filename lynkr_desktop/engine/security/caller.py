@@ -28,6 +28,9 @@ class DailyBudget(Struct, frozen=True):
     dollars: float | None = None
 
 
+UNLIMITED = DailyBudget()
+
+
 class Caller(Struct, frozen=True):
     """Who sent a request.
 
@@ -42,6 +45,11 @@ class Caller(Struct, frozen=True):
     role: Role = "admin"
     tiers: frozenset[Tier] = frozenset()
     budget: DailyBudget = DailyBudget()
+
+    @property
+    def limited(self) -> bool:
+        """Whether its key has a budget of its own."""
+        return self.budget != UNLIMITED
 
     @property
     def known_as(self) -> str:

@@ -27,6 +27,11 @@ _FOLDERS = """
     SELECT DISTINCT CASE WHEN json_valid(detail) THEN json_extract(detail, '$[0]') END
     FROM requests WHERE at >= ? AND at < ?
 """
+_KEYS = """
+    SELECT key, TOTAL(input_tokens) + TOTAL(output_tokens), TOTAL(cost)
+    FROM usage_keys WHERE slot >= ? AND key <> '' GROUP BY key
+"""
+"""Slots never cross a local midnight."""
 
 
 class Sums(NamedTuple):
@@ -91,3 +96,8 @@ def spent(
 def folders(connection: sqlite3.Connection, since: float, until: float) -> list[str]:
     """The folders that requests of a range of time were about. Raises `sqlite3.Error`."""
     return [folder for (folder,) in connection.execute(_FOLDERS, (since, until)) if folder]
+
+
+def of_keys(connection: sqlite3.Connection, since: float) -> dict[str, tuple[int, float]]:
+    """Tokens and known dollars of each access key since a local midnight. Raises `sqlite3.Error`."""
+    return {key: (int(tokens), dollars) for key, tokens, dollars in connection.execute(_KEYS, (since,))}
