@@ -32,7 +32,9 @@ def add_parser(
         "the start. `reset` lets what was spent count no more; `raise` adds to the limits until the budget "
         "renews. The exit code is 3 when the proxy does not run.",
     )
-    parser.add_argument("action", nargs="?", choices=("reset", "raise"), help="what to do with one")
+    parser.add_argument(
+        "action", nargs="?", choices=("list", "reset", "raise"), help="what to do; list if left out"
+    )
     parser.add_argument("scope", nargs="?", choices=_SCOPES, help="of which kind it is")
     parser.add_argument("name", nargs="?", type=valid_text, default="", help="session, folder or access key")
     parser.add_argument("--tokens", type=int, default=0, metavar="N", help="raise: so many tokens more")
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Shows or changes budgets, and returns the exit code."""
     from lynkr_desktop.protocol.budgets import BudgetList, BudgetRaise, BudgetReset, BudgetStatus
 
-    if args.action is None:
+    if args.action in (None, "list"):
         found = _ask(args, "GET", _BUDGETS, BudgetList)
         return found if isinstance(found, int) else _show(args, found)
     if args.scope is None:

@@ -422,6 +422,23 @@ async def test_many_requests_at_once_cannot_all_pass_what_a_key_has_left(
     assert own["tokens_today"] == 16 * statuses.count(200)
 
 
+async def test_nobody_uses_up_the_session_of_another_key_by_its_name(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    home, config = tmp_path / "home", config_for(upstream.url, budgets={"session": {"tokens": 16}})
+    named = {"x-lynkr-session": "s1"}
+    async with engine_in_process(home, config) as lynkr:
+        bob, ann = await add(lynkr, "bob"), await add(lynkr, "ann")
+        assert [(await chat(lynkr, {**bob, **named}, f"{n}"))[0] for n in range(2)] == [200, 402]
+        assert (await chat(lynkr, {**ann, **named}, "ann's"))[0] == 200
+        assert (await chat(lynkr, named, "the owner's"))[0] == 200
+    async with engine_in_process(home) as lynkr:
+        status, _, answer = await chat(lynkr, {**ann, **named}, "again")
+        assert status == 402
+        assert "16 of 16 tokens" in answer["error"]["message"]
+        assert "lynkr budgets reset session 's1~ann'" in answer["error"]["message"]
+
+
 # ---------------------------------------------------------------- keys over the API
 
 

@@ -25,6 +25,7 @@ from msgspec import Struct
 from lynkr_desktop.engine.config.budgets import BudgetOptions, LimitOptions
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.resilience.budget_file import BudgetFile, Grant
+from lynkr_desktop.engine.resilience.guarded_sessions import of_key
 from lynkr_desktop.engine.routing.workspace import workspace_of
 from lynkr_desktop.engine.security.caller import UNLIMITED, DailyBudget
 from lynkr_desktop.engine.telemetry import budget_rows
@@ -537,8 +538,9 @@ def _status_for(exchange: Exchange) -> int:
 
 
 def _session_of(exchange: Exchange) -> str:
-    """The session as the records name it; empty for a request that stands alone."""
-    return exchange.session or exchange.conversation
+    """The session as the records name it, of this access key alone; empty for what stands alone."""
+    session = exchange.session or exchange.conversation
+    return of_key(session, exchange.caller.name) if session else ""
 
 
 def _folder_of(exchange: Exchange, workspace: str | None) -> str:

@@ -19,7 +19,7 @@ _SUMS = """
 _WHOSE: dict[BudgetScope, str] = {
     "day": "",
     "key": " AND key = ?",
-    "session": " AND session = ?",
+    "session": " AND CASE key WHEN '' THEN session ELSE session || '~' || key END = ?",
     "project": " AND CASE WHEN json_valid(detail) THEN json_extract(detail, '$[0]') END IN "
     "(SELECT value FROM json_each(?))",
 }
@@ -82,7 +82,8 @@ def spent(
     Args:
         connection: to the records.
         scope: of the budget.
-        name: of the session, project or key; for a project a list of folders as JSON.
+        name: of the session (as `guarded_sessions.of_key` has it), project or key; for a project a list of
+            folders as JSON.
         since: the first instant that counts, in Unix seconds.
         until: the first that counts no more.
 
