@@ -38,7 +38,7 @@ class BudgetStatus(Struct, frozen=True, kw_only=True):
 
 
 class BudgetList(Struct, frozen=True, kw_only=True):
-    """GET /v1/admin/budgets: those that were used since the start, the fullest first.
+    """GET /v1/admin/budgets: those that were used since the start, the fullest first, 100 at most.
 
     `refused` counts requests since the start. `limits` says whether the configuration has any.
     """

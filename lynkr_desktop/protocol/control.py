@@ -234,7 +234,7 @@ class EngineStatus(Struct, frozen=True, kw_only=True):
     lanes: tuple[LaneStatus, ...] = ()
     """The ways to endpoints on which requests wait, or which take none at the moment."""
     budgets: tuple[BudgetStatus, ...] = ()
-    """The fullest of the budgets that were used since the start."""
+    """Those of which budgets.warn_at is spent, or more: the fullest."""
     pressure: str = ""
     """Why requests are refused for the moment; empty while they are taken."""
     sessions_paused: tuple[SessionPause, ...] = ()

@@ -124,3 +124,20 @@ def test_tokens_of_free_models_count_for_a_key_with_a_limit_of_its_own(tmp_path:
     assert found == {"bob": (100, None), "ann": (70, 1.0), "eve": (70, None)}
     limits.clear()
     assert budgets.statuses()[0].tokens_limit == 70
+
+
+def test_the_status_names_the_fullest_of_those_that_people_were_told_of(tmp_path: Path) -> None:
+    budgets = made(tmp_path)
+    budgets.take(BudgetOptions.model_validate({"session": {"tokens": 1000}}))
+    now = time.time()
+    for number in range(0, 1200, 10):
+        budgets._account("session", f"s{number}", now).sums = Sums(tokens=number)
+    budgets.take(BudgetOptions.model_validate({"session": {"tokens": 1000}, "warn_at": 0.9}))
+    assert [each.tokens for each in budgets.fullest()] == list(range(1190, 1110, -10))
+    assert [each.tokens for each in budgets.statuses()] == list(range(1190, 190, -10))
+    assert budgets.shares() == {"session": 1.19, "project": 0.0, "day": 0.0, "key": 0.0}
+    budgets.take(BudgetOptions.model_validate({"session": {"tokens": 1300}, "warn_at": 0.9}))
+    assert [each.tokens for each in budgets.fullest()] == [1190, 1180, 1170]
+    budgets.take(BudgetOptions())
+    assert (budgets.fullest(), budgets.statuses()) == ((), ())
+    assert set(budgets.shares().values()) == {0.0}

@@ -8,13 +8,14 @@ while anything is left beside the reservations: budgets are overrun by what cost
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
 import logging
 import shlex
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path, PurePath
 from typing import NamedTuple, NoReturn
@@ -41,6 +42,7 @@ from lynkr_desktop.tasks import Tasks
 log = logging.getLogger(__name__)
 
 MOST_ACCOUNTS = 4096
+MOST_LISTED = 100
 RESERVED_OUTPUT = 4096
 """Tokens of an answer that are reserved at most."""
 
@@ -79,6 +81,8 @@ class Account(Struct, eq=False, kw_only=True):
     in_flight: int = 0
     reserved_tokens: float = 0.0
     reserved_dollars: float = 0.0
+    share: float = 0.0
+    """That is spent, as it was when a request ended last."""
     told: float = 0.0
     known: bool = False
     loading: asyncio.Task[None] | None = None
@@ -149,6 +153,8 @@ class Budgets:
         self.options = options
         limits = (options.session, options.project, options.day, options.key, *options.projects.values())
         self.enabled = any(limit != _NO_LIMIT for limit in limits)
+        for account in self._accounts.values():
+            self._weigh(account, self._limit_of(account))
 
     def read_again(self) -> None:
         """Reads every budget anew when it is needed next: another engine wrote to the records."""
@@ -360,8 +366,7 @@ class Budgets:
             # What ended while the records were read may count twice: never not at all.
             account.sums = found.plus(account.sums.minus(before))
             account.known = True
-            limit = self._limit_of(account)
-            account.told = self._level(self._share(account, limit))
+            self._weigh(account, self._limit_of(account))
         finally:
             account.loading = None
 
@@ -420,33 +425,43 @@ class Budgets:
 
     def _tell(self, account: Account, limit: LimitOptions) -> None:
         """Tells people once when a budget is nearly spent, and once when it is."""
-        level = self._level(self._share(account, limit))
-        if level > account.told:
+        before = account.told
+        self._weigh(account, limit)
+        if account.told > before:
             self._on_change(self._status(account))
-        account.told = level
+
+    def _weigh(self, account: Account, limit: LimitOptions) -> None:
+        account.share = self._share(account, limit)
+        account.told = self._level(account.share)
 
     # ------------------------------------------------------------ people
 
     def statuses(self) -> tuple[BudgetStatus, ...]:
-        """The budgets in force that were used since the start, the fullest first."""
-        now = self._clock()
-        found = [
-            self._status(account)
-            for account in self._accounts.values()
-            if self._limit_of(account) != _NO_LIMIT and account.period.since <= now < account.period.until
-        ]
-        return tuple(sorted(found, key=lambda status: status.share, reverse=True))
+        """The budgets in force that were used since the start, the fullest first, `MOST_LISTED` at most."""
+        return self._fullest(self._current(), MOST_LISTED)
 
     def fullest(self) -> tuple[BudgetStatus, ...]:
-        """Some of them, for those who look at everything."""
-        return self.statuses()[:_SHOWN]
+        """Some of which budgets.warn_at is spent, or more, for those who look at everything."""
+        return self._fullest((account for account in self._current() if account.told), _SHOWN)
 
     def shares(self) -> dict[str, float]:
         """The share that is spent of the fullest budget of each scope."""
         found: dict[str, float] = dict.fromkeys(self.refused, 0.0)
-        for status in self.statuses():
-            found[status.scope] = max(found[status.scope], status.share)
+        for account in self._current():
+            found[account.scope] = max(found[account.scope], account.share)
         return found
+
+    def _current(self) -> Iterator[Account]:
+        now = self._clock()
+        for account in self._accounts.values():
+            if account.period.since <= now < account.period.until:
+                yield account
+
+    def _fullest(self, accounts: Iterable[Account], most: int) -> tuple[BudgetStatus, ...]:
+        # They may be thousands, and to say how one stands takes microseconds.
+        found = heapq.nlargest(most, accounts, key=lambda account: account.share)
+        statuses = [self._status(account) for account in found if self._limit_of(account) != _NO_LIMIT]
+        return tuple(sorted(statuses, key=lambda status: status.share, reverse=True))
 
     def _status(self, account: Account) -> BudgetStatus:
         limit = self._limit_of(account)
@@ -513,7 +528,7 @@ class Budgets:
             message = f"It cannot be kept, so nothing was changed: {error}."
             raise WireError(message, status=503, kind="unavailable") from error
         account.grant = grant
-        account.told = self._level(self._share(account, self._limit_of(account)))
+        self._weigh(account, self._limit_of(account))
         return self._status(account)
 
 
