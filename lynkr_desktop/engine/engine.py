@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
-import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +22,7 @@ from lynkr_desktop.engine.config.options import Overrides
 from lynkr_desktop.engine.config.schema import Config
 from lynkr_desktop.engine.events import EventHub
 from lynkr_desktop.engine.exchange import Exchange
+from lynkr_desktop.engine.gate import Gate
 from lynkr_desktop.engine.guards import Guard
 from lynkr_desktop.engine.local_models import LocalModels
 from lynkr_desktop.engine.memory.service import Memories
@@ -62,7 +61,7 @@ from lynkr_desktop.engine.security.redaction import KNOWN, setup_logging
 from lynkr_desktop.engine.security.token import resolve_token
 from lynkr_desktop.engine.snapshot import Snapshot, known_models, status_of
 from lynkr_desktop.engine.status import candidates_of, profile_statuses, provider_statuses, tier_statuses
-from lynkr_desktop.engine.switches import Pause, Switches
+from lynkr_desktop.engine.switches import Switches
 from lynkr_desktop.engine.telemetry.database import database_path
 from lynkr_desktop.engine.telemetry.metrics import Metrics
 from lynkr_desktop.engine.telemetry.store import Records
@@ -98,8 +97,6 @@ from lynkr_desktop.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-_LAST_WORDS_S = 2.0
-"""For errors to reach their clients."""
 _STATUS_PAUSE_S = 0.25
 _STATUS_REFRESH_S = 5.0
 
@@ -130,12 +127,12 @@ class Engine:
             lambda name: self._snapshot.providers.get(name),
             self.egress,
         )
-        self.recorder.metrics.in_flight.set_function(lambda: self._active)
+        self.recorder.metrics.in_flight.set_function(lambda: self.gate.active)
         self.recorder.metrics.watch_cache(lambda: self.cache.count, lambda: self.cache.size)
         self.passages = Passages([self.memories])
         self.lanes = Lanes(waited=self.recorder.metrics.queued)
         self.recorder.metrics.watch_lanes(self.lanes.statuses)
-        self.pressure = Pressure(lambda: self._active, self._wait_for_providers)
+        self.pressure = Pressure(lambda: self.gate.active, self._wait_for_providers)
         self.recorder.metrics.watch_pressure(
             lambda: self.pressure.lag, lambda: self.pressure.memory, self.pressure.shed
         )
@@ -161,6 +158,7 @@ class Engine:
         self._environ = os.environ if environ is None else environ
         self._snapshot: Snapshot
         self._switches = Switches(paths.state)
+        self.gate = Gate(self._switches, self.changed)
         self._secrets = KNOWN
         self.keys = KeyStore(self._environ, self._secrets.add)
         self.access = AccessKeys(paths.access)
@@ -175,22 +173,9 @@ class Engine:
         self._reloading = asyncio.Lock()
         self._dirty = asyncio.Event()
         self._models_told: tuple[LocalModel, ...] = ()
-        self._active = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._state: EngineState = "starting"
-        self._paused_until: float | None = None
-        self._resume_timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self.restarter: Callable[[], Awaitable[RestartReply]] | None = None
         """Has another engine take over; None where this one has no way to start it."""
-        self.handing_over = False
-        """Whether another engine has taken over the port, and this one finishes what it has."""
-        self.cut_off: WireError | None = None
-        """What requests in flight are told that the engine no longer waits for; None before."""
-        self._in_flight: set[asyncio.Task[Any]] = set()
-        self._stop = asyncio.Event()
-        self._force = asyncio.Event()
 
     # ------------------------------------------------------------ life
 
@@ -240,9 +225,7 @@ class Engine:
         self._tasks.spawn(self.recorder.prices.warm(), "price table")
         self._tasks.spawn(self._snapshot.optimizer.warm(config.pipelines()), "stages")
         self._tasks.spawn(self._pull_if_needed(), "first model")
-        self._state = "running"
-        if (pause := self._switches.pause) is not None and (pause.until or math.inf) > time.time():
-            self._pause(pause)
+        self.gate.open()
         self.audit.note("engine", "started", f"version {lynkr_desktop.__version__}, process {self.pid}")
         for name in loaded.inactive:
             log.info("option %s is accepted and not active yet", name)
@@ -253,47 +236,14 @@ class Engine:
         Args:
             until: what to wait for instead.
         """
-        self._state = "draining"
-        self.changed()
-        force = asyncio.ensure_future(self._force.wait())
-        done = asyncio.ensure_future(until or self._idle.wait())
-        await asyncio.wait(
-            {force, done},
-            timeout=self.snapshot.config.proxy.drain_timeout,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        force.cancel()
-        done.cancel()
-        if self._active:
-            log.warning("%d requests were still in flight at the end and are cut off", self._active)
-            await self._cut_off_all()
+        await self.gate.drain(self.snapshot.config.proxy.drain_timeout, until)
         self.hub.close()
-
-    async def _cut_off_all(self) -> None:
-        """Ends every request that is in flight with an error of its client's protocol."""
-        self.cut_off = WireError(
-            "Lynkr was stopped before this answer was complete. Ask again once it runs.",
-            status=503,
-            kind="unavailable",
-            retry_after=2,
-        )
-        for task in self._in_flight:
-            task.cancel()
-        try:
-            await asyncio.wait_for(self._idle.wait(), _LAST_WORDS_S)
-        except TimeoutError:
-            log.warning("%d clients did not take the error in time", self._active)
 
     async def close(self) -> None:
         """Closes what is open; the HTTP side has ended by now."""
         if self._watcher is not None:
             await self._watcher.stop()
-        if self._resume_timer is not None:
-            self._resume_timer.cancel()
-        if not self.handing_over:
-            # Who ends an engine and starts another wants it to run.
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(self._switches.set_pause, None)
+        await self.gate.close()
         self.pressure.stop()
         await self._tasks.close()
         if self.workspaces is not None:
@@ -314,16 +264,14 @@ class Engine:
 
     def request_stop(self, *, force: bool = False) -> ShutdownReply:
         """Begins to stop; `force` ends the wait for requests in flight."""
-        self._state = "draining"
-        self._stop.set()
-        if force:
-            self._force.set()
-        self.changed()
-        return ShutdownReply(active=self._active, drain_timeout_s=self.snapshot.config.proxy.drain_timeout)
+        self.gate.ask_to_stop(force=force)
+        return ShutdownReply(
+            active=self.gate.active, drain_timeout_s=self.snapshot.config.proxy.drain_timeout
+        )
 
     def hand_over(self) -> ShutdownReply:
         """Another engine serves the port: finishes what came here, and has clients connect to that one."""
-        self.handing_over = True
+        self.gate.handing_over = True
         self.sessions.let_go()
         told = self.request_stop()
         # Those who listen shall do so there.
@@ -338,7 +286,7 @@ class Engine:
     @property
     def stopping(self) -> bool:
         """Whether it is on its way out."""
-        return self._stop.is_set()
+        return self.gate.stopping.is_set()
 
     async def restart(self) -> RestartReply:
         """Has a new engine take over the port. Raises `WireError`: this one goes on as it was."""
@@ -352,7 +300,7 @@ class Engine:
 
     async def wait_for_stop(self) -> None:
         """Returns once somebody asked it to stop."""
-        await self._stop.wait()
+        await self.gate.stopping.wait()
 
     async def settled(self) -> None:
         """Returns once it is known whether a first model must be downloaded."""
@@ -488,7 +436,7 @@ class Engine:
                 # Another address or key may have other limits, and may work.
                 self.lanes.forget(provider.name)
                 self.breakers.reset_provider(provider.name)
-            await self._idle.wait()
+            await self.gate.idle.wait()
             await asyncio.gather(*(provider.close() for provider in gone))
 
     async def _file_changed(self) -> None:
@@ -523,34 +471,6 @@ class Engine:
             self.egress.shut()
         else:
             self.egress.open()
-
-    async def pause(self, seconds: float | None) -> None:
-        """Refuses requests for a time, or until `resume`; an engine that comes after a crash does so too."""
-        pause = Pause(None if seconds is None else time.time() + seconds)
-        await asyncio.to_thread(self._switches.set_pause, pause)
-        self._pause(pause)
-
-    async def resume(self) -> None:
-        """Takes requests again."""
-        await asyncio.to_thread(self._switches.set_pause, None)
-        self._resume()
-
-    def _pause(self, pause: Pause) -> None:
-        self._resume()
-        self._state = "paused"
-        self._paused_until = pause.until
-        if pause.until is not None:
-            left = max(0.0, pause.until - time.time())
-            self._resume_timer = asyncio.get_running_loop().call_later(left, self._resume)
-        self.changed()
-
-    def _resume(self) -> None:
-        if self._resume_timer is not None:
-            self._resume_timer.cancel()
-        self._resume_timer = self._paused_until = None
-        if self._state == "paused":
-            self._state = "running"
-            self.changed()
 
     async def act_on_session(
         self, name: str, act: SessionAct, *, client: str = "", title: str = ""
@@ -615,31 +535,18 @@ class Engine:
 
     def enter(self, exchange: Exchange) -> None:
         """Counts a request in."""
-        if (task := asyncio.current_task()) is not None:
-            self._in_flight.add(task)
-        self._active += 1
-        self._idle.clear()
+        self.gate.enter()
+
+    @property
+    def cut_off(self) -> WireError | None:
+        """What requests are told that the engine no longer waits for; None while it does."""
+        return self.gate.cut_off
 
     def admit(self, exchange: Exchange) -> None:
         """Raises `WireError` 503 while paused or draining, 503 or 529 while overloaded."""
         if self.pressure.level:
             self._shed(exchange, None)
-        if self._state == "running" or (self.handing_over and self.cut_off is None):
-            return
-        if self._state == "paused":
-            until = self._paused_until
-            end = (
-                "until you resume it"
-                if until is None
-                else f"until {time.strftime('%H:%M', time.localtime(until))}"
-            )
-            raise WireError(
-                f"Lynkr is paused {end}. Resume it in the tray menu.",
-                status=503,
-                kind="unavailable",
-                retry_after=None if until is None else max(1.0, until - time.time()),
-            )
-        raise WireError("Lynkr is stopping.", status=503, kind="unavailable", retry_after=2)
+        self.gate.check()
 
     def spare(self, exchange: Exchange) -> None:
         """Raises `WireError` 503 or 529 where pressure leaves no room for what nobody waits for."""
@@ -674,11 +581,7 @@ class Engine:
 
     def leave(self, exchange: Exchange) -> None:
         """Counts a request out and records it."""
-        self._active -= 1
-        if (task := asyncio.current_task()) is not None:
-            self._in_flight.discard(task)
-        if not self._active:
-            self._idle.set()
+        self.gate.leave()
         for passage in exchange.passages:
             passage.close()
         exchange.passages = []
@@ -704,7 +607,7 @@ class Engine:
     @property
     def state(self) -> EngineState:
         """Whether it takes requests."""
-        return self._state
+        return self.gate.state
 
     def changed(self) -> None:
         """Something that `status` shows has changed."""
@@ -747,15 +650,15 @@ class Engine:
         )
         url = f"http://127.0.0.1:{self.port}"
         return EngineStatus(
-            state=self._state,
+            state=self.gate.state,
             version=lynkr_desktop.__version__,
             pid=self.pid,
             started=self.started,
             port=self.port or 0,
             openai_url=f"{url}/v1",
             anthropic_url=url,
-            paused_until=self._paused_until,
-            active=self._active,
+            paused_until=self.gate.paused_until,
+            active=self.gate.active,
             tiers=tiers,
             providers=providers,
             models=self.local_models(),

@@ -127,7 +127,7 @@ class _Process:
                 asyncio.get_running_loop().add_reader(self._before.before, self._alone, self._before.before)
                 self._before.say(Report(pid=os.getpid(), port=engine.port))
             await engine.wait_for_stop()
-            await engine.stop(connections.let_go(_QUIET_S) if engine.handing_over else None)
+            await engine.stop(connections.let_go(_QUIET_S) if engine.gate.handing_over else None)
             ready.cancel()
             code = 0
         finally:
@@ -199,7 +199,7 @@ class _Process:
     def _end_lease(self, code: int) -> None:
         if self._lease is None:
             return
-        if not self._engine.handing_over:
+        if not self._engine.gate.handing_over:
             with contextlib.suppress(OSError):  # nobody waits any more
                 self._lease.send(bytes([code]))
         self._lease.close()

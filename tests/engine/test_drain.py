@@ -158,7 +158,7 @@ async def test_an_engine_that_has_handed_over_still_answers_those_who_come_to_it
     engine: Engine = lynkr.engine
     async with lynkr.http.get(f"{lynkr.url}/v1/admin/health") as response:
         assert response.status == 200
-    engine.handing_over = True
+    engine.gate.handing_over = True
     engine.request_stop()
     response, _ = await lynkr.ask()
     assert response.status == 200

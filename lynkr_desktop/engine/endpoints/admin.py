@@ -169,7 +169,7 @@ class Admin:
             guard = self._engine.snapshot.guard
             caller = request[CALLER] = guard.check(request)
             guard.permit(caller, roles)
-            if self._engine.handing_over and request.method != "GET":
+            if self._engine.gate.handing_over and request.method != "GET":
                 # It would be forgotten with this engine; asked again, it goes to the other.
                 raise WireError(
                     "Another engine has taken over. Ask again.",
@@ -262,12 +262,12 @@ class Admin:
         if wanted.seconds is not None and not 0 < wanted.seconds <= 366 * 86400:
             raise WireError("seconds must be above 0 and at most a year.", status=400, kind="invalid_request")
         noting(request, "" if wanted.seconds is None else f"for {wanted.seconds:g} s")
-        await self._engine.pause(wanted.seconds)
+        await self._engine.gate.pause(wanted.seconds)
         return reply(await self._engine.status())
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/admin/resume: takes requests again."""
-        await self._engine.resume()
+        await self._engine.gate.resume()
         return reply(await self._engine.status())
 
     async def shutdown(self, request: web.Request) -> web.StreamResponse:
