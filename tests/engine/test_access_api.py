@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -337,8 +338,8 @@ async def test_a_day_of_a_key_ends_with_its_budget_and_outlives_a_restart(
             ("/api/chat", {"messages": said}, 402),
             ("/v1/responses", {"input": "hi"}, 400),
         ):
-            body["model"] = "fake/simple"
-            async with lynkr.http.post(lynkr.url + path, json=body, headers=bob) as response:
+            asked = {"model": "fake/simple", **body}
+            async with lynkr.http.post(lynkr.url + path, json=asked, headers=bob) as response:
                 assert response.status == refused, path
         assert len(upstream.bodies) == 3
         assert (await chat(lynkr, ann))[0] == 200, "another key has a budget of its own"
@@ -437,6 +438,52 @@ async def test_nobody_uses_up_the_session_of_another_key_by_its_name(
         assert status == 402
         assert "16 of 16 tokens" in answer["error"]["message"]
         assert "lynkr budgets reset session 's1~ann'" in answer["error"]["message"]
+
+
+async def test_what_is_spent_is_what_the_records_say_after_a_restart_too(
+    tmp_path: Path, upstream: OpenAIServer
+) -> None:
+    home, chance = tmp_path / "home", random.Random(7)
+    folders = [tmp_path / name for name in ("w0", "w1")]
+    for folder in folders:
+        folder.mkdir()
+    limits = {scope: {"tokens": 10**9} for scope in ("session", "project", "day", "key")}
+    said: dict[tuple[str, str], int] = {}
+
+    async def some(lynkr: Running, keys: dict[str, dict[str, str]], count: int) -> None:
+        async def one(number: int) -> None:
+            name, folder = chance.choice(["", "bob", "ann"]), str(chance.choice(folders))
+            session = f"s{chance.randrange(3)}"
+            headers = {**keys[name], "x-lynkr-session": session, "x-lynkr-workspace": folder}
+            body = {"messages": [{"role": "user", "content": f"{count} {number}"}], "model": "auto-route"}
+            wrong = chance.random() < 0.2
+            async with lynkr.http.post(
+                f"{lynkr.url}/v1/chat/completions", json={} if wrong else body, headers=headers
+            ) as response:
+                assert response.status == (400 if wrong else 200)
+            if not wrong:
+                of = f"{session}~{name}" if name else session
+                for entry in (("session", of), ("project", folder), ("day", ""), ("key", name)):
+                    said[entry] = said.get(entry, 0) + 16
+
+        await asyncio.gather(*(one(number) for number in range(count)))
+
+    async def agrees(lynkr: Running) -> None:
+        await lynkr.idle()
+        found = (await lynkr.admin("GET", "budgets"))["budgets"]
+        assert {each["scope"] for each in found} == set(limits)
+        for each in found:
+            assert each["tokens"] == said[each["scope"], each["name"]], each
+        recorded = sum(row["input_tokens"] + row["output_tokens"] for row in await lynkr.rows())
+        assert recorded == said["day", ""]
+
+    async with engine_in_process(home, config_for(upstream.url, budgets=limits)) as lynkr:
+        keys = {"": {}, "bob": await add(lynkr, "bob"), "ann": await add(lynkr, "ann")}
+        await some(lynkr, keys, 30)
+        await agrees(lynkr)
+    async with engine_in_process(home) as lynkr:
+        await some(lynkr, keys, 15)
+        await agrees(lynkr)
 
 
 # ---------------------------------------------------------------- keys over the API
