@@ -94,6 +94,7 @@ class Samples:
     p50: list[float] = field(default_factory=list)
     rate_1: list[float] = field(default_factory=list)
     rate_16: list[float] = field(default_factory=list)
+    p99_16: list[float] = field(default_factory=list)
     ttft: list[float] = field(default_factory=list)
 
 
@@ -118,26 +119,40 @@ async def latencies(port: int, shape: Shape, count: int) -> list[float]:
     return times
 
 
-async def throughput(port: int, shape: Shape, clients: int, seconds: float) -> float:
-    """Requests a second with `clients` connections at once."""
+async def throughput(port: int, shape: Shape, clients: int, seconds: float) -> tuple[float, float]:
+    """Requests a second with `clients` connections at once, and the 99th percentile of their milliseconds."""
     connections = [await connect(port, shape.request(port)) for _ in range(clients)]
     for connection in connections:
         await connection.ask()
     began = time.perf_counter()
     end = began + seconds
-    done = 0
+    times: list[float] = []
 
     async def work(client: Client) -> None:
-        nonlocal done
-        while time.perf_counter() < end:
+        now = time.perf_counter()
+        while now < end:
             await client.ask()
-            done += 1
+            before, now = now, time.perf_counter()
+            times.append(now - before)
 
     await asyncio.gather(*(work(client) for client in connections))
     elapsed = time.perf_counter() - began
     for connection in connections:
         connection.close()
-    return done / elapsed
+    return len(times) / elapsed, sorted(times)[int(len(times) * 0.99)] * 1e3
+
+
+async def load(port: int, shape: Shape, clients: int, count: int) -> None:
+    """`count` requests over `clients` connections."""
+    connections = [await connect(port, shape.request(port)) for _ in range(clients)]
+
+    async def work(client: Client) -> None:
+        for _ in range(count // clients):
+            await client.ask()
+
+    await asyncio.gather(*(work(client) for client in connections))
+    for connection in connections:
+        connection.close()
 
 
 async def first_token(port: int, shape: Shape) -> float:

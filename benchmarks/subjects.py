@@ -88,19 +88,38 @@ def free_port() -> int:
         return port
 
 
-def start_lynkr(upstream: int, home: Path) -> Server:
-    """`lynkr serve` with one provider in every tier; ready when its health check answers."""
+_EVERYTHING = """
+optimization:
+  # Without the response cache: it would answer the same request again and again.
+  pipeline: [smart_tool_selection, code_mode_meta_tools, distill_compression, memory_dedup,
+    sliding_window_history]
+memory: {enabled: true}
+budgets:
+  day: {tokens: 1000000000000, dollars: 1000000}
+  session: {tokens: 1000000000000, dollars: 1000000}
+"""
+
+
+def start_lynkr(upstream: int, home: Path, *, everything: bool = False) -> Server:
+    """`lynkr serve` with one provider in every tier; ready when its health check answers.
+
+    Args:
+        upstream: the provider's port.
+        home: the engine's folder.
+        everything: with what is off by default too: the pipeline, memory, budgets, limits of the provider.
+    """
+    limits = ", max_concurrent: 64, requests_per_minute: 100000000" if everything else ""
     tier = "{{providers: [fake/m], max_complexity: {limit}}}"
     tiers = {"simple": 0.35, "medium": 0.65, "complex": 0.85, "reasoning": 1.0}
     lines = [
         "proxy: {auth: {token: " + TOKEN + "}}",
-        f"providers: {{fake: {{kind: openai_compatible, base_url: http://127.0.0.1:{upstream}/v1}}}}",
+        f"providers: {{fake: {{kind: openai_compatible, base_url: http://127.0.0.1:{upstream}/v1{limits}}}}}",
         "routing:",
         "  tiers:",
         *(f"    {name}: {tier.format(limit=limit)}" for name, limit in tiers.items()),
     ]
     home.mkdir(parents=True, exist_ok=True)
-    (home / "lynkr-routing.yaml").write_text("\n".join(lines) + "\n")
+    (home / "lynkr-routing.yaml").write_text("\n".join(lines) + "\n" + (_EVERYTHING if everything else ""))
     began = time.perf_counter()
     module = [sys.executable, "-m", "lynkr_desktop", "serve", "--supervised", "--port", "0"]
     server = start([*module, "--home", str(home)], lambda line: int(json.loads(line)["port"]))

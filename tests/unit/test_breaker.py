@@ -14,7 +14,7 @@ from lynkr_desktop.engine.resilience.window import BUCKETS, STEP, Window
 from lynkr_desktop.engine.wire.errors import InvalidRequest, Unsupported, WireError
 from lynkr_desktop.protocol.breakers import BreakerStatus
 
-OPTIONS = CircuitBreakerOptions()
+OPTIONS = CircuitBreakerOptions(min_calls=20)
 SMALL = CircuitBreakerOptions(threshold=0.5, min_calls=4, window=12.0, probe_interval=5.0, slow_call=2.0)
 
 
