@@ -4,10 +4,11 @@
 
 Everything is a process of its own on loopback: a minimal upstream of OpenAI Chat, the floor (aiohttp
 server and client with nothing between them, once on asyncio's loop and once on uvloop), and `lynkr serve`
-as it comes: token, Host and Origin checks, routing by score, breakers, records in SQLite, metrics. It is asked
-twice, in the upstream's own protocol and as Anthropic Messages, which it translates. A second one runs with
-what is off by default too: the pipeline but for the response cache, memory, budgets, limits. Rounds alternate
-between the servers, so that a machine whose speed drifts treats all alike. Compare ratios of one run only.
+as it comes: token, Host and Origin checks, routing by score, breakers, records in SQLite, metrics. It is
+asked twice, in the upstream's own protocol and as Anthropic Messages, which it translates. A second one runs
+with what is off by default too: the pipeline but for the response cache, memory, budgets, limits. The
+rounds alternate between the servers, so that a machine whose speed drifts treats all alike. Compare ratios
+of one run only.
 """
 
 from __future__ import annotations
