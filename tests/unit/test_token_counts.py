@@ -42,7 +42,7 @@ def whole(text: str) -> int:
 def test_the_package_itself_counts_the_same() -> None:
     import bpe_openai
 
-    package = bpe_openai.get_encoding("o200k_base")
+    package = bpe_openai.get_encoding("cl100k_base")
     text = Path(tokens.__file__).read_text(encoding="utf-8") * 20
     for part in (text, text[:1_000], "日本語 のテキスト " * 50):
         assert tokens.count(part) == len(package.encode_ordinary(part))
@@ -109,7 +109,7 @@ def test_pieces_are_the_text() -> None:
 def test_nobody_sees_a_warning_when_the_vocabulary_is_read() -> None:
     code = (
         "from lynkr_desktop.engine.optimization import tokens; assert tokens.count('hello world') == 2;"
-        "import bpe_openai; assert len(bpe_openai.get_encoding('o200k_base').encode('a b')) == 2"
+        "import bpe_openai; assert len(bpe_openai.get_encoding('cl100k_base').encode('a b')) == 2"
     )
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", code.split(";import")[0]],

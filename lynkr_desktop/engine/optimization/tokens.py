@@ -35,7 +35,9 @@ class _Table(Protocol):
 
 
 _BINDINGS = "bpe_openai._bindings"
-_TABLE = "o200k_base"
+_TABLE = "cl100k_base"
+"""With half the tokens of `o200k_base` it takes half its memory, 34 MB. It counts a few percent more, as most
+vendors do."""
 _REMEMBERED = 50_000
 _SHORT = 40
 """Characters of a text that is counted sooner than looked up."""
