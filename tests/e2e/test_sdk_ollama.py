@@ -61,6 +61,7 @@ async def proxy(
 ) -> AsyncIterator[Proxy]:
     """One proxy for the module."""
     config = f"""
+resilience: {{retry: {{attempts: 1}}}}
 providers:
   ollama: {{base_url: {server.url}}}
   cloud: {{kind: openai_compatible, base_url: {openai.url}/v1}}

@@ -52,6 +52,7 @@ async def proxy(
 ) -> AsyncIterator[Proxy]:
     """One proxy for the module."""
     config = f"""
+resilience: {{retry: {{attempts: 1}}}}
 providers:
   ollama: {{base_url: {fakes["ollama"].url}}}
   openai: {{base_url: {fakes["openai"].url}/v1}}

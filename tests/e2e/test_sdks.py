@@ -47,6 +47,7 @@ async def server() -> AsyncIterator[OllamaServer]:
 async def proxy(tmp_path_factory: pytest.TempPathFactory, server: OllamaServer) -> AsyncIterator[Proxy]:
     """One proxy for the module."""
     config = f"""
+resilience: {{retry: {{attempts: 1}}}}
 providers:
   ollama: {{base_url: {server.url}}}
 routing:
