@@ -224,6 +224,8 @@ def become_waiter(lease: socket.socket) -> int:
     """
     from lynkr_desktop.engine import waiter
 
+    # Until it can pass them on, signals wait; a mask outlives the change of program, handlers do not.
+    waiter.hold_signals()
     os.set_inheritable(lease.fileno(), True)
     lease.setblocking(True)
     script = Path(waiter.__file__)

@@ -31,6 +31,7 @@ def wait(lease: int) -> int:
 
     for number in _PASSED_ON:
         signal.signal(number, pass_on)
+    _mask("SIG_UNBLOCK")
     # Engines that have handed over in their turn end as children of this process; nobody asks how.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with contextlib.suppress(ChildProcessError):
@@ -45,6 +46,17 @@ def wait(lease: int) -> int:
         if not got:
             return code
         code = got[-1]
+
+
+def hold_signals() -> None:
+    """Keeps the signals that are passed on until `wait` can pass them on."""
+    _mask("SIG_BLOCK")
+
+
+def _mask(how: str) -> None:
+    # Windows has no masks.
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(getattr(signal, how), _PASSED_ON)
 
 
 if __name__ == "__main__":
