@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from lynkr_desktop.protocol.breakers import BreakerStatus
+from lynkr_desktop.protocol.budgets import BudgetStatus
 from lynkr_desktop.protocol.code import CodeEdge, CodeGraphReport, FileMetrics, IndexStatus
 from lynkr_desktop.protocol.control import (
     Candidate,
@@ -120,6 +122,27 @@ def paused_session() -> SessionPause:
         detail="15 actions failed in a row",
         action="Bash npm test -- payments",
         since=time.time() - 40,
+    )
+
+
+def held_back() -> BreakerStatus:
+    """A model that failed too often."""
+    return BreakerStatus(
+        name="openai/gpt-4o",
+        state="open",
+        calls=54,
+        bad=51,
+        opened=1,
+        retries=34,
+        next_probe=time.time() + 25,
+        reason="51 of 54 requests within 60 s failed. The last one: openai answered 429: slow down.",
+    )
+
+
+def spent_budget() -> BudgetStatus:
+    """A day's budget that is used up."""
+    return BudgetStatus(
+        scope="day", dollars=5.02, dollars_limit=5.0, share=1.004, renews=time.time() + 8 * 3600
     )
 
 

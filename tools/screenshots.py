@@ -120,7 +120,9 @@ def draw(out: Path, suffix: str) -> None:
         shoot("routing-small", "routing", Size.WINDOW_MIN)
         usual = demo.status(paths.config)
         waiting = msgspec.structs.replace(usual, sessions_paused=(demo.paused_session(),))
+        held = msgspec.structs.replace(usual, breakers=(demo.held_back(),), budgets=(demo.spent_budget(),))
         for shown, name in (
+            (held, "held-back"),
             (demo.secure(usual), "secure"),
             (waiting, "session-paused"),
             (usual, "overview"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QCoreApplication
 
 from lynkr_desktop.protocol.breakers import BreakerStatus
-from lynkr_desktop.protocol.budgets import BudgetStatus
+from lynkr_desktop.protocol.budgets import BudgetScope, BudgetStatus
 from lynkr_desktop.ui import format as fmt
 from lynkr_desktop.ui.control_client import ControlFailure
 from lynkr_desktop.ui.engine_model import Problem, Remedy
@@ -106,8 +106,20 @@ def used_up(budgets: Sequence[BudgetStatus]) -> tuple[str, str]:
     return title, "\n".join(lines)
 
 
+def _scope(scope: BudgetScope) -> str:
+    match scope:
+        case "session":
+            return _tr("Session")
+        case "project":
+            return _tr("Project")
+        case "day":
+            return _tr("Today")
+        case "key":
+            return _tr("Access key")
+
+
 def _spent(budget: BudgetStatus) -> str:
-    name = f"{budget.scope} {budget.name}".strip()
+    name = f"{_scope(budget.scope)} {budget.name}".strip()
     if budget.dollars_limit is not None and budget.dollars >= budget.dollars_limit:
         spent = _tr("${spent:,.2f} of ${limit:,.2f}").format(spent=budget.dollars, limit=budget.dollars_limit)
     else:

@@ -235,9 +235,9 @@ def test_budgets_that_are_used_up_are_shown_and_those_that_are_not_are_not(
     running.changed.emit()
     shown = texts(window)
     assert "2 budgets are used up" in shown
-    assert "day: $5.02 of $5.00, until" in shown
-    assert "session s1: 1,200 of 1,000 tokens; it does not renew by itself." in shown
-    assert "project /a" not in shown
+    assert "Today: $5.02 of $5.00, until" in shown
+    assert "Session s1: 1,200 of 1,000 tokens; it does not renew by itself." in shown
+    assert "Project /a" not in shown
     running.set_status(msgspec.structs.replace(status, budgets=(low,)))
     running.changed.emit()
     assert "used up" not in texts(window)
