@@ -540,15 +540,12 @@ async def test_bodies_that_are_no_requests(lynkr: Proxy, upstream: OpenAIServer)
     ):
         sent = 0
         paths = ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat", "/v1/embeddings")
-        control = ("/v1/admin/routes/explain", "/v1/admin/pause", "/v1/messages/count_tokens")
+        control = ("/v1/admin/routes/explain", "/v1/admin/budgets/reset", "/v1/messages/count_tokens")
         for (name, body), path in itertools.product(BODIES.items(), (*paths, *control)):
             with contextlib.suppress(aiohttp.ClientOSError):
                 # What is too large is refused before it was sent.
                 async with http.post(lynkr.url + path, data=body) as response:
                     text = await response.text()
-                    if path.endswith("pause") and response.status == 200:
-                        async with http.post(f"{lynkr.url}/v1/admin/resume"):
-                            pass
                     assert response.status != 500, (name, path, text[:300])
                     assert response.status < 600
                     assert "Traceback" not in text
