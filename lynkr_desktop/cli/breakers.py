@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lynkr_desktop.cli.ending import NOT_RUNNING, OK, STOPPED, fail, print_json
-from lynkr_desktop.paths import resolve_paths
+from lynkr_desktop.cli.ending import OK, print_json
 
 if TYPE_CHECKING:
-    from lynkr_desktop.protocol.breakers import BreakerList, BreakerStatus
+    from lynkr_desktop.protocol.breakers import BreakerStatus
 
 
 def add_parser(
@@ -42,30 +40,37 @@ def run(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Prints the breakers."""
-    found = _ask(args, "GET", "/v1/admin/breakers")
-    if isinstance(found, int):
-        return found
-    if args.json:
-        return print_json(found.breakers)
-    print(describe(found.breakers, time.time()))
-    return OK
+    from lynkr_desktop.cli.client import ControlClient, with_engine
+    from lynkr_desktop.protocol.breakers import BreakerList
+
+    def listed(client: ControlClient) -> int:
+        found = client.get("/v1/admin/breakers", BreakerList)
+        if args.json:
+            return print_json(found.breakers)
+        print(describe(found.breakers, time.time()))
+        return OK
+
+    return with_engine(args, listed)
 
 
 def run_reset(args: argparse.Namespace) -> int:
     """Closes breakers."""
-    one = f"/{quote(args.name, safe='')}" if args.name else ""
-    closed = _ask(args, "POST", f"/v1/admin/breakers{one}/reset")
-    if isinstance(closed, int):
-        return closed
-    if args.json:
-        return print_json(closed.breakers)
+    from lynkr_desktop.cli.client import ControlClient, with_engine
     from lynkr_desktop.cli.text import printable
+    from lynkr_desktop.protocol.breakers import BreakerList
 
-    for breaker in closed.breakers:
-        print(f"{printable(breaker.name)} is asked again.")
-    if not closed.breakers:
-        print(f"{printable(args.name)} was not held back." if args.name else "No model was held back.")
-    return OK
+    def reset(client: ControlClient) -> int:
+        one = f"/{quote(args.name, safe='')}" if args.name else ""
+        closed = client.send("POST", f"/v1/admin/breakers{one}/reset", BreakerList)
+        if args.json:
+            return print_json(closed.breakers)
+        for breaker in closed.breakers:
+            print(f"{printable(breaker.name)} is asked again.")
+        if not closed.breakers:
+            print(f"{printable(args.name)} was not held back." if args.name else "No model was held back.")
+        return OK
+
+    return with_engine(args, reset)
 
 
 def describe(breakers: tuple[BreakerStatus, ...], now: float) -> str:
@@ -106,20 +111,3 @@ def state(breaker: BreakerStatus, now: float) -> str:
         return "being tried"
     left = (breaker.next_probe or 0.0) - now
     return f"not asked for {span(left)}" if left >= 1 else "tried with the next request"
-
-
-def _ask(args: argparse.Namespace, method: str, path: str) -> BreakerList | int:
-    """What the engine answers, or the exit code where it does not."""
-    from lynkr_desktop.cli.client import ControlFailure, connect
-    from lynkr_desktop.protocol.breakers import BreakerList
-    from lynkr_desktop.running import find_engine
-
-    paths = resolve_paths(args.home, args.config)
-    runtime = find_engine(paths)
-    if runtime is None:
-        print(STOPPED, file=sys.stderr)
-        return NOT_RUNNING
-    try:
-        return connect(paths, runtime).send(method, path, BreakerList)
-    except ControlFailure as error:
-        return fail(error)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from lynkr_desktop.cli.asking import valid_text
-from lynkr_desktop.cli.ending import NOT_RUNNING, OK, STOPPED, fail, print_json
-from lynkr_desktop.paths import resolve_paths
+from lynkr_desktop.cli.ending import OK, fail, print_json
 
 if TYPE_CHECKING:
     from lynkr_desktop.protocol.budgets import BudgetList, BudgetStatus
 
-T = TypeVar("T")
 _BUDGETS = "/v1/admin/budgets"
 _SCOPES = ("session", "project", "day", "key")
 
@@ -45,28 +42,30 @@ def add_parser(
 
 def run(args: argparse.Namespace) -> int:
     """Shows or changes budgets, and returns the exit code."""
+    from lynkr_desktop.cli.client import ControlClient, with_engine
     from lynkr_desktop.protocol.budgets import BudgetList, BudgetRaise, BudgetReset, BudgetStatus
 
     if args.action in (None, "list"):
-        found = _ask(args, "GET", _BUDGETS, BudgetList)
-        return found if isinstance(found, int) else _show(args, found)
+        return with_engine(args, lambda client: _show(args, client.get(_BUDGETS, BudgetList)))
     if args.scope is None:
         return fail(f"Say which budget: `lynkr budgets {args.action} {'|'.join(_SCOPES)} [NAME]`.")
     name = args.name
     if args.scope == "project" and name:
         name = str(Path(name).expanduser().absolute())
-    if args.action == "reset":
-        body: object = BudgetReset(scope=args.scope, name=name)
-        done = _ask(args, "POST", f"{_BUDGETS}/reset", BudgetStatus, body)
-    else:
-        body = BudgetRaise(scope=args.scope, name=name, tokens=args.tokens, dollars=args.dollars)
-        done = _ask(args, "PATCH", _BUDGETS, BudgetStatus, body)
-    if isinstance(done, int):
-        return done
-    if args.json:
-        return print_json(done)
-    print(describe((done,)))
-    return OK
+
+    def change(client: ControlClient) -> int:
+        if args.action == "reset":
+            reset = BudgetReset(scope=args.scope, name=name)
+            done = client.send("POST", f"{_BUDGETS}/reset", BudgetStatus, reset)
+        else:
+            more = BudgetRaise(scope=args.scope, name=name, tokens=args.tokens, dollars=args.dollars)
+            done = client.send("PATCH", _BUDGETS, BudgetStatus, more)
+        if args.json:
+            return print_json(done)
+        print(describe((done,)))
+        return OK
+
+    return with_engine(args, change)
 
 
 def _show(args: argparse.Namespace, found: BudgetList) -> int:
@@ -97,25 +96,3 @@ def describe(budgets: tuple[BudgetStatus, ...]) -> str:
         name = each.name or ("own token" if each.scope == "key" else "-")
         rows.append((each.scope, name, f"{each.share:.0%}", money, tokens, f"{each.in_flight}", renews))
     return table(rows, right=(2, 3, 4, 5))
-
-
-def _ask(
-    args: argparse.Namespace,
-    method: str,
-    path: str,
-    type: type[T],  # noqa: A002 - msgspec's own word
-    body: object = None,
-) -> T | int:
-    """What the engine answers, or the exit code where it does not."""
-    from lynkr_desktop.cli.client import ControlFailure, connect
-    from lynkr_desktop.running import find_engine
-
-    paths = resolve_paths(args.home, args.config)
-    runtime = find_engine(paths)
-    if runtime is None:
-        print(STOPPED, file=sys.stderr)
-        return NOT_RUNNING
-    try:
-        return connect(paths, runtime).send(method, path, type, body)
-    except ControlFailure as error:
-        return fail(error)

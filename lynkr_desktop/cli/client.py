@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import msgspec
 
-from lynkr_desktop.paths import Paths
+from lynkr_desktop.cli.ending import NOT_RUNNING, STOPPED, fail
+from lynkr_desktop.paths import Paths, resolve_paths
 from lynkr_desktop.protocol.control import ControlError, EngineRuntime
 
 T = TypeVar("T")
@@ -125,3 +128,29 @@ def connect(paths: Paths, runtime: EngineRuntime, *, timeout: float = 10.0) -> C
             f"The token in {paths.token} cannot be read. Run this as the user of the engine."
         )
     return ControlClient(runtime.port, token, timeout=timeout)
+
+
+def with_engine(
+    args: argparse.Namespace, work: Callable[[ControlClient], int], *, timeout: float = 10.0
+) -> int:
+    """Runs what a command does with the engine that serves its home.
+
+    Args:
+        args: of the command: where its home and its configuration are.
+        work: does it, and returns the exit code.
+        timeout: seconds for each answer.
+
+    Returns:
+        The exit code of `work`, or that of what kept it from its work, which is said.
+    """
+    from lynkr_desktop.running import find_engine
+
+    paths = resolve_paths(args.home, args.config)
+    runtime = find_engine(paths)
+    if runtime is None:
+        print(STOPPED, file=sys.stderr)
+        return NOT_RUNNING
+    try:
+        return work(connect(paths, runtime, timeout=timeout))
+    except ControlFailure as error:
+        return fail(error)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from lynkr_desktop.cli.ending import NOT_RUNNING, OK, STOPPED, fail, print_json
-from lynkr_desktop.paths import resolve_paths
+from lynkr_desktop.cli.ending import OK, print_json
 
 
 def add_parser(
@@ -27,34 +25,27 @@ def add_parser(
 
 def run(args: argparse.Namespace) -> int:
     """Shows or switches, and returns the exit code."""
-    from lynkr_desktop.cli.client import ControlFailure, connect
+    from lynkr_desktop.cli.client import ControlClient, with_engine
     from lynkr_desktop.cli.text import table
     from lynkr_desktop.protocol.control import EngineStatus, ProfilePatch
-    from lynkr_desktop.running import find_engine
 
-    paths = resolve_paths(args.home, args.config)
-    runtime = find_engine(paths)
-    if runtime is None:
-        print(STOPPED, file=sys.stderr)
-        return NOT_RUNNING
-    try:
-        client = connect(paths, runtime)
+    def profile(client: ControlClient) -> int:
         if args.name:
             body = ProfilePatch(name=args.name)
             status = client.send("PATCH", "/v1/admin/profile", EngineStatus, body)
         else:
             status = client.get("/v1/admin/status", EngineStatus)
-    except ControlFailure as error:
-        return fail(error)
-    if args.json:
-        return print_json(status.profiles)
-    rows = [
-        (
-            profile.name,
-            "in force" if profile.active else "",
-            "nothing leaves this machine" if profile.local_only else "",
-        )
-        for profile in status.profiles
-    ]
-    print(table(rows))
-    return OK
+        if args.json:
+            return print_json(status.profiles)
+        rows = [
+            (
+                each.name,
+                "in force" if each.active else "",
+                "nothing leaves this machine" if each.local_only else "",
+            )
+            for each in status.profiles
+        ]
+        print(table(rows))
+        return OK
+
+    return with_engine(args, profile)

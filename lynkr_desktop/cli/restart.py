@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from lynkr_desktop.cli.ending import NOT_RUNNING, OK, STOPPED, fail, print_json
-from lynkr_desktop.paths import resolve_paths
+from lynkr_desktop.cli.ending import OK, print_json
 
 _TIMEOUT_S = 90.0
 
@@ -29,26 +27,20 @@ def add_parser(
 
 def run(args: argparse.Namespace) -> int:
     """Restarts, and returns the exit code."""
-    from lynkr_desktop.cli.client import ControlFailure, connect
+    from lynkr_desktop.cli.client import ControlClient, with_engine
     from lynkr_desktop.cli.text import plural
     from lynkr_desktop.protocol.life import RestartReply
-    from lynkr_desktop.running import find_engine
 
-    paths = resolve_paths(args.home, args.config)
-    runtime = find_engine(paths)
-    if runtime is None:
-        print(STOPPED, file=sys.stderr)
-        return NOT_RUNNING
-    try:
-        told = connect(paths, runtime, timeout=_TIMEOUT_S).send("POST", "/v1/admin/restart", RestartReply)
-    except ControlFailure as error:
-        return fail(error)
-    if args.json:
-        return print_json(told)
-    if told.pid:
-        print(f"Lynkr was restarted: process {told.pid} serves port {told.port}.")
-    else:
-        print("Lynkr starts anew as soon as it has ended.")
-    if told.active:
-        print(f"The one before finishes {plural(told.active, 'request')} and ends.")
-    return OK
+    def restart(client: ControlClient) -> int:
+        told = client.send("POST", "/v1/admin/restart", RestartReply)
+        if args.json:
+            return print_json(told)
+        if told.pid:
+            print(f"Lynkr was restarted: process {told.pid} serves port {told.port}.")
+        else:
+            print("Lynkr starts anew as soon as it has ended.")
+        if told.active:
+            print(f"The one before finishes {plural(told.active, 'request')} and ends.")
+        return OK
+
+    return with_engine(args, restart, timeout=_TIMEOUT_S)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lynkr_desktop.cli.asking import limit, valid_text
-from lynkr_desktop.cli.ending import NOT_RUNNING, OK, STOPPED, fail, print_json
-from lynkr_desktop.paths import resolve_paths
+from lynkr_desktop.cli.ending import OK, print_json
 
 if TYPE_CHECKING:
     from lynkr_desktop.cli.client import ControlClient
@@ -71,6 +70,7 @@ _ID = "from `lynkr sessions list`; its beginning is enough where only one begins
 
 def run_list(args: argparse.Namespace) -> int:
     """Prints the sessions."""
+    from lynkr_desktop.cli.client import with_engine
     from lynkr_desktop.protocol.sessions import SessionPage
 
     def listed(client: ControlClient) -> int:
@@ -80,11 +80,12 @@ def run_list(args: argparse.Namespace) -> int:
         print(describe_list(page.sessions))
         return OK
 
-    return _with_engine(args, listed)
+    return with_engine(args, listed)
 
 
 def run_show(args: argparse.Namespace) -> int:
     """Prints one session."""
+    from lynkr_desktop.cli.client import with_engine
 
     def show(client: ControlClient) -> int:
         row = _found(client, args.id)
@@ -93,11 +94,12 @@ def run_show(args: argparse.Namespace) -> int:
         print(describe(row))
         return OK
 
-    return _with_engine(args, show)
+    return with_engine(args, show)
 
 
 def run_act(args: argparse.Namespace) -> int:
     """Pauses, resumes, resets, ends or removes a session."""
+    from lynkr_desktop.cli.client import with_engine
     from lynkr_desktop.protocol.sessions import SessionRow
 
     def act(client: ControlClient) -> int:
@@ -109,7 +111,7 @@ def run_act(args: argparse.Namespace) -> int:
         print(_ACTS[args.act][1].format(id=row.id))
         return OK
 
-    return _with_engine(args, act)
+    return with_engine(args, act)
 
 
 def describe_list(rows: tuple[SessionRow, ...]) -> str:
@@ -206,20 +208,3 @@ def _found(client: ControlClient, wanted: str) -> SessionRow:
     if not found:
         raise ControlFailure(f"There is no session {shown} of late. `lynkr sessions list` shows them.")
     raise ControlFailure(f"{len(found)} sessions begin with {shown}. Give more of the id.")
-
-
-def _with_engine(args: argparse.Namespace, work: Callable[[ControlClient], int]) -> int:
-    import sys
-
-    from lynkr_desktop.cli.client import ControlFailure, connect
-    from lynkr_desktop.running import find_engine
-
-    paths = resolve_paths(args.home, args.config)
-    try:
-        runtime = find_engine(paths)
-        if runtime is None:
-            print(STOPPED, file=sys.stderr)
-            return NOT_RUNNING
-        return work(connect(paths, runtime))
-    except ControlFailure as error:
-        return fail(error)

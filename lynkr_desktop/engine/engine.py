@@ -29,7 +29,7 @@ from lynkr_desktop.engine.memory.service import Memories
 from lynkr_desktop.engine.optimization.optimizer import Optimizer
 from lynkr_desktop.engine.optimization.stages import headroom_state, stage_makers
 from lynkr_desktop.engine.passages.hook import Passages
-from lynkr_desktop.engine.providers.base import ModelInfo
+from lynkr_desktop.engine.providers.base import ModelInfo, provider_of
 from lynkr_desktop.engine.providers.connections import http_session
 from lynkr_desktop.engine.providers.embedded.provider import EmbeddedProvider
 from lynkr_desktop.engine.providers.embedded.store import ModelStore
@@ -405,25 +405,26 @@ class Engine:
 
     def _take_effect(self) -> None:
         """Lets what outlives a configuration go by the one in force."""
+        config = self.snapshot.config
         self._mind_the_gate()
-        self.budgets.take(self.snapshot.config.budgets)
-        self.sessions.options = self.snapshot.config.sessions.loop_guard
-        self._sessions.forget_after = self.snapshot.config.routing.sticky.idle
-        self.cache.take(self.snapshot.config.optimization.cache)
-        queue = self.snapshot.config.resilience.queue
+        self.budgets.take(config.budgets)
+        self.sessions.options = config.sessions.loop_guard
+        self._sessions.forget_after = config.routing.sticky.idle
+        self.cache.take(config.optimization.cache)
+        queue = config.resilience.queue
         self.lanes.take(
-            lane_limits(self.snapshot.config, self.snapshot.replicas),
+            lane_limits(config, self.snapshot.replicas),
             QueueLimits(queue.max_waiting, queue.max_wait),
         )
-        latency, providers = self.snapshot.config.resilience.latency, self.snapshot.config.providers
+        latency, providers = config.resilience.latency, config.providers
         limits = {name: each.p95_limit for name, each in providers.items() if each.p95_limit is not None}
-        self.breakers.take(self.snapshot.config.telemetry.circuit_breaker, latency.p95, limits)
-        self.traffic.retry = self.snapshot.config.resilience.retry
-        self.pressure.options = self.snapshot.config.resilience.shedding
+        self.breakers.take(config.telemetry.circuit_breaker, latency.p95, limits)
+        self.traffic.retry = config.resilience.retry
+        self.pressure.options = config.resilience.shedding
         self.pressure.longest_wait = queue.max_wait
-        self.memories.take(self.snapshot.config.memory)
-        self.recorder.go_by(self.snapshot.config.telemetry)
-        self.audit.files.options = self.snapshot.config.access.audit
+        self.memories.take(config.memory)
+        self.recorder.go_by(config.telemetry)
+        self.audit.files.options = config.access.audit
 
     async def _close_old(self, old: Snapshot) -> None:
         """Closes what the new configuration dropped; providers when nothing uses them any more."""
@@ -564,7 +565,7 @@ class Engine:
         providers = self.snapshot.providers
         waits = [0.0]
         for lane in self.lanes:
-            provider = providers.get(lane.name.partition("#")[0])
+            provider = providers.get(provider_of(lane.name))
             if lane.waiting and provider is not None and not provider.on_this_machine:
                 waits.append(lane.oldest_wait())
         return max(waits)

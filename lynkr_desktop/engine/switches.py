@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from pathlib import Path
 
 import msgspec
 
+from lynkr_desktop.engine.security.private_file import write_private
 from lynkr_desktop.protocol.tiers import Tier
 
 log = logging.getLogger(__name__)
@@ -75,11 +75,9 @@ class Switches:
 
     def _save(self, state: _State) -> None:
         if self._path is not None:
-            temporary = self._path.with_suffix(".tmp")
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
-                temporary.write_bytes(msgspec.json.encode(state))
-                os.replace(temporary, self._path)
+                write_private(self._path, msgspec.json.encode(state))
             except OSError as error:
                 # A full disk names no file by itself.
                 raise OSError(error.errno, error.strerror, str(self._path)) from error

@@ -159,7 +159,7 @@ async def test_what_cannot_be_saved_is_not_said_to_be_done(tmp_path: Path, fake:
     async with engine_in_process(tmp_path, config_for(fake.url)) as running:
         await send(running, "chat", conversation("chat", failures(1)), "s1")
         await running.engine.records.flush()
-        (tmp_path / "sessions.tmp").mkdir()
+        (tmp_path / "sessions.json").mkdir()
         status, told = await running.refused("POST", "sessions/s1/pause")
         assert status == 503
         assert "sessions.json cannot be written, so nothing was changed" in told

@@ -48,8 +48,9 @@ def test_the_file_is_never_readable_by_others(paths: Paths, monkeypatch: pytest.
 
     def watching(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
         descriptor = real(path, flags, mode, **more)
-        if str(path).startswith(str(paths.home)):
-            modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        opened = os.fstat(descriptor).st_mode
+        if str(path).startswith(str(paths.home)) and stat.S_ISREG(opened):
+            modes.append(stat.S_IMODE(opened))
         return descriptor
 
     monkeypatch.setattr(os, "open", watching)

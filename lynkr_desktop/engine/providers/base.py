@@ -119,6 +119,11 @@ def lane_name(provider: str, endpoint: int) -> str:
     return provider if endpoint == 1 else f"{provider}#{endpoint}"
 
 
+def provider_of(name: str) -> str:
+    """The provider of a lane, or of a model there: `openai` of `openai#2` and of `openai#2/gpt-4o`."""
+    return name.partition("/")[0].partition("#")[0]
+
+
 class Provider(abc.ABC):
     """A source of models."""
 

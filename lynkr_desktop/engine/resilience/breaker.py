@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from lynkr_desktop.engine.config.resilience import CircuitBreakerOptions
+from lynkr_desktop.engine.providers.base import provider_of
 from lynkr_desktop.engine.resilience.window import Window
 from lynkr_desktop.engine.wire.errors import Unsupported, WireError
 from lynkr_desktop.protocol.breakers import BreakerState, BreakerStatus
@@ -390,11 +391,6 @@ class Breakers:
         for name, breaker in self._breakers.items():
             if breaker.state != "closed" and provider_of(name) == provider:
                 breaker.reset()
-
-
-def provider_of(name: str) -> str:
-    """The provider of a breaker's name: `openai` of `openai#2/gpt-4o`."""
-    return name.partition("/")[0].partition("#")[0]
 
 
 def _sentence(text: str) -> str:

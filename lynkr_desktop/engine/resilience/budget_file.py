@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from lynkr_desktop.engine.security.private_file import write_private
 from lynkr_desktop.engine.telemetry.budget_rows import Sums
 from lynkr_desktop.protocol.budgets import BudgetScope
 
@@ -73,10 +73,5 @@ class BudgetFile:
             newest = sorted(entries.values(), key=lambda entry: entry.at)[-MOST_GRANTS:]
             kept = [entry for entry in newest if entry.at > time.time() - _KEPT_S]
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary = self._path.with_suffix(".tmp")
-            with temporary.open("wb") as file:
-                file.write(msgspec.json.encode(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._path)
+            write_private(self._path, msgspec.json.encode(kept))
             self._entries = {(entry.scope, entry.name, entry.period): entry for entry in kept}

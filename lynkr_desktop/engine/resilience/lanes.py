@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from lynkr_desktop.engine.providers.base import provider_of
 from lynkr_desktop.engine.providers.http import retry_after as told_retry_after
 from lynkr_desktop.engine.resilience.learned import Bucket, ModelLimits
 from lynkr_desktop.engine.resilience.ratelimits import read_limits
@@ -464,7 +465,7 @@ class Lane:
 
     @property
     def _provider(self) -> str:
-        return self.name.partition("#")[0]
+        return provider_of(self.name)
 
 
 class Lanes:
@@ -508,7 +509,7 @@ class Lanes:
     def forget(self, provider: str) -> None:
         """Drops what was learned of a provider's endpoints."""
         for lane in self:
-            if lane.name.partition("#")[0] == provider:
+            if provider_of(lane.name) == provider:
                 lane.forget()
 
     def statuses(self) -> tuple[LaneStatus, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from lynkr_desktop.engine.security.private_file import write_private
 from lynkr_desktop.protocol.sessions import SessionCause, SessionPause, SessionState
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,7 @@ def read(path: Path) -> dict[str, Kept]:
 
 def write(path: Path, sessions: Mapping[str, Kept]) -> None:
     """Replaces the file whole. Raises `OSError`."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(_File(dict(sessions))))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_private(path, msgspec.json.encode(_File(dict(sessions))))
 
 
 def bounded(sessions: dict[str, Kept]) -> dict[str, Kept]:

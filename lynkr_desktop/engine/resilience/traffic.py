@@ -176,7 +176,7 @@ class Traffic:
         found = [self._passage(exchange, choice) for choice in choices]
         if len(found) > 1:
             found.sort(key=lambda passage: passage.busy)
-        exchange.passages = [*exchange.passages, *found]
+        exchange.passages += found
         return found
 
     def _passage(self, exchange: Exchange, choice: Choice) -> Passage:

@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,13 +36,16 @@ def read_private(path: Path, longest: int) -> bytes:
     return content
 
 
-def write_private(path: Path, content: bytes, *, sync: bool = True) -> None:
+def write_private(
+    path: Path, content: bytes, *, sync: bool = True, put: Callable[[Path, Path], None] = os.replace
+) -> None:
     """Puts a file in place whole or not at all, and never where others could read it, not even for a moment.
 
     Args:
         path: of the file.
         content: all of it.
         sync: whether it is on the disk when this returns, rather than soon after.
+        put: brings the written file, its first argument, to its place, its second.
 
     Raises:
         OSError: it cannot be written; then what was there still is.
@@ -54,7 +58,7 @@ def write_private(path: Path, content: bytes, *, sync: bool = True) -> None:
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        put(temporary, path)
         if sync:
             sync_folder(path.parent)
     finally:

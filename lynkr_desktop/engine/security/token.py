@@ -11,6 +11,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from lynkr_desktop.engine.security.private_file import write_private
 from lynkr_desktop.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -84,21 +85,9 @@ def _kept(path: Path) -> str | None:
 
 
 def _write(path: Path, token: str, *, replace: bool) -> None:
-    """Writes it whole or not at all, and never where others could read it, not even for a moment."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(temporary, flags, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(token.encode("ascii") + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            if replace or not _link(temporary, path):
-                os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_private(path, token.encode("ascii") + b"\n", put=os.replace if replace else _add)
     except OSError as error:
         raise TokenError(
             f"The token cannot be kept in {path}: {error.strerror}. "
@@ -106,14 +95,14 @@ def _write(path: Path, token: str, *, replace: bool) -> None:
         ) from error
 
 
-def _link(temporary: Path, path: Path) -> bool:
-    """Puts the file in place unless a token is there already. False: it cannot be done this way."""
-    if path.exists() and _kept(path) is None:
-        return False
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return True
-    except OSError:
-        return False
-    return True
+def _add(temporary: Path, path: Path) -> None:
+    """Puts the file in place unless a token is there already, as far as the file system can tell."""
+    if not path.exists() or _kept(path) is not None:
+        try:
+            os.link(temporary, path)
+            return
+        except FileExistsError:
+            return
+        except OSError:
+            log.debug("no hard links at %s", path)
+    os.replace(temporary, path)
