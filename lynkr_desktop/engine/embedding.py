@@ -49,7 +49,7 @@ class EmbeddingFlow:
         self, http: web.Request, codec: EmbeddingCodec, errors: ClientCodec
     ) -> web.StreamResponse:
         """Answers one request; `errors` gives errors the shape that the path's clients expect."""
-        exchange = Exchange(codec=errors, headers=http.headers, protocol=codec.name)
+        exchange = Exchange(codec=errors, headers=http.headers, task=http.task, protocol=codec.name)
         return await answered(self._host, exchange, self._steps(http, exchange, codec))
 
     async def _steps(

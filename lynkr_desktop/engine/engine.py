@@ -536,7 +536,7 @@ class Engine:
 
     def enter(self, exchange: Exchange) -> None:
         """Counts a request in."""
-        self.gate.enter()
+        self.gate.enter(exchange.task)
 
     @property
     def cut_off(self) -> WireError | None:
@@ -582,7 +582,7 @@ class Engine:
 
     def leave(self, exchange: Exchange) -> None:
         """Counts a request out and records it."""
-        self.gate.leave()
+        self.gate.leave(exchange.task)
         for passage in exchange.passages:
             passage.close()
         exchange.passages = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from msgspec import Struct, field
 
 from lynkr_desktop.engine.cache.recording import Recording
 from lynkr_desktop.engine.optimization import tokens
-from lynkr_desktop.engine.passages.asks import Origin
+from lynkr_desktop.engine.passages.asks import Asked
 from lynkr_desktop.engine.routing.clean import clean_text
 from lynkr_desktop.engine.routing.decision import Decision, Target
 from lynkr_desktop.engine.routing.selection import Skipped
@@ -65,6 +66,8 @@ class Exchange(Struct, kw_only=True, eq=False):
 
     codec: ClientCodec
     headers: Mapping[str, str]
+    task: asyncio.Task[None] | None = None
+    """That answers it."""
     id: str = field(default_factory=new_id)
     at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.perf_counter)
@@ -100,8 +103,8 @@ class Exchange(Struct, kw_only=True, eq=False):
     sent: Request | None = None
     """As it went to the model, where stages ran."""
     receipts: tuple[Receipt, ...] = ()
-    origin: Origin | None = None
-    """Where it stands, for passages that are put into it; None where none may be."""
+    asked: Asked | None = None
+    """What a person asks in it, for passages that are put there; None where none may be."""
     came: Request | None = None
     """As the client sent it, where passages were put in."""
     told: Mapping[str, str] = {}

@@ -98,7 +98,7 @@ class Flow:
 
     def handle(self, http: web.Request, codec: ClientCodec) -> Awaitable[web.StreamResponse]:
         """Answers one request."""
-        exchange = Exchange(codec=codec, headers=http.headers, query=http.query_string)
+        exchange = Exchange(codec=codec, headers=http.headers, task=http.task, query=http.query_string)
         return answered(self._host, exchange, self._steps(http, exchange))
 
     async def _steps(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:

@@ -54,17 +54,17 @@ class Gate:
 
     # ------------------------------------------------------------ requests
 
-    def enter(self) -> None:
-        """Counts the request of this task in."""
-        if (task := asyncio.current_task()) is not None:
+    def enter(self, task: asyncio.Task[None] | None) -> None:
+        """Counts a request in, which this task answers."""
+        if task is not None:
             self._tasks.add(task)
         self.active += 1
         self.idle.clear()
 
-    def leave(self) -> None:
+    def leave(self, task: asyncio.Task[None] | None) -> None:
         """Counts it out."""
         self.active -= 1
-        if (task := asyncio.current_task()) is not None:
+        if task is not None:
             self._tasks.discard(task)
         if not self.active:
             self.idle.set()

@@ -157,8 +157,8 @@ class Recorder:
             waited = row.latency_ms if row.ttft_ms is None else row.ttft_ms
             self.quickness.observe(f"{row.provider}/{row.model}", waited / 1000)
         decision, request = exchange.decision, exchange.request
-        if request is not None and exchange.origin is not None and wanted(exchange.headers, "memory"):
-            self._memories.observe(request, exchange.origin)
+        if request is not None and exchange.asked is not None and wanted(exchange.headers, "memory"):
+            self._memories.observe(request, exchange.asked)
         if decision is None or request is None or not request.messages:
             self._records.record(row)
             return

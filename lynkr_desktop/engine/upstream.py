@@ -141,7 +141,11 @@ class Upstream:
         if request.inexpressible and not provider.speaks(dialect, target.model):
             named = ", ".join(request.inexpressible)
             raise Unsupported(f"{target.name} cannot be given: {named}.", request.inexpressible[0])
-        if exchange.stages and not request.inexpressible:
+        if (
+            exchange.stages
+            and not request.inexpressible
+            and not snapshot.optimizer.idle(request, exchange.stages, choice.window)
+        ):
             answer = await self._send_optimized(exchange, snapshot, provider, choice.window)
         else:
             answer = await provider.send(_call(exchange, request, target.model, dialect, exchange.body))

@@ -26,7 +26,7 @@ from lynkr_desktop.engine.memory.injection import (
 from lynkr_desktop.engine.memory.phrases import OBJECTS
 from lynkr_desktop.engine.memory.store import Store
 from lynkr_desktop.engine.optimization import tokens
-from lynkr_desktop.engine.passages.asks import Origin, Spoken, asks, names_of
+from lynkr_desktop.engine.passages.asks import Asked, Origin, Spoken
 from lynkr_desktop.engine.passages.source import EMPTY, Ask, Passage, Source, marked
 from lynkr_desktop.engine.routing.ask import follow_up
 from lynkr_desktop.engine.telemetry.database import database_path
@@ -153,7 +153,7 @@ class Memories(Source):
             log.exception("the memories for request %s could not be chosen", place.request)
         return EMPTY
 
-    def observe(self, request: Request, place: Origin) -> None:
+    def observe(self, request: Request, asked: Asked) -> None:
         """Keeps what a request brings that is worth remembering. Never waits and never raises.
 
         Looked at once for each ask: the person's words, and what the model said before, which the person has
@@ -161,10 +161,9 @@ class Memories(Source):
         """
         if not self._options.enabled or self._closed or self._waiting >= _WAITING:
             return
-        spoken = asks(request)
+        place, spoken, keys = asked.place, asked.turns, asked.names
         if not spoken or spoken[-1].position != len(request.messages) - 1:
             return
-        keys = names_of(place, spoken)
         if keys[-1] in self._kept or not self._is_person(place, spoken[0], keys[0]):
             return
         _note(self._kept, keys[-1], None)

@@ -44,6 +44,10 @@ class DedupStage(Stage):
 
     name = "memory_dedup"
 
+    def idle(self, request: Request, window: int | None) -> bool:
+        """Without results of tools."""
+        return not request.has_results
+
     def apply(self, request: Request, scene: Scene) -> Request:
         """The request without passages of results that stand before them; each is kept under a handle."""
         if not scene.restorable or not any(_results(message.content) for message in request.messages):

@@ -72,6 +72,10 @@ class MetaToolsStage(Stage):
     def __init__(self) -> None:
         self._plans: Plans[_Plan | None] = Plans()
 
+    def idle(self, request: Request, window: int | None) -> bool:
+        """Without tools."""
+        return True
+
     def apply(self, request: Request, scene: Scene) -> Request:
         tools = request.tools
         if request.tool_choice.kind != "auto" or len(tools) <= FEW_TOOLS or scene.parted:

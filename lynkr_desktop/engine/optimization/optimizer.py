@@ -68,6 +68,11 @@ class Optimizer:
             if any(name in self._makers for name in names):
                 await _in_thread(self._warmed, names)
 
+    def idle(self, request: Request, stages: Sequence[StageName], window: int | None) -> bool:
+        """Whether it can be told at once that these stages would change nothing; arguments as of `run`."""
+        pipeline = self._pipelines.get(tuple(stages))
+        return pipeline is not None and pipeline.idle(request, window)
+
     async def run(
         self, request: Request, stages: Sequence[StageName], size: int, window: int | None
     ) -> Optimized:

@@ -70,6 +70,12 @@ class Pipeline:
     def __bool__(self) -> bool:
         return bool(self._stages)
 
+    def idle(self, request: Request, window: int | None = None) -> bool:
+        """Whether it can be told at once that nothing will change: most short questions offer no tools."""
+        if request.offers_tools:
+            return False
+        return all(stage.idle(request, window) for stage in self._stages)
+
     def run(self, request: Request, window: int | None = None, *, tool: bool = False) -> Optimized:
         """Runs the stages; takes milliseconds for usual sizes, so long requests belong into a thread.
 

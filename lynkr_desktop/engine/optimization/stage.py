@@ -140,6 +140,15 @@ class Stage(abc.ABC):
 
     name: StageName
 
+    def idle(self, request: Request, window: int | None) -> bool:
+        """Whether it can be told at once that there is nothing for it to do.
+
+        Args:
+            request: that offers no tools.
+            window: tokens that the target takes, None where that is not known.
+        """
+        return False
+
     @abc.abstractmethod
     def apply(self, request: Request, scene: Scene) -> Request:
         """The request, smaller; the same object where there is nothing to do.

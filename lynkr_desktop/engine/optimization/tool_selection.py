@@ -120,6 +120,10 @@ class ToolSelectionStage(Stage):
         self._known: Plans[_Known] = Plans()
         self._plans: Plans[_Plan | None] = Plans()
 
+    def idle(self, request: Request, window: int | None) -> bool:
+        """Without tools."""
+        return True
+
     def apply(self, request: Request, scene: Scene) -> Request:
         tools = request.tools
         if not request.offers_tools or len(tools) <= FEW_TOOLS or scene.parted:

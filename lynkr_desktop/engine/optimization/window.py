@@ -77,6 +77,10 @@ class WindowStage(Stage):
 
     name = "sliding_window_history"
 
+    def idle(self, request: Request, window: int | None) -> bool:
+        """Where it is not known what fits."""
+        return window is None
+
     def apply(self, request: Request, scene: Scene) -> Request:
         """The request as it fits, or as near to it as is allowed; unchanged where the window is not known."""
         if scene.window is None or len(request.messages) < 1:

@@ -43,6 +43,20 @@ class Spoken(Struct, frozen=True):
     raw: str
 
 
+class Asked(Struct, frozen=True):
+    """The asks of a request, for all who want to know of them.
+
+    Attributes:
+        place: where it stands.
+        turns: the asks, in their order.
+        names: one for each; see `names_of`.
+    """
+
+    place: Origin
+    turns: Sequence[Spoken]
+    names: Sequence[bytes]
+
+
 def asks(request: Request) -> list[Spoken]:
     """The turns in which a person speaks, in their order."""
     found: list[Spoken] = []

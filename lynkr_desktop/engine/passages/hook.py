@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lynkr_desktop.engine.exchange import Exchange
 from lynkr_desktop.engine.optimization import tokens
-from lynkr_desktop.engine.passages.asks import Origin, Spoken, asks, names_of
+from lynkr_desktop.engine.passages.asks import Asked, Origin, asks, names_of
 from lynkr_desktop.engine.passages.source import EMPTY, Ask, Passage, Source, header_of, wanted
 from lynkr_desktop.engine.routing.side import side_request
 from lynkr_desktop.engine.routing.workspace import workspace_of
@@ -62,26 +62,28 @@ class Passages:
         sources = [each for each in self._sources if each.enabled and wanted(headers, each.name)]
         if request is None or not sources:
             return
-        origin = exchange.origin = origin_of(exchange, workspace)
-        if origin is None or request.inexpressible:
+        place = origin_of(exchange, workspace)
+        if place is None:
             return
-        if spoken := asks(request):
-            await self._put_before(exchange, request, origin, spoken, sources)
+        turns = asks(request)
+        asked = exchange.asked = Asked(place, turns, names_of(place, turns))
+        if turns and not request.inexpressible:
+            await self._put_before(exchange, request, asked, sources)
 
     async def _put_before(
         self,
         exchange: Exchange,
         request: Request,
-        origin: Origin,
-        spoken: Sequence[Spoken],
+        asked: Asked,
         sources: Sequence[Source],
     ) -> None:
-        texts: list[list[str]] = [[] for _ in spoken]
+        turns = asked.turns
+        texts: list[list[str]] = [[] for _ in turns]
         receipts: list[Receipt] = []
         told: dict[str, str] = {}
         for source in sources:
             began = time.perf_counter()
-            found = await self._of(source, request, origin, spoken, texts) if source.budget else []
+            found = await self._of(source, request, asked, texts) if source.budget else []
             held = [passage.text for passage in found if passage.text]
             if not held:
                 continue
@@ -94,11 +96,13 @@ class Passages:
                     before=0,
                     after=sum(map(tokens.count, held)),
                     ms=round((time.perf_counter() - began) * 1e3, 2),
-                    did=(f"put before {len(held)} of {len(spoken)} asks",),
+                    did=(f"put before {len(held)} of {len(turns)} asks",),
                 )
             )
-        places = [(turn.raw, "\n\n".join(before)) for turn, before in zip(spoken, texts, strict=True)]
-        made = await _rewritten(exchange, places) if receipts else None
+        if not receipts:
+            return
+        places = [(turn.raw, "\n\n".join(before)) for turn, before in zip(turns, texts, strict=True)]
+        made = await _rewritten(exchange, places)
         if made is not None:
             exchange.came = request
             exchange.body, exchange.request = made
@@ -109,21 +113,20 @@ class Passages:
         self,
         source: Source,
         request: Request,
-        origin: Origin,
-        spoken: Sequence[Spoken],
+        asked: Asked,
         texts: Sequence[Sequence[str]],
     ) -> list[Passage]:
         """What a source has for each ask; `texts` are those of other sources before them."""
         found: list[Passage] = []
         said: list[str] = []
-        for turn, name, others in zip(spoken, names_of(origin, spoken), texts, strict=True):
+        for turn, name, others in zip(asked.turns, asked.names, texts, strict=True):
             said += others
             key = source.name, name
             chosen = self._chosen.get(key)
             if chosen is None:
                 # Only where the ask is the newest turn: one that went out without stays without.
-                newest = turn is spoken[-1] and turn.position == len(request.messages) - 1
-                ask = Ask(request=request, place=origin, turn=turn, said=tuple(said))
+                newest = turn is asked.turns[-1] and turn.position == len(request.messages) - 1
+                ask = Ask(request=request, place=asked.place, turn=turn, said=tuple(said))
                 chosen = asyncio.create_task(_choice(source, ask)) if newest else EMPTY
                 self._chosen[key] = chosen
             self._chosen.move_to_end(key)

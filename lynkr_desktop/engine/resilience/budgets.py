@@ -48,7 +48,6 @@ RESERVED_OUTPUT = 4096
 
 _RETRY_S = 5.0
 _SHOWN = 8
-_NO_LIMIT = LimitOptions()
 _FOREVER = 253_402_300_800.0
 
 
@@ -152,7 +151,7 @@ class Budgets:
                     del self._accounts[key]
         self.options = options
         limits = (options.session, options.project, options.day, options.key, *options.projects.values())
-        self.enabled = any(limit != _NO_LIMIT for limit in limits)
+        self.enabled = any(map(_bounds, limits))
         for account in self._accounts.values():
             self._weigh(account, self._limit_of(account))
 
@@ -239,18 +238,20 @@ class Budgets:
         free = exchange.free
         tokens, dollars = self._spent(account)
         tokens_limit, dollars_limit = _limits(account, limit)
-        if tokens_limit is not None and (not free or self._counts_free(account)):
+        if (
+            tokens_limit is not None
+            and tokens + account.reserved_tokens >= tokens_limit
+            and (not free or self._counts_free(account))
+        ):
             said = f"{tokens:,.0f} of {tokens_limit:,} tokens are used"
             if tokens >= tokens_limit:
                 self._refuse(exchange, account, limit, said, f"--tokens {max(1, tokens_limit):d}")
-            if tokens + account.reserved_tokens >= tokens_limit:
-                self._hold_back(account, said)
-        if dollars_limit is not None and not free:
+            self._hold_back(account, said)
+        if dollars_limit is not None and dollars + account.reserved_dollars >= dollars_limit and not free:
             said = f"{_dollars(dollars)} of {_dollars(dollars_limit)} is spent"
             if dollars >= dollars_limit:
                 self._refuse(exchange, account, limit, said, f"--dollars {max(1.0, dollars_limit):g}")
-            if dollars + account.reserved_dollars >= dollars_limit:
-                self._hold_back(account, said)
+            self._hold_back(account, said)
 
     def _refuse(
         self, exchange: Exchange, account: Account, limit: LimitOptions, said: str, more: str
@@ -296,16 +297,16 @@ class Budgets:
     ) -> list[tuple[BudgetScope, str, LimitOptions]]:
         options = self.options
         found: list[tuple[BudgetScope, str, LimitOptions]] = []
-        if options.session != _NO_LIMIT and (session := _session_of(exchange)):
+        if _bounds(options.session) and (session := _session_of(exchange)):
             found.append(("session", session, options.session))
-        if (options.project != _NO_LIMIT or options.projects) and (folder := _folder_of(exchange, workspace)):
+        if (options.projects or _bounds(options.project)) and (folder := _folder_of(exchange, workspace)):
             name = self._project_of(folder)
             limit = options.projects.get(name, options.project)
-            if limit != _NO_LIMIT:
+            if _bounds(limit):
                 found.append(("project", name, limit))
-        if (limit := self._limit_of_key(exchange.caller.budget)) != _NO_LIMIT:
+        if _bounds(limit := self._limit_of_key(exchange.caller.budget)):
             found.append(("key", exchange.caller.name, limit))
-        if options.day != _NO_LIMIT:
+        if _bounds(options.day):
             found.append(("day", "", options.day))
         return found
 
@@ -388,7 +389,7 @@ class Budgets:
     def _limit_of_key(self, own: DailyBudget) -> LimitOptions:
         """A key's own limits; where it has none, those of the configuration."""
         general = self.options.key
-        if own == UNLIMITED:
+        if own is UNLIMITED or own == UNLIMITED:
             return general
         return LimitOptions.model_construct(
             tokens=general.tokens if own.tokens is None else own.tokens,
@@ -407,18 +408,19 @@ class Budgets:
 
     def _spent(self, account: Account) -> tuple[float, float]:
         """Tokens and dollars that count."""
-        sums, price = account.sums.minus(account.grant.forgiven), self.options.worst_price
+        sums, price = account.sums, self.options.worst_price
+        if any(account.grant.forgiven):
+            sums = sums.minus(account.grant.forgiven)
         tokens = sums.tokens + (sums.free_tokens if self._counts_free(account) else 0)
         worst = (sums.unpriced_input * price.input + sums.unpriced_output * price.output) / 1e6
         return tokens, sums.dollars + worst
 
     def _share(self, account: Account, limit: LimitOptions) -> float:
-        shares = [
-            spent / most if most else 1.0
-            for spent, most in zip(self._spent(account), _limits(account, limit), strict=True)
-            if most is not None
-        ]
-        return max(shares, default=0.0)
+        tokens, dollars = self._spent(account)
+        tokens_limit, dollars_limit = _limits(account, limit)
+        of_tokens = 0.0 if tokens_limit is None else tokens / tokens_limit if tokens_limit else 1.0
+        of_dollars = 0.0 if dollars_limit is None else dollars / dollars_limit if dollars_limit else 1.0
+        return max(of_tokens, of_dollars)
 
     def _level(self, share: float) -> float:
         return 1.0 if share >= 1 else self.options.warn_at if share >= self.options.warn_at else 0.0
@@ -460,7 +462,7 @@ class Budgets:
     def _fullest(self, accounts: Iterable[Account], most: int) -> tuple[BudgetStatus, ...]:
         # They may be thousands, and to say how one stands takes microseconds.
         found = heapq.nlargest(most, accounts, key=lambda account: account.share)
-        statuses = [self._status(account) for account in found if self._limit_of(account) != _NO_LIMIT]
+        statuses = [self._status(account) for account in found if _bounds(self._limit_of(account))]
         return tuple(sorted(statuses, key=lambda status: status.share, reverse=True))
 
     def _status(self, account: Account) -> BudgetStatus:
@@ -504,7 +506,7 @@ class Budgets:
     def _named(self, scope: BudgetScope, name: str) -> Account:
         name = self._project_of(name) if scope == "project" else "" if scope == "day" else name
         account = self._account(scope, name, self._clock())
-        if self._limit_of(account) == _NO_LIMIT:
+        if not _bounds(self._limit_of(account)):
             message = f"The configuration sets no budget for {_called(account)}. Set it under budgets."
             raise WireError(message, status=404, kind="not_found")
         return account
@@ -530,6 +532,11 @@ class Budgets:
         account.grant = grant
         self._weigh(account, self._limit_of(account))
         return self._status(account)
+
+
+def _bounds(limit: LimitOptions) -> bool:
+    """Whether it limits anything. Models of pydantic are slow to compare."""
+    return limit.tokens is not None or limit.dollars is not None
 
 
 def _limits(account: Account, limit: LimitOptions) -> tuple[int | None, float | None]:

@@ -55,7 +55,15 @@ class Sums(NamedTuple):
 
     def plus(self, other: Sums) -> Sums:
         """The sums of both."""
-        return Sums(*map(sum, zip(self, other, strict=True)))
+        tokens, free, dollars, unpriced, input_tokens, output_tokens = self
+        return Sums(
+            tokens + other[0],
+            free + other[1],
+            dollars + other[2],
+            unpriced + other[3],
+            input_tokens + other[4],
+            output_tokens + other[5],
+        )
 
     def minus(self, other: Sums) -> Sums:
         """What is left without the other; never below nothing."""

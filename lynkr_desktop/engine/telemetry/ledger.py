@@ -12,8 +12,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _WAIT_S = 0.05
-_MOST = 256
-"""Requests that wait at most; they keep their decoded bodies in memory."""
+_MOST = 64
+"""Requests that wait at most: those in flight wait while they are entered, some 30 us each."""
 
 
 class Ledger(Generic[T]):

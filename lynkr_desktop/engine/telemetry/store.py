@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from datetime import date
@@ -62,6 +62,7 @@ _ROW_AT_FAULT = (
 _COLUMNS = (*COLUMNS, *DECISION_COLUMNS)
 _PLACES = f"({', '.join('?' * len(_COLUMNS))})"
 _INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES {_PLACES}"
+_BREATH_S = 0.003
 _MANY = 50
 _INSERT_MANY = _INSERT + f", {_PLACES}" * (_MANY - 1)
 """Many rows in one statement: SQLite then works without the interpreter's lock, which requests need."""
@@ -357,7 +358,7 @@ class Records:
             before = rollup.newest(connection)
             self.since_start.others(connection, before)
             try:
-                write_entries(connection, batch)
+                write_entries(connection, batch, pause=self._breathe)
             except _ROW_AT_FAULT:
                 connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
@@ -370,6 +371,10 @@ class Records:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def _breathe(self) -> None:
+        """Rows are made under the interpreter's lock, and requests need it in between."""
+        self._hurry.wait(_BREATH_S)
 
     def _write_singly(self, connection: sqlite3.Connection, batch: list[Entry | Amendment]) -> None:
         """One row that cannot be stored as it is must not hold up the others for ever."""
@@ -472,7 +477,11 @@ def _finish(flushes: Iterable[Future[None]]) -> None:
 
 
 def write_entries(
-    connection: sqlite3.Connection, entries: Iterable[Entry | Amendment], *, mend: bool = False
+    connection: sqlite3.Connection,
+    entries: Iterable[Entry | Amendment],
+    *,
+    mend: bool = False,
+    pause: Callable[[], object] = lambda: None,
 ) -> None:
     """Writes within the transaction that is open: requests, then what amends earlier ones, in its order.
 
@@ -481,34 +490,43 @@ def write_entries(
         entries: to be written.
         mend: whether values that SQLite cannot hold are made such that it can. Hardly any need it, and to
             look at each value costs more than to write it.
+        pause: is called between some rows and the next.
 
     Raises:
         sqlite3.Error, OverflowError, UnicodeEncodeError: an entry cannot be stored.
         sqlite3.Error: the file cannot be written.
     """
-    rows: list[list[Any]] = []
-    by_id: dict[str, list[Any]] = {}
+    requests: list[Entry] = []
+    by_id: dict[str, list[Amendment]] = {}
     amendments: list[Amendment] = []
     for entry in entries:
         if isinstance(entry, Entry):
-            decided = _UNDECIDED if entry.decision is None else decisions.columns(entry.decision)
-            row = [*_columns(entry.row), *decided]
-            if mend:
-                detail = row[_DETAIL]  # is bounded as a whole, or it would be no JSON
-                row = [storable(value, _LONGEST_TEXT) for value in row]
-                row[_DETAIL] = detail
-            rows.append(row)
-            by_id[entry.id] = row
-        elif (row_of := by_id.get(entry.id)) is not None:
-            # Most tell of a request that was answered a moment ago and waits in the same batch.
-            row_of[len(COLUMNS) :] = decisions.amended(row_of[len(COLUMNS) :], entry)
+            requests.append(entry)
+            by_id[entry.id] = []
         else:
-            amendments.append(entry)
-    whole = len(rows) - len(rows) % _MANY
-    for start in range(0, whole, _MANY):
-        connection.execute(_INSERT_MANY, [*chain.from_iterable(rows[start : start + _MANY])])
-    connection.executemany(_INSERT, rows[whole:])
+            # Most tell of a request that was answered a moment ago and waits in the same batch.
+            by_id.get(entry.id, amendments).append(entry)
+    for start in range(0, len(requests), _MANY):
+        if start:
+            pause()
+        rows = [_stored(entry, by_id[entry.id], mend=mend) for entry in requests[start : start + _MANY]]
+        if len(rows) == _MANY:
+            connection.execute(_INSERT_MANY, [*chain.from_iterable(rows)])
+        else:
+            connection.executemany(_INSERT, rows)
     decisions.amend(connection, amendments)
+
+
+def _stored(entry: Entry, amendments: Sequence[Amendment], *, mend: bool) -> list[Any]:
+    decided: Sequence[Any] = _UNDECIDED if entry.decision is None else decisions.columns(entry.decision)
+    for amendment in amendments:
+        decided = decisions.amended(decided, amendment)
+    row = [*_columns(entry.row), *decided]
+    if mend:
+        detail = row[_DETAIL]  # is bounded as a whole, or it would be no JSON
+        row = [storable(value, _LONGEST_TEXT) for value in row]
+        row[_DETAIL] = detail
+    return row
 
 
 def _columns(row: RequestRow) -> list[Any]:

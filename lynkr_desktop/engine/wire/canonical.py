@@ -209,6 +209,11 @@ class Request(Struct, frozen=True):
         return size
 
     @property
+    def has_results(self) -> bool:
+        """Whether a tool has answered in it."""
+        return any(isinstance(block, ToolResult) for message in self.messages for block in message.content)
+
+    @property
     def offers_tools(self) -> bool:
         """Whether the model may call tools."""
         return bool(self.tools) and self.tool_choice.kind != "none"

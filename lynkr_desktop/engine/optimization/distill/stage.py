@@ -57,6 +57,10 @@ class DistillStage(Stage):
     def __init__(self, cache: BlockCache[Form | Listing | Places] | None = None) -> None:
         self.cache: BlockCache[Form | Listing | Places] = BlockCache() if cache is None else cache
 
+    def idle(self, request: Request, window: int | None) -> bool:
+        """Without results of tools."""
+        return not request.has_results
+
     def apply(self, request: Request, scene: Scene) -> Request:
         """The request with smaller tool results; the same object where there is nothing to do."""
         walk = _Walk(self.cache, scene)
