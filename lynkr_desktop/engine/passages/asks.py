@@ -8,7 +8,7 @@ from hashlib import blake2b
 from msgspec import Struct
 
 from lynkr_desktop.engine.routing.clean import clean, clean_text
-from lynkr_desktop.engine.wire.canonical import Request, Text
+from lynkr_desktop.engine.wire.canonical import Block, Request, Text
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -62,17 +62,27 @@ def asks(request: Request) -> list[Spoken]:
     found: list[Spoken] = []
     for position, message in enumerate(request.messages):
         if message.role == "user" and (text := clean_text(message)):
-            parts = (part.text for part in message.content if isinstance(part, Text))
-            raw = next((part for part in parts if part.strip() and clean(part)), "")
-            found.append(Spoken(position, text, raw))
+            found.append(Spoken(position, text, _first_said(message.content)))
     return found
+
+
+def _first_said(content: Sequence[Block]) -> str:
+    for part in content:
+        if isinstance(part, Text) and part.text.strip() and clean(part.text):
+            return part.text
+    return ""
 
 
 def names_of(place: Origin, spoken: Sequence[Spoken]) -> list[bytes]:
     """A name for each ask that says all that a person said up to it, in which session and project."""
-    name = _digest(b"", "\0".join((place.scope, place.session, str(place.local_only))))
-    return [name := _digest(name, turn.text) for turn in spoken]
-
-
-def _digest(before: bytes, text: str) -> bytes:
-    return blake2b(before + text.encode("utf-8", "replace"), digest_size=16).digest()
+    said = blake2b(
+        f"{place.scope}\0{place.session}\0{place.local_only}".encode("utf-8", "replace"), digest_size=16
+    )
+    names: list[bytes] = []
+    for turn in spoken:
+        text = turn.text.encode("utf-8", "replace")
+        # With its length, or two turns could say what another two say.
+        said.update(b"%d\0" % len(text))
+        said.update(text)
+        names.append(said.digest())
+    return names

@@ -46,7 +46,10 @@ class Passages:
     @property
     def enabled(self) -> bool:
         """Whether any source has something to say at all."""
-        return any(source.enabled for source in self._sources)
+        for source in self._sources:  # noqa: SIM110 - each request asks, and a generator costs thrice as much
+            if source.enabled:
+                return True
+        return False
 
     async def put_in(self, exchange: Exchange, workspace: str | None) -> None:
         """Puts passages before the asks of a request that was decided. Never raises.
@@ -67,8 +70,20 @@ class Passages:
             return
         turns = asks(request)
         asked = exchange.asked = Asked(place, turns, names_of(place, turns))
-        if turns and not request.inexpressible:
-            await self._put_before(exchange, request, asked, sources)
+        if request.inexpressible or all(self._has_nothing(source, asked) for source in sources):
+            return
+        await self._put_before(exchange, request, asked, sources)
+
+    def _has_nothing(self, source: Source, asked: Asked) -> bool:
+        """Whether a source is known to have nothing for any of the asks."""
+        chosen = self._chosen
+        for name in asked.names:
+            key = source.name, name
+            known = chosen.get(key)
+            if not isinstance(known, Passage) or known.text:
+                return False
+            chosen.move_to_end(key)
+        return True
 
     async def _put_before(
         self,
