@@ -209,7 +209,7 @@ class Exchange(Struct, kw_only=True, eq=False):
     @property
     def saved_tokens(self) -> int:
         """Tokens that the stages took off the prompt."""
-        return max(0, saved_tokens(self.receipts))
+        return max(0, saved_tokens(self.receipts)) if self.receipts else 0
 
     def row(self) -> RequestRow:
         """The record of it as it stands."""

@@ -97,6 +97,8 @@ class Hold(Struct, eq=False):
     """What a request in flight has reserved, and of which accounts."""
 
     accounts: list[tuple[Account, LimitOptions]]
+    in_dollars: bool = False
+    """Whether one of them has a limit in dollars."""
     tokens: float = 0.0
     dollars: float = 0.0
     reserved: bool = False
@@ -170,13 +172,14 @@ class Budgets:
         """Finds the budgets of a request; where the records have to be read for one, waits for that."""
         if not (self.enabled or exchange.caller.limited):
             return
-        accounts = []
+        hold = Hold([])
         for scope, name, limit in self._names(exchange, workspace):
             account = self._account(scope, name, exchange.at)
             if not account.known:
                 await self._known(account)
-            accounts.append((account, limit))
-        exchange.hold = Hold(accounts)
+            hold.accounts.append((account, limit))
+            hold.in_dollars = hold.in_dollars or limit.dollars is not None
+        exchange.hold = hold
 
     def reserve(self, exchange: Exchange) -> None:
         """Reserves what a request may cost at its target, in place of what it has reserved so far.
@@ -195,7 +198,7 @@ class Budgets:
             hold.tokens, hold.dollars = (tokens if counts else 0), 0.0
         else:
             hold.tokens, hold.dollars = tokens, 0.0
-            if any(limit.dollars is not None for _, limit in hold.accounts):
+            if hold.in_dollars:
                 cost = self._price(exchange, usage)
                 if cost is None and self.options.unknown_price == "refuse":
                     self._refuse_unpriced(exchange, hold)
